@@ -1,0 +1,1 @@
+"""Words in a terminal -> the API -> words in a terminal."""

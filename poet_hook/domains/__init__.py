@@ -1,0 +1,1 @@
+"""A name -> what is known about a field of work."""

@@ -1,0 +1,1 @@
+"""A candidate -> what may run, in a process of its own."""

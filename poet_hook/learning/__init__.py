@@ -1,0 +1,1 @@
+"""Signal -> Candidate -> Verdict."""

@@ -1,0 +1,319 @@
+"""The nouns of poet_hook, frozen. This module imports nothing of ours.
+
+Words: a *pragma* is parsed from a comment; a *plan* says what will be done to one function; an
+*execution* is the record of one call; *feedback* is what was said about it; a *signal* is feedback
+understood; a *candidate* is a proposed change; a *verdict* is its judgement; a *version* is a stored,
+numbered body of the function; the *champion* is the version in use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+RecordMode = Literal["full", "hash", "shape", "none"]
+Coerce = Literal["lax", "strict", "off"]
+Learn = Literal["auto", "proven", "propose", "off"]
+Level = Literal["requested", "provisional", "proven"]
+Decision = Literal["promote", "propose", "wait", "keep"]
+SignalKind = Literal["right", "wrong", "expected", "direction", "reward", "unread"]
+
+ANOMALY_FIELDS = ("is_anomaly", "anomaly", "drift_detected", "drift", "alert")
+
+
+class Unset:
+    """The type of `UNSET`, which stands where a user may also mean None."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNSET = Unset()
+
+
+# --------------------------------------------------------------------------- build plane
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing that is wrong in a pragma: `code` is PHnnn, lines are 1-based, columns 0-based."""
+
+    code: str
+    message: str
+    line: int
+    column: int
+    end_column: int
+    hint: str = ""
+    source_line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tune:
+    """`# poet: tune ...` at the end of a line: the range that learning may use for the number there."""
+
+    line: int
+    lower: float | None = None
+    upper: float | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """What is returned when the body fails: a literal value, or the name of a function of the module."""
+
+    value: Any = None
+    function: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pragma:
+    """The typed options of one function. `line` is the first pragma line, `target_line` the `def` line."""
+
+    line: int
+    target_line: int
+    domain: str | None = None
+    optimize_for: str | None = None
+    retries: int = 0
+    timeout: float | None = None
+    fallback: Fallback | None = None
+    ensure: str | None = None
+    require: str | None = None
+    coerce: Coerce = "lax"
+    record: RecordMode = "full"
+    record_arguments: Mapping[str, RecordMode] = field(default_factory=dict)
+    key: str | None = None
+    learn: Learn = "auto"
+    after: int = 5
+    cost: tuple[float, float] = (1.0, 1.0)
+    tunes: tuple[Tune, ...] = ()
+
+    @property
+    def trains(self) -> bool:
+        """True where calls are recorded and learned from."""
+        return self.optimize_for is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Tunable:
+    """A number in a function's body that learning may change.
+
+    `name` is unique in the function. `line` counts from the `def` line (0), `column` from the start of that
+    line after the function's indentation was taken away. `integer` keeps it an int.
+    """
+
+    name: str
+    value: float
+    line: int
+    column: int
+    end_column: int
+    integer: bool = False
+    lower: float | None = None
+    upper: float | None = None
+    declared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter: `kind` is the annotation that Perceive checks ("" where it checks none)."""
+
+    name: str
+    kind: str = ""
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be done to one function.
+
+    `source` is the function's own text (decorators left out, indentation taken away) and `source_hash` its
+    SHA-256 (hex): recorded executions and versions belong to exactly that text.
+    """
+
+    function: str
+    module: str
+    qualname: str
+    path: str
+    line: int
+    pragma: Pragma
+    parameters: tuple[Parameter, ...]
+    returns: str
+    tunables: tuple[Tunable, ...]
+    source: str
+    source_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftAlone:
+    """A function with a pragma that is not enhanced, and why."""
+
+    function: str
+    path: str
+    line: int
+    reason: str
+
+
+# --------------------------------------------------------------------------- call plane
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """The record of one call.
+
+    `started` is seconds since the epoch, `duration` seconds. `arguments` are the encoded arguments (None
+    where nothing may be stored), `replayable` is "" or the reason why it can't be run again. `outcome` is
+    "result", "error" or "fallback"; `result` is the encoded value, `error` the exception as "Type: text".
+    """
+
+    id: str
+    function: str
+    version: int
+    source_hash: str
+    started: float
+    duration: float
+    outcome: Literal["result", "error", "fallback"]
+    arguments: bytes | None = None
+    result: bytes | None = None
+    error: str | None = None
+    key: str | None = None
+    attempts: int = 1
+    replayable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """How one phase of a call went: "ok", "coerced", "retried", "fallback" or "refused"."""
+
+    name: Literal["perceive", "operate", "enforce", "train"]
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class POETResult:
+    """What `poet_hook.call(f, ...)` returns: the value, and the execution that feedback may name."""
+
+    value: Any
+    execution_id: str
+    function: str
+    version: int
+    duration: float
+    phases: tuple[Phase, ...] = ()
+
+
+# --------------------------------------------------------------------------- learn plane
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Feedback understood.
+
+    kind "right" / "wrong" speak of the result as it was; "expected" carries the true value; "direction" says
+    that a number was too high (-1, it should be lower) or too low (+1); "reward" is a score in 0..1;
+    "unread" means that nothing understood it (`reason` says why). `confidence` is in 0..1.
+    """
+
+    kind: SignalKind
+    value: Any = None
+    confidence: float = 1.0
+    reader: str = "rules"
+    reason: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """One thing that was said about one execution. `raw` is it, encoded; `given` is seconds since the epoch."""
+
+    id: int
+    execution_id: str
+    given: float
+    source: str
+    raw: bytes
+    signal: Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a verdict counted, on feedback that did not help to find the candidate.
+
+    `wins` and `losses` are discordant executions (weighted), `e_value` the evidence against "the candidate is
+    no better", `before` and `after` the objective of champion and candidate over the labelled executions.
+    """
+
+    labelled: int
+    wins: float
+    losses: float
+    e_value: float
+    before: float
+    after: float
+    silent: int = 0
+    silent_weight: float = 0.0
+    set_aside: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A proposed change of constants: `values` by tunable name, `interval` all values that do as well."""
+
+    function: str
+    parent: int
+    values: Mapping[str, float]
+    source: str
+    interval: tuple[float, float] | None = None
+    kind: Literal["tune"] = "tune"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement of a candidate; `reasons` are sentences, `regressions` ids of approved executions that flip."""
+
+    decision: Decision
+    level: Level | None
+    alpha: float
+    evidence: Evidence
+    reasons: tuple[str, ...]
+    regressions: tuple[str, ...] = ()
+    flips: tuple[str, ...] = ()
+    needed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A stored body of a function: v1 is the user's original, and has no verdict."""
+
+    function: str
+    number: int
+    source: str
+    source_hash: str
+    created: float
+    parent: int | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    level: Level | None = None
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What one learning run did: the verdict, and the version that it made, if any."""
+
+    function: str
+    champion: int
+    verdict: Verdict | None
+    version: int | None
+    promoted: bool
+    reasons: tuple[str, ...]
+    candidate: Candidate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackReceipt:
+    """What became of feedback: `signal.kind == "unread"` means that it was stored but not understood."""
+
+    execution_id: str
+    function: str
+    signal: Signal

@@ -1,0 +1,1 @@
+"""Execution, Feedback -> disk, and back."""

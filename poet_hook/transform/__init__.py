@@ -1,0 +1,1 @@
+"""Pragma + def -> AST that perceives, operates, enforces and trains."""
