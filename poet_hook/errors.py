@@ -1,26 +1,26 @@
 """The error tree. Each error has a code and a page in the documentation.
 
-    PoetError
-    ├── PragmaError (SyntaxError)        PH-E01  a pragma is wrong, and strict mode is on
-    ├── PerceiveError (ValueError)       PH-E10  an input was refused
-    ├── OperateTimeout (TimeoutError)    PH-E11  the body took longer than timeout=
-    ├── EnforceError (ValueError)        PH-E12  an output was refused
-    ├── FeedbackError (ValueError)       PH-E20  feedback that belongs to nothing
-    │   ├── UnknownExecutionError        PH-E21  no such execution
-    │   └── AmbiguousResultError         PH-E22  a value that several executions returned
-    ├── NotEnhancedError (ValueError)    PH-E23  the function is not one that learns
-    ├── UnknownFunctionError (KeyError)  PH-E24  no such function
-    ├── StoreError (RuntimeError)        PH-E30  .poet/ can't be read or written
-    │   └── CodecError                   PH-E31  bytes that are no value of ours
-    ├── ReplayError (RuntimeError)       PH-E40  the function can't be replayed
-    ├── VersionError (ValueError)        PH-E50  a version is missing, edited or foreign
-    └── SettingsError (ValueError)       PH-E60  a setting has a wrong value
+PoetError
+├── PragmaError (SyntaxError)        PH-E01  a pragma is wrong, and strict mode is on
+├── PerceiveError (ValueError)       PH-E10  an input was refused
+├── OperateTimeout (TimeoutError)    PH-E11  the body took longer than timeout=
+├── EnforceError (ValueError)        PH-E12  an output was refused
+├── FeedbackError (ValueError)       PH-E20  feedback that belongs to nothing
+│   ├── UnknownExecutionError        PH-E21  no such execution
+│   └── AmbiguousResultError         PH-E22  a value that several executions returned
+├── NotEnhancedError (ValueError)    PH-E23  the function is not one that learns
+├── UnknownFunctionError (KeyError)  PH-E24  no such function
+├── StoreError (RuntimeError)        PH-E30  .poet/ can't be read or written
+│   └── CodecError                   PH-E31  bytes that are no value of ours
+├── ReplayError (RuntimeError)       PH-E40  the function can't be replayed
+├── VersionError (ValueError)        PH-E50  a version is missing, edited or foreign
+└── SettingsError (ValueError)       PH-E60  a setting has a wrong value
 
-    PoetWarning (UserWarning)
-    ├── PragmaWarning      a mistake in a pragma; the import goes on
-    ├── StoreWarning       something could not be recorded
-    ├── VersionWarning     a stored version was not used; the original runs
-    └── LearnWarning       a learning run in the background failed
+PoetWarning (UserWarning)
+├── PragmaWarning      a mistake in a pragma; the import goes on
+├── StoreWarning       something could not be recorded
+├── VersionWarning     a stored version was not used; the original runs
+└── LearnWarning       a learning run in the background failed
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ Level = Literal["requested", "provisional", "proven"]
 Decision = Literal["promote", "propose", "wait", "keep"]
 SignalKind = Literal["right", "wrong", "expected", "direction", "reward", "unread"]
 
+# a string constant of generated code that starts so is replaced by a slot when the code is loaded
+SLOT_PREFIX = "poet_hook\x00"
 ANOMALY_FIELDS = ("is_anomaly", "anomaly", "drift_detected", "drift", "alert")
 
 
@@ -73,7 +75,7 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True)
 class Pragma:
-    """The typed options of one function. `line` is the first pragma line, `target_line` the `def` line."""
+    """The typed options of one function. `line` is the first pragma line, `target_line` the first line after it."""
 
     line: int
     target_line: int
@@ -187,7 +189,7 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """How one phase of a call went: "ok", "coerced", "retried", "fallback" or "refused"."""
+    """How one phase of a call went: "ok", "retried", "fallback", "skipped", "recorded", or why it can't be replayed."""
 
     name: Literal["perceive", "operate", "enforce", "train"]
     outcome: str

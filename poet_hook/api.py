@@ -1,0 +1,391 @@
+"""What a user's program asks for, answered from the local store."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poet_hook import settings as settings_module
+from poet_hook.domains.base import load
+from poet_hook.errors import (
+    LearnWarning,
+    NotEnhancedError,
+    PoetError,
+    PoetWarning,
+    UnknownFunctionError,
+)
+from poet_hook.model import (
+    Execution,
+    Feedback,
+    FeedbackReceipt,
+    Learned,
+    Plan,
+    POETResult,
+    Version,
+)
+from poet_hook.runtime.record import capture, recorder
+from poet_hook.runtime.slot import slots
+from poet_hook.settings import Settings
+from poet_hook.store.database import Store
+from poet_hook.transform.compile import Champion
+from poet_hook.versions.chain import Chain
+
+logger = logging.getLogger("poet_hook")
+
+
+# --------------------------------------------------------------------------- turning it on
+
+
+def activate(*, roots: list[str | Path] | None = None, strict: bool | None = None) -> None:
+    """Enhance the functions with a `# poet:` comment in modules imported from here on.
+
+    `roots` are the folders whose modules may be enhanced (default: the main script's folder, the working
+    directory and the project); `strict` makes a mistake in a pragma an error instead of a warning.
+    """
+    from poet_hook.hook import finder
+
+    chosen = settings()
+    places = [Path(root) for root in roots] if roots is not None else _roots(chosen)
+    recorder.configure(store())
+    finder.install(places, _champion, chosen.strict if strict is None else strict)
+
+
+def deactivate() -> None:
+    """Enhance no further module; what is enhanced already stays so."""
+    from poet_hook.hook import finder
+    from poet_hook.versions.watch import watch
+
+    finder.remove()
+    watch.end()
+
+
+@contextmanager
+def activated(*, roots: list[str | Path] | None = None, strict: bool | None = None) -> Iterator[None]:
+    """`activate()` for the length of a block; an activation around it is there again afterwards."""
+    from poet_hook.hook import finder
+
+    outer = finder.active()
+    activate(roots=roots, strict=strict)
+    try:
+        yield
+    finally:
+        finder.remove()
+        if outer is None:
+            deactivate()
+        else:
+            sys.meta_path.insert(0, outer)
+
+
+def _roots(chosen: Settings) -> list[Path]:
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    return [*([Path(main).resolve().parent] if main else []), Path.cwd(), chosen.root]
+
+
+def _champion(plan: Plan) -> Champion:
+    """What the loader puts into a module that is imported: from then on, promotions are watched for."""
+    if not plan.pragma.trains:
+        return Champion(1, {})
+    from poet_hook.versions.watch import watch
+
+    watch.start(settings())
+    return Chain(settings(), plan.function).champion(plan)
+
+
+@functools.cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return settings_module.load()
+
+
+@functools.cache
+def store() -> Store:
+    """The store of this process."""
+    return Store(settings().home)
+
+
+# --------------------------------------------------------------------------- calls and feedback
+
+
+def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> POETResult:
+    """Call a function that learns; its value together with the execution that feedback may name.
+
+    Raises `NotEnhancedError` where the call left no execution, and whatever the function raises.
+    """
+    with capture() as executions:
+        value = function(*args, **kwargs)
+    name = getattr(function, "__qualname__", None)
+    for result in reversed(executions):
+        if result.function.partition(":")[2] == name and result.value is value:
+            return result
+    raise NotEnhancedError(_why_not_recorded(function))
+
+
+def _why_not_recorded(function: Callable[..., Any]) -> str:
+    name = getattr(function, "__qualname__", repr(function))
+    module = sys.modules.get(getattr(function, "__module__", "") or "")
+    start = f"{name} left no execution: "
+    for slot in slots():
+        if slot.qualname == name and not slot.trains:
+            return start + f"its pragma ({slot.path}:{slot.line}) has no optimize_for=, so nothing is recorded"
+    place = getattr(module, "__file__", None) or "its module"
+    return start + (
+        f"it is not enhanced. Put `# poet: optimize_for=...` above it in {place}, and import it after "
+        "poet_hook.activate(), or start the program with: python -m poet_hook run SCRIPT"
+    )
+
+
+def feedback(about: Any, said: Any, *, source: str = "user") -> FeedbackReceipt:
+    """Say anything about an execution: True, 4, "false alarm", {"expected": 3.5}, an exception.
+
+    `about` is a POETResult, an execution id, a business key, or the very object that a call returned. `source`
+    names who says it: the latest word of each source counts. What can't be read is stored, and the receipt says
+    so (`signal.kind == "unread"`). Raises `AmbiguousResultError`, `UnknownExecutionError` and `StoreError`.
+    """
+    from poet_hook.learning.study import value_of
+    from poet_hook.signals.attach import execution_of
+    from poet_hook.signals.rules import read
+
+    execution = execution_of(about, store())
+    record = store().function(execution.function)
+    if record is None or not record.optimize_for:
+        raise NotEnhancedError(f"{execution.function} has no optimize_for=, so feedback can't teach it anything")
+    domain = load(record.domain) if record.domain else None
+    signal = read(said, outcome=value_of(execution.result), domain=domain)
+    store().add_feedback(execution.id, said, signal, source)
+    if signal.kind == "unread":
+        logger.info("%s: feedback is stored, but was not understood: %s", execution.id, signal.reason)
+    else:
+        _learn_later(execution.function)
+    return FeedbackReceipt(execution.id, execution.function, signal)
+
+
+# --------------------------------------------------------------------------- learning
+
+
+def learn(function: str | Callable[..., Any], progress: Callable[[str, float], None] | None = None) -> Learned:
+    """Look for a better version now, judge it, and put it in use where the function's `learn=` allows.
+
+    Raises `UnknownFunctionError`, and `ReplayError` where the function can't be run again.
+    """
+    from poet_hook.learning import loop
+    from poet_hook.versions.watch import refresh
+
+    learned = loop.learn(name_of(function), store(), settings(), progress)
+    refresh(settings())
+    return learned
+
+
+class _Background:
+    """One learning thread at a time; it is no daemon, so a program that ends waits for it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.waiting: list[str] = []
+        self.thread: threading.Thread | None = None
+
+    def ask(self, function: str) -> None:
+        with self.lock:
+            if function not in self.waiting:
+                self.waiting.append(function)
+            if self.thread is None or not self.thread.is_alive():
+                self.thread = threading.Thread(target=self._run, name="poet_hook learn")
+                try:
+                    self.thread.start()
+                except RuntimeError:  # the interpreter is ending: the next process learns
+                    self.waiting.clear()
+
+    def _run(self) -> None:
+        while True:
+            with self.lock:
+                if not self.waiting:
+                    self.thread = None
+                    return
+                function = self.waiting.pop(0)
+            try:
+                learned = learn(function)
+                logger.info("%s: %s", function, "; ".join(learned.reasons))
+            except Exception as error:  # noqa: BLE001 - a thread of ours: nothing was changed, and one warning says so
+                warnings.warn(f"{function}: learning in the background failed: {error}", LearnWarning, stacklevel=2)
+
+
+_background = _Background()
+
+
+def _learn_later(function: str) -> None:
+    """Start a learning run once `after=` feedbacks have come since the last one."""
+    from poet_hook.learning.study import plan_of
+
+    seen = int(store().get_meta(f"learned:{function}") or 0)
+    count = store().count_new(function, seen)
+    try:
+        pragma = plan_of(function, store())[0].pragma
+    except PoetError as error:
+        logger.debug("%s: %s", function, error)
+        return
+    if pragma.learn != "off" and count >= pragma.after:
+        _background.ask(function)
+
+
+# --------------------------------------------------------------------------- looking and choosing
+
+
+def name_of(function: str | Callable[..., Any]) -> str:
+    """The stored name ("module:qualname") of a function, or of a name that ends like exactly one."""
+    known = [record.function for record in store().functions()]
+    if not isinstance(function, str):
+        qualname = getattr(function, "__qualname__", "")
+        module = getattr(function, "__module__", "")
+        code = getattr(function, "__code__", None)
+        found = [s.function for s in slots() if code is not None and any(c is s for c in code.co_consts)]
+        found = found or [n for n in known if n in (f"{module}:{qualname}",)]
+        if not found:
+            raise NotEnhancedError(_why_not_recorded(function))
+        return found[0]
+    if function in known:
+        return function
+    ends = [n for n in known if n.endswith((f":{function}", f".{function}")) or n.replace(":", ".") == function]
+    if len(ends) == 1:
+        return ends[0]
+    listed = ", ".join(sorted(ends or known)) or "none was recorded yet"
+    raise UnknownFunctionError(
+        f"{'several functions are' if ends else 'no function is'} called {function!r} in {settings().home}: {listed}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionStatus:
+    """One function in a line; accuracies are shares of labelled executions in 0..1, by replay at the verdict."""
+
+    function: str
+    optimize_for: str
+    champion: int
+    level: str | None
+    versions: int
+    executions: int
+    feedback: int
+    unread: int
+    accuracy_before: float | None
+    accuracy_after: float | None
+
+
+def status() -> list[FunctionStatus]:
+    """Every function of the store, with its version in use and what it is known to be worth."""
+    return [_status(record.function, record.optimize_for) for record in store().functions()]
+
+
+def _status(function: str, optimize_for: str) -> FunctionStatus:
+    chain = Chain(settings(), function)
+    stored = chain.versions()
+    champion = _champion_number(chain)
+    in_use = next((v for v in stored if v.number == champion), None)
+    first = next((v.verdict for v in stored if v.verdict), None)
+    said = store().for_function(function)
+    verdict = in_use.verdict if in_use else None
+    return FunctionStatus(
+        function=function,
+        optimize_for=optimize_for,
+        champion=champion,
+        level=in_use.level if in_use else None,
+        versions=max(len(stored), 1),
+        executions=store().count(function),
+        feedback=len(said),
+        unread=sum(item.signal.kind == "unread" for item in said),
+        accuracy_before=first.evidence.before if first and verdict else None,
+        accuracy_after=verdict.evidence.after if verdict else None,
+    )
+
+
+def _champion_number(chain: Chain) -> int:
+    try:
+        return chain.champion_number()
+    except PoetError as error:
+        warnings.warn(str(error), PoetWarning, stacklevel=2)
+        return 1
+
+
+def executions(function: str | Callable[..., Any], *, limit: int | None = None) -> Iterator[Execution]:
+    """The recorded executions of a function, newest first."""
+    return store().executions(name_of(function), newest_first=True, limit=limit)
+
+
+def feedback_of(execution_id: str) -> list[Feedback]:
+    """All that was said about one execution, oldest first."""
+    return store().for_execution(execution_id)
+
+
+def versions(function: str | Callable[..., Any]) -> list[Version]:
+    """The versions of a function, ascending; the first is the original."""
+    from poet_hook.learning.study import plan_of
+
+    name = name_of(function)
+    stored = Chain(settings(), name).versions()
+    if stored:
+        return stored
+    plan, _ = plan_of(name, store())
+    return [Version(name, 1, plan.source, plan.source_hash, 0.0)]
+
+
+def champion(function: str | Callable[..., Any]) -> int:
+    """The number of the version in use."""
+    return _champion_number(Chain(settings(), name_of(function)))
+
+
+def promote(function: str | Callable[..., Any], version: int) -> int:
+    """Put a version in use, here at once and elsewhere within a second; returns the one that was."""
+    from poet_hook.learning.study import plan_of
+    from poet_hook.versions import promote as steps
+    from poet_hook.versions.watch import refresh
+
+    name = name_of(function)
+    before = steps.promote(Chain(settings(), name), version, plan_of(name, store())[0])
+    refresh(settings())
+    return before
+
+
+def rollback(function: str | Callable[..., Any]) -> tuple[int, int]:
+    """Put the version that was in use before the champion back; returns (from, to)."""
+    from poet_hook.versions import promote as steps
+    from poet_hook.versions.watch import refresh
+
+    moved = steps.rollback(Chain(settings(), name_of(function)))
+    refresh(settings())
+    return moved
+
+
+def show(function: str | Callable[..., Any]) -> str:
+    """The text of what really runs."""
+    from poet_hook.learning.study import plan_of
+    from poet_hook.transform.render import render
+
+    plan, source = plan_of(name_of(function), store())
+    return render(source, plan.path, plan.module, plan.qualname, Chain(settings(), plan.function).champion)
+
+
+__all__ = [
+    "FunctionStatus",
+    "activate",
+    "activated",
+    "call",
+    "capture",
+    "champion",
+    "deactivate",
+    "executions",
+    "feedback",
+    "feedback_of",
+    "learn",
+    "promote",
+    "rollback",
+    "settings",
+    "show",
+    "status",
+    "store",
+    "versions",
+]

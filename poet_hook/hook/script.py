@@ -1,0 +1,95 @@
+"""`python script.py` and `python -m module`, with the pragmas of the main module carried out."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import runpy
+import sys
+from collections.abc import Sequence
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType, TracebackType
+
+from poet_hook.hook.finder import active
+from poet_hook.hook.loader import PoetLoader, enhanced_code
+
+_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def run_script(path: str, arguments: Sequence[str]) -> None:
+    """Run a file (or a folder or zip with a `__main__.py`) as Python itself would; exceptions pass through."""
+    sys.argv = [path, *arguments]
+    if os.path.isdir(path) or path.endswith((".zip", ".pyz")):
+        _set_path0(path)
+        runpy.run_path(path, run_name="__main__")
+        return
+    _set_path0(os.path.dirname(os.path.realpath(path)))
+    with open(path, "rb") as file:
+        data = file.read()
+    loader, code = _script_code(path, data)
+    main = _fresh_main()
+    main.__file__ = path
+    main.__loader__ = loader
+    main.__dict__["__cached__"] = None
+    exec(code, main.__dict__)
+
+
+def run_module(name: str, arguments: Sequence[str]) -> None:
+    """Run a module as `python -m name` would; exceptions pass through."""
+    sys.argv = ["-m", *arguments]
+    _set_path0(os.getcwd())
+    _fresh_main()
+    runpy._run_module_as_main(name, alter_argv=True)  # type: ignore[attr-defined]
+
+
+def report(error: BaseException) -> int:
+    """Print an exception as Python itself would, without our own frames; the exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        import signal
+
+        _show(error)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+        return 130
+    _show(error)
+    return 1
+
+
+def _show(error: BaseException) -> None:
+    traceback = error.__traceback__
+    while traceback is not None and _is_ours(traceback):
+        traceback = traceback.tb_next
+    error.__traceback__ = traceback
+    sys.excepthook(type(error), error, traceback)
+
+
+def _is_ours(traceback: TracebackType) -> bool:
+    return traceback.tb_frame.f_code.co_filename.startswith(_OWN)
+
+
+def _script_code(path: str, data: bytes) -> tuple[SourceFileLoader, CodeType]:
+    finder = active()
+    if finder is not None:
+        loader = PoetLoader("__main__", path, finder.champion, finder.strict, name=Path(path).stem)
+        code = enhanced_code(data, path, loader.module, finder.champion, finder.strict)
+        if code is not None:
+            return loader, code
+    plain = SourceFileLoader("__main__", path)
+    return plain, compile(data, path, "exec", dont_inherit=True)
+
+
+def _fresh_main() -> ModuleType:
+    main = ModuleType("__main__")
+    main.__dict__["__builtins__"] = builtins
+    _kept.append(sys.modules["__main__"])  # its globals must outlive the script
+    sys.modules["__main__"] = main
+    return main
+
+
+_kept: list[ModuleType] = []
+
+
+def _set_path0(folder: str) -> None:
+    if not sys.flags.safe_path:
+        sys.path[0] = folder

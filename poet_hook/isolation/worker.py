@@ -1,0 +1,125 @@
+"""A process of its own for code that is being judged: one request, one reply, and a hard end.
+
+Frames are a 4-byte length and msgpack. The child's own standard output goes nowhere, so that nothing the
+judged code prints can pass for a reply.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from poet_hook.errors import ReplayError
+
+_HEADER = struct.Struct(">I")
+_MEMORY = 2 << 30  # bytes of address space that the child may use
+_PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
+
+
+class Worker:
+    """A child process that runs `module`'s `main()`; use as a context manager."""
+
+    def __init__(self, module: str) -> None:
+        code = f"import sys; sys.path.insert(0, {_PACKAGE_PARENT!r}); from {module} import main; main()"
+        # -I: nothing of the environment or the working directory decides what is imported
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def ask(self, request: Any, seconds: float) -> Any:
+        """The reply to `request`; raises `ReplayError` (and ends the child) where none comes in `seconds`."""
+        deadline = time.monotonic() + seconds
+        data = msgspec.msgpack.encode(request)
+        try:
+            assert self.process.stdin is not None
+            self.process.stdin.write(_HEADER.pack(len(data)) + data)
+            self.process.stdin.flush()
+            size = _HEADER.unpack(self._read(_HEADER.size, deadline))[0]
+            return msgspec.msgpack.decode(self._read(size, deadline))
+        except (OSError, EOFError, msgspec.MsgspecError) as error:
+            self.end()
+            raise ReplayError(f"the replay process ended: {error or 'it was killed'}") from error
+        except TimeoutError:
+            self.end()
+            raise ReplayError(f"the replay took longer than {seconds:g} s and was ended") from None
+
+    def _read(self, size: int, deadline: float) -> bytes:
+        assert self.process.stdout is not None
+        descriptor = self.process.stdout.fileno()
+        parts = []
+        while size:
+            ready, _, _ = select.select([descriptor], [], [], max(deadline - time.monotonic(), 0))
+            if not ready:
+                raise TimeoutError
+            part = os.read(descriptor, min(size, 1 << 20))
+            if not part:
+                raise EOFError("no reply")
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def end(self) -> None:
+        """Kill the child; only SIGKILL stops what runs in C."""
+        self.process.kill()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    pass
+        self.process.wait()
+
+
+def serve(handle: Callable[[Any], Any]) -> None:
+    """The child's side: answer each request with `handle(request)` until the parent goes."""
+    source, sink = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+    _limit()
+    with os.fdopen(source, "rb") as requests, os.fdopen(sink, "wb") as replies:
+        while True:
+            header = requests.read(_HEADER.size)
+            if len(header) < _HEADER.size:
+                return
+            reply = handle(msgspec.msgpack.decode(requests.read(_HEADER.unpack(header)[0])))
+            data = msgspec.msgpack.encode(reply)
+            replies.write(_HEADER.pack(len(data)) + data)
+            replies.flush()
+
+
+def _limit() -> None:
+    """No file may grow, no core is dumped, memory is bounded."""
+    try:
+        import resource
+    except ImportError:  # pragma: no cover - not on Windows
+        return
+    limits: Sequence[tuple[int, int]] = (
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_AS, _MEMORY),
+    )
+    for kind, value in limits:
+        try:
+            resource.setrlimit(kind, (value, value))
+        except (ValueError, OSError):
+            continue

@@ -1,0 +1,249 @@
+"""A function, its recorded executions and other numbers -> what it would have returned, in a process of its own.
+
+What people said about the executions never enters that process: the parent compares.
+"""
+
+from __future__ import annotations
+
+import ast
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from poet_hook.errors import CodecError, ReplayError
+from poet_hook.isolation.worker import Worker, serve
+from poet_hook.learning.constants import Steps, trace, trace_integers
+from poet_hook.learning.slice import Slice
+from poet_hook.model import Plan, Tunable
+from poet_hook.store import codec
+from poet_hook.transform.tunables import replace_literal, set_values
+
+_VARIABLE = "_poet_value"
+_ONE_CALL = 2.0  # seconds for one execution with one value
+_WHOLE = 300.0  # seconds for one request, enforced from outside
+
+# an outcome on the wire: ("r", encoded result), ("e", "Type: text"), or ("x", why it can't be compared)
+Outcome = tuple[str, bytes | str]
+
+
+class Replay:
+    """A function loaded in a process of its own, with executions to run; use as a context manager."""
+
+    def __init__(self, plan: Plan, part: Slice, source: str, arguments: Sequence[bytes]) -> None:
+        self.plan = plan
+        self.worker = Worker("poet_hook.learning.replay")
+        reply = self._ask(
+            {
+                "op": "load",
+                "source": source,
+                "path": plan.path,
+                "module": plan.module,
+                "line": part.function.lineno,
+                "name": part.function.name,
+                "keep": list(part.keep),
+                "sys_path": sys.path,
+                "tunables": [[t.name, t.line, t.column, t.end_column, t.integer] for t in plan.tunables],
+                "arguments": list(arguments),
+            }
+        )
+        if reply.get("error"):
+            self.worker.end()
+            raise ReplayError(f"{plan.function} can't be loaded for replay: {reply['error']}")
+
+    def __enter__(self) -> Replay:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.worker.end()
+
+    def run(self, values: Mapping[str, float]) -> list[Outcome]:
+        """The outcome of each execution with `values` (by tunable name) in place of the original's."""
+        reply = self._ask({"op": "run", "values": dict(values)})
+        return [(kind, data) for kind, data in reply["outcomes"]]
+
+    def trace(
+        self, tunable: Tunable, values: Mapping[str, float], lower: float, upper: float, chosen: Sequence[int]
+    ) -> list[Steps]:
+        """For each chosen execution (by index) the outcomes over `lower`..`upper` of one tunable."""
+        reply = self._ask(
+            {
+                "op": "trace",
+                "tunable": tunable.name,
+                "start": values.get(tunable.name, tunable.value),
+                "values": {name: value for name, value in values.items() if name != tunable.name},
+                "lower": lower,
+                "upper": upper,
+                "chosen": list(chosen),
+            }
+        )
+        outcomes = [(kind, data) for kind, data in reply["outcomes"]]
+        return [
+            Steps(tuple(breaks), tuple(outcomes[i] for i in inside), tuple(outcomes[i] for i in at), exact)
+            for breaks, inside, at, exact in reply["steps"]
+        ]
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        reply = self.worker.ask(request, _WHOLE)
+        if not isinstance(reply, dict):
+            raise ReplayError("the replay process gave no proper reply")
+        return reply
+
+
+# --------------------------------------------------------------------------- in the child
+
+
+class _TooLongError(BaseException):
+    pass
+
+
+class _Child:
+    def __init__(self) -> None:
+        self.arguments: list[bytes] = []
+        self.namespace: dict[str, Any] = {}
+        self.types: dict[str, type] = {}
+        self.load_request: dict[str, Any] = {}
+
+    def handle(self, request: dict[str, Any]) -> dict[str, Any]:
+        operation = request["op"]
+        if operation == "load":
+            return self.load(request)
+        if operation == "run":
+            return self.run(request)
+        return self.trace(request)
+
+    def load(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.load_request = request
+        self.arguments = request["arguments"]
+        sys.path.extend(entry for entry in request["sys_path"] if entry not in sys.path)
+        try:
+            tree = ast.parse(request["source"])
+            module = ast.Module([tree.body[i] for i in request["keep"]], [])
+            self.namespace = {"__name__": request["module"], "__builtins__": __builtins__}
+            exec(compile(module, request["path"], "exec", dont_inherit=True), self.namespace)
+            self.types = {
+                f"{request['module']}:{name}": value
+                for name, value in self.namespace.items()
+                if isinstance(value, type)
+            }
+        except Exception as error:  # noqa: BLE001 - the user's module
+            return {"error": f"{type(error).__name__}: {error}"}
+        return {}
+
+    def function(self, values: Mapping[str, float], variable: str | None = None) -> Callable[..., Any]:
+        """The function with `values` in place, and one tunable, if any, read from a variable."""
+        request = self.load_request
+        tree = ast.parse(request["source"])
+        node = next(
+            n
+            for n in ast.walk(tree)
+            if isinstance(n, ast.FunctionDef) and n.lineno == request["line"] and n.name == request["name"]
+        )
+        tunables = tuple(
+            Tunable(name, 0.0, line, column, end, integer) for name, line, column, end, integer in request["tunables"]
+        )
+        if variable is not None:
+            target = next(t for t in tunables if t.name == variable)
+            replace_literal(node, target, ast.Name(_VARIABLE, ast.Load()))
+        set_values(node, tuple(t for t in tunables if t.name != variable), values)
+        node.decorator_list = []
+        module = ast.Module([node], [])
+        namespace = dict(self.namespace)
+        exec(compile(module, request["path"], "exec", dont_inherit=True), namespace)
+        made = namespace[request["name"]]
+        # the function sees its own name as the module does, and one namespace holds the variable
+        self.globals = made.__globals__
+        return made  # type: ignore[no-any-return]
+
+    def run(self, request: dict[str, Any]) -> dict[str, Any]:
+        function = self.function(request["values"])
+        return {"outcomes": [_wire(self.call(function, index)) for index in range(len(self.arguments))]}
+
+    def trace(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["tunable"]
+        function = self.function(request["values"], name)
+        integer = next(t[4] for t in self.load_request["tunables"] if t[0] == name)
+        outcomes: dict[Outcome, int] = {}
+
+        def index_of(outcome: Any) -> int:
+            return outcomes.setdefault(_wire(outcome), len(outcomes))
+
+        steps = []
+        for index in request["chosen"]:
+
+            def run(value: Any, index: int = index) -> Any:
+                self.globals[_VARIABLE] = value
+                return self.call(function, index)
+
+            if integer:
+                found = trace_integers(run, int(request["lower"]), int(request["upper"]))
+            else:
+                found = trace(run, request["lower"], request["upper"], start=request["start"])
+            numbered = found.map(index_of)
+            steps.append([numbered.breaks, numbered.values, numbered.at, numbered.exact])
+        return {"steps": steps, "outcomes": list(outcomes)}
+
+    def call(self, function: Callable[..., Any], index: int) -> tuple[str, Any]:
+        """The raw outcome of one execution; its arguments are decoded afresh, since the body may change them."""
+        arguments = [
+            None if isinstance(a, codec.Summary) else a for a in codec.decode(self.arguments[index], self.types)
+        ]
+        with _Alarm(_ONE_CALL):
+            try:
+                return ("r", _apply(function, arguments))
+            except _TooLongError:
+                return ("x", "took too long")
+            except Exception as error:  # noqa: BLE001 - an outcome like any other
+                return ("e", f"{type(error).__name__}: {error}"[:2000])
+
+
+def _apply(function: Callable[..., Any], arguments: list[Any]) -> Any:
+    """Call with arguments in the order of the signature: *args and **kwargs are one item each."""
+    code = function.__code__
+    positional = code.co_argcount
+    rest = positional
+    star: list[Any] = []
+    if code.co_flags & 0x04:
+        star, rest = list(arguments[positional]), positional + 1
+    names = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    keywords = dict(zip(names, arguments[rest : rest + len(names)], strict=True))
+    if code.co_flags & 0x08:
+        keywords |= arguments[-1]
+    return function(*arguments[:positional], *star, **keywords)
+
+
+def _wire(outcome: tuple[str, Any]) -> Outcome:
+    kind, value = outcome
+    if kind != "r":
+        return outcome
+    try:
+        return ("r", codec.encode(value))
+    except CodecError as error:
+        return ("x", str(error))
+
+
+class _Alarm:
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __enter__(self) -> None:
+        if hasattr(signal, "setitimer"):
+            signal.signal(signal.SIGALRM, self._rang)
+            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+
+    def __exit__(self, *_: object) -> None:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    @staticmethod
+    def _rang(_number: int, _frame: Any) -> None:
+        raise _TooLongError
+
+
+def main() -> None:
+    """Serve replays to the parent until it goes."""
+    sys.setrecursionlimit(2000)
+    serve(_Child().handle)

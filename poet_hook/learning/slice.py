@@ -1,0 +1,114 @@
+"""A module's source -> one function and the statements of the module that it needs, nothing else.
+
+Replay must not run a program's top level again: it may start servers or loop for ever. So only the imports,
+definitions and values that the function refers to, directly or through others, are loaded.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from poet_hook.isolation.policy import why_not_replay
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A function to replay: `tree` the module, `function` its node, `keep` indices into `tree.body`."""
+
+    tree: ast.Module
+    function: ast.FunctionDef
+    keep: tuple[int, ...]
+    reason: str | None
+
+
+def slice_function(source: str, qualname: str, line: int, modules: Collection[str] = ()) -> Slice:
+    """The slice for the function at `line`; `reason` says why it can't be replayed, None where it can.
+
+    Raises what `ast.parse` raises, and LookupError where there is no such function.
+    """
+    tree = ast.parse(source)
+    name = qualname.rpartition(".")[2]
+    function = next(
+        (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == name and n.lineno == line),
+        None,
+    )
+    if function is None:
+        raise LookupError(f"no function {qualname} at line {line}")
+    binders = _binders(tree)
+    keep: set[int] = set()
+    wanted = list(_free_names(function))
+    seen: set[str] = {name} if "." in qualname else set()
+    while wanted:
+        item = wanted.pop()
+        if item in seen:
+            continue
+        seen.add(item)
+        for index in binders.get(item, ()):
+            statement = tree.body[index]
+            if statement is function or index in keep:
+                continue
+            keep.add(index)
+            wanted += _free_names(statement)
+    chosen = tuple(sorted(keep))
+    reason = why_not_replay(function, [tree.body[index] for index in chosen], modules)
+    missing = sorted(n for n in _free_names(function) if n not in binders and not hasattr(builtins, n))
+    if reason is None and missing:
+        reason = f"line {function.lineno}: it uses {missing[0]}, which the module does not define"
+    return Slice(tree, function, chosen, reason)
+
+
+def used_parameters(function: ast.FunctionDef) -> set[str]:
+    """The names of the parameters that the body reads."""
+    read = {n.id for statement in function.body for n in ast.walk(statement) if isinstance(n, ast.Name)}
+    return {argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg)} & read
+
+
+def _binders(tree: ast.Module) -> dict[str, list[int]]:
+    """Which top-level statements bind each name."""
+    out: dict[str, list[int]] = {}
+    for index, statement in enumerate(tree.body):
+        for name in _bound(statement):
+            out.setdefault(name, []).append(index)
+    return out
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return {statement.name}
+    names: set[str] = set()
+    for part in ast.walk(statement):
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            names.add(part.id)
+        elif isinstance(part, ast.alias):
+            names.add((part.asname or part.name).split(".")[0])
+        elif isinstance(part, (ast.FunctionDef, ast.ClassDef)):
+            names.add(part.name)
+    return names
+
+
+def _free_names(statement: ast.stmt) -> list[str]:
+    """Names that are read; annotations too, and a few locals, which do no harm where the module has none such."""
+    body: list[ast.AST] = [statement]
+    if isinstance(statement, ast.FunctionDef):
+        local = {a.arg for a in ast.walk(statement.args) if isinstance(a, ast.arg)}
+        local |= {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        local |= {n.name for n in ast.walk(statement) if isinstance(n, ast.ExceptHandler) and n.name}
+        local |= {
+            (a.asname or a.name).split(".")[0]
+            for n in ast.walk(statement)
+            if isinstance(n, (ast.Import, ast.ImportFrom))
+            for a in n.names
+        }
+        local |= {n.name for n in ast.walk(statement) if isinstance(n, ast.FunctionDef) and n is not statement}
+        body = [*statement.body]
+    else:
+        local = set()
+    return [
+        n.id
+        for part in body
+        for n in ast.walk(part)
+        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and n.id not in local
+    ]

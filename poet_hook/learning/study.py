@@ -1,0 +1,187 @@
+"""What was recorded and said about a function -> the executions that can judge a candidate, and why others can't."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from poet_hook.errors import CodecError, ReplayError, UnknownFunctionError, VersionError
+from poet_hook.learning import objective as objectives
+from poet_hook.learning.objective import Label
+from poet_hook.learning.replay import Outcome, Replay
+from poet_hook.learning.slice import used_parameters
+from poet_hook.model import UNSET, Execution, Feedback, Plan
+from poet_hook.store import codec
+from poet_hook.store.database import Store
+from poet_hook.transform.compile import Champion
+from poet_hook.transform.plan import plan_module
+from poet_hook.versions.chain import Chain
+
+MOST_SILENT = 500
+MOST_LABELLED = 5_000
+NOT_REPRODUCED = "not reproduced"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An execution that can be replayed, and what is known about it (None: nobody said anything)."""
+
+    execution: Execution
+    label: Label | None
+    given: float
+
+
+@dataclass(slots=True)
+class Study:
+    """One learning run: the function as it is now, and the executions that belong to that text."""
+
+    plan: Plan
+    source: str
+    chain: Chain
+    champion: Champion
+    known: list[Known]
+    unread: int
+    set_aside: dict[str, int]
+
+
+def plan_of(function: str, store: Store) -> tuple[Plan, str]:
+    """The plan of a function as its source is now, and the module's source.
+
+    Raises `UnknownFunctionError` where nothing of it is stored, `ReplayError` where its source has gone or the
+    pragma with it.
+    """
+    record = store.function(function)
+    if record is None:
+        names = ", ".join(sorted(item.function for item in store.functions())) or "none yet"
+        raise UnknownFunctionError(f"no function {function!r} was recorded in {store.home}; known: {names}")
+    try:
+        source = importlib.util.decode_source(Path(record.path).read_bytes())
+        planned = plan_module(source, record.path, record.module)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ReplayError(f"{function}: its source can't be read: {error}") from error
+    for target in planned.targets:
+        if target.plan.qualname == record.qualname:
+            return target.plan, source
+    for left in planned.left_alone:
+        if left.function == function:
+            raise ReplayError(f"{function} is left alone: {left.reason}")
+    raise ReplayError(f"{function} no longer has a pragma in {record.path}")
+
+
+def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
+    said: dict[str, list[Feedback]] = {}
+    unread = 0
+    for item in store.for_function(plan.function):
+        said.setdefault(item.execution_id, []).append(item)
+        unread += item.signal.kind == "unread"
+    aside: dict[str, int] = {}
+    known: list[Known] = []
+    for execution in _executions(plan, store, set(said)):
+        reason = _unusable(execution, plan)
+        if reason:
+            if execution.id in said:
+                aside[reason] = aside.get(reason, 0) + 1
+            continue
+        items = said.get(execution.id, [])
+        label = objectives.label(execution.id, items, value_of(execution.result)) if items else None
+        if items and label is None:
+            continue  # something was said, but it is unread or contradicts itself: that is not silence
+        known.append(Known(execution, label, max((item.given for item in items), default=0.0)))
+    known.sort(key=lambda item: item.label.order if item.label else 1 << 62)
+    return Study(plan, source, chain, chain.champion(plan), known, unread, aside)
+
+
+def _executions(plan: Plan, store: Store, labelled: set[str]) -> Iterator[Execution]:
+    count = 0
+    for execution in store.executions(plan.function, with_feedback=True, newest_first=True, limit=MOST_LABELLED):
+        yield execution
+    for execution in store.executions(plan.function, with_feedback=False, newest_first=True):
+        if execution.id in labelled:
+            continue
+        yield execution
+        count += 1
+        if count >= MOST_SILENT:
+            return
+
+
+def _unusable(execution: Execution, plan: Plan) -> str | None:
+    if execution.source_hash != plan.source_hash:
+        return "they belong to an earlier text of the function"
+    if execution.outcome != "result":
+        return "they ended in an error or in the fallback"
+    if execution.arguments is None or execution.result is None:
+        return f"they can't be replayed: {execution.replayable or 'nothing was recorded'}"
+    if execution.replayable and not _only_unused_missing(execution, plan):
+        return f"they can't be replayed: {execution.replayable}"
+    return None
+
+
+def _only_unused_missing(execution: Execution, plan: Plan) -> bool:
+    """True where each argument that was not recorded in full is one that the body never reads."""
+    assert execution.arguments is not None
+    try:
+        arguments = codec.decode(execution.arguments)
+        node = ast.parse(plan.source).body[0]
+    except (CodecError, SyntaxError):
+        return False
+    assert isinstance(node, ast.FunctionDef)
+    used = used_parameters(node)
+    missing = [p.name for p, a in zip(plan.parameters, arguments, strict=False) if isinstance(a, codec.Summary)]
+    return bool(missing) and not used & set(missing)
+
+
+def arguments_of(execution: Execution) -> bytes:
+    assert execution.arguments is not None
+    return execution.arguments
+
+
+def value_of(data: bytes | None) -> Any:
+    """A recorded result; UNSET where it can't be read here."""
+    if data is None:
+        return UNSET
+    try:
+        return codec.decode(data)
+    except CodecError:
+        return UNSET
+
+
+def seen(outcome: Outcome) -> Any:
+    kind, data = outcome
+    return value_of(data) if kind == "r" and isinstance(data, bytes) else UNSET
+
+
+def keep_reproduced(study: Study, replay: Replay) -> list[Outcome]:
+    """Set aside executions whose replay does not give what was recorded; the champion's outcome of the others.
+
+    Indices into `study.known` must go on matching those of the replay, so what is set aside loses its label and
+    counts for nothing, rather than being taken out.
+    """
+    outcomes: dict[int, list[Outcome]] = {}
+    for number in {item.execution.version for item in study.known} | {study.champion.version}:
+        values = values_of(study, number)
+        outcomes[number] = [] if values is None else replay.run(values)
+    kept: list[Known] = []
+    for index, item in enumerate(study.known):
+        own = outcomes[item.execution.version]
+        same = bool(own) and own[index] == ("r", item.execution.result)
+        if not same and item.label is not None:
+            reason = "their replay does not give the recorded result: the function depends on more than its arguments"
+            study.set_aside[reason] = study.set_aside.get(reason, 0) + 1
+        kept.append(item if same else Known(replace(item.execution, replayable=NOT_REPRODUCED), None, item.given))
+    study.known = kept
+    return outcomes[study.champion.version]
+
+
+def values_of(study: Study, number: int) -> Mapping[str, float] | None:
+    if number == 1:
+        return {}
+    if number == study.champion.version:
+        return study.champion.values
+    try:
+        return study.chain.read(number).values
+    except VersionError:
+        return None

@@ -1,0 +1,131 @@
+"""Attempts of the body: the pause between two, and the time limit of one."""
+
+from __future__ import annotations
+
+import ctypes
+import random
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+from poet_hook.errors import OperateTimeout
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 5.0
+
+
+def pause(attempt: int) -> None:
+    """Wait before attempt `attempt` + 1: exponential from 50 ms, at most 5 s, with full jitter."""
+    time.sleep(random.uniform(0.0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))))
+
+
+class TimeLimit:
+    """One attempt's time limit: raises `OperateTimeout` in the thread that runs the body.
+
+    In the main thread of a POSIX system where nobody else uses SIGALRM, the alarm also ends a call that
+    waits in C (a sleep, a socket). Elsewhere the exception is set on the thread and is noticed when the
+    interpreter next runs a line of Python: a call that waits in C ends late. A body that catches every
+    exception can outlive its limit.
+    """
+
+    def __init__(self, seconds: float, function: str) -> None:
+        self.error = OperateTimeout(f"{function} took longer than timeout={seconds:g}s")
+        self.deadline = time.monotonic() + seconds
+        self._alarm = _alarms.claim(self)
+        self._watch = None if self._alarm else _Watch(self, seconds)
+
+    def cancel(self) -> None:
+        """Stop the clock; safe to call twice."""
+        if self._alarm:
+            self._alarm = False
+            _alarms.release(self)
+        elif self._watch is not None:
+            watch, self._watch = self._watch, None
+            watch.cancel()
+
+
+class _Alarms:
+    """The process's one SIGALRM timer, shared by nested limits of the main thread."""
+
+    def __init__(self) -> None:
+        self.limits: list[TimeLimit] = []
+        self.previous: Any = None
+
+    def claim(self, limit: TimeLimit) -> bool:
+        if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+            return False
+        if not self.limits:
+            previous = signal.getsignal(signal.SIGALRM)
+            if previous not in (signal.SIG_DFL, signal.SIG_IGN, None) or signal.getitimer(signal.ITIMER_REAL)[0]:
+                return False
+            self.previous = previous
+            signal.signal(signal.SIGALRM, self._rang)
+        self.limits.append(limit)
+        self._set()
+        return True
+
+    def release(self, limit: TimeLimit) -> None:
+        if limit in self.limits:
+            self.limits.remove(limit)
+        self._set()
+
+    def _set(self) -> None:
+        if self.limits:
+            nearest = min(limit.deadline for limit in self.limits)
+            signal.setitimer(signal.ITIMER_REAL, max(nearest - time.monotonic(), 1e-4))
+        else:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self.previous or signal.SIG_DFL)
+
+    def _rang(self, _number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        for limit in self.limits:  # outermost first: its time is up for all inside it
+            if limit.deadline <= now:
+                self.limits.remove(limit)
+                self._set()
+                raise limit.error
+        self._set()
+
+
+_alarms = _Alarms()
+
+
+class _Watch:
+    """A timer thread that sets the exception on the thread under watch."""
+
+    def __init__(self, limit: TimeLimit, seconds: float) -> None:
+        self.thread = threading.get_ident()
+        self.message = str(limit.error)
+        self.lock = threading.Lock()
+        self.over = False
+        self.fired = False
+        self.timer = threading.Timer(seconds, self._fire)
+        self.timer.daemon = True
+        self.timer.start()
+
+    def _fire(self) -> None:
+        with self.lock:
+            if not self.over:
+                self.fired = True
+                message = self.message
+
+                class Late(OperateTimeout):
+                    """Set on a thread as a class: the interpreter makes the instance there."""
+
+                    def __init__(self) -> None:
+                        super().__init__(message)
+
+                Late.__name__ = Late.__qualname__ = "OperateTimeout"
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), ctypes.py_object(Late))
+
+    def cancel(self) -> None:
+        try:
+            with self.lock:
+                self.over = True
+                if self.fired:  # not delivered yet, perhaps: take it back
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), None)
+            self.timer.cancel()
+        except OperateTimeout:  # delivered just here: the body is over already
+            pass

@@ -1,0 +1,93 @@
+"""An argument that is not of its annotated type -> the value that the body gets, or a refusal.
+
+Lax (the default) changes only what has one meaning: text that is a number ("65,000", "25%"), text that is a
+truth value, numpy scalars. Everything else is passed on as it is: the body may well know what to do with it.
+Strict refuses whatever is not of the type.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from poet_hook.model import UNSET
+
+_TRUE = frozenset({"true", "yes", "on", "1", "y", "t"})
+_FALSE = frozenset({"false", "no", "off", "0", "n", "f"})
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "float": (float, int),
+    "int": int,
+    "bool": bool,
+    "str": str,
+    "bytes": bytes,
+    "list": list,
+    "dict": dict,
+    "tuple": tuple,
+    "set": set,
+}
+
+
+class RefusedError(Exception):
+    """The value breaks a rule; `args[0]` is the rule in words."""
+
+
+def perceive(kind: str, value: Any, optional: bool, mode: str) -> Any:
+    """The value for a parameter annotated `kind`; raises `RefusedError`."""
+    if value is None and (optional or mode == "lax"):
+        return value
+    base = kind.partition("[")[0]
+    expected = TYPES[base]
+    if mode == "strict":
+        if not isinstance(value, expected) or (base in ("float", "int") and isinstance(value, bool)):
+            raise RefusedError(f"must be {kind}, and is {type(value).__name__} (coerce=strict)")
+        return value
+    if isinstance(value, expected):
+        return value
+    if base in ("float", "int", "bool"):
+        return _scalar(base, value)
+    return value
+
+
+def _scalar(base: str, value: Any) -> Any:
+    if isinstance(value, str):
+        coerced = _truth(value) if base == "bool" else number(value, whole=base == "int")
+        if coerced is UNSET:
+            raise RefusedError(
+                f"must be {base}, and is text that is no {'truth value' if base == 'bool' else 'number'}"
+            )
+        return coerced
+    kind = type(value)
+    # numpy's scalars, without importing numpy
+    if kind.__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        plain = value.item()
+        if isinstance(plain, TYPES[base]):
+            return plain
+    return value
+
+
+def number(text: str, whole: bool = False) -> Any:
+    """Text such as "65,000", " -1.5e3 " or "25%" as a number (25% is 0.25); UNSET where it is none."""
+    word = text.strip()
+    percent = word.endswith("%")
+    word = word[:-1].rstrip() if percent else word
+    if "," in word:
+        head, *groups = word.split(".")[0].split(",")
+        if not head.lstrip("+-").isdigit() or len(head.lstrip("+-")) > 3 or any(len(g) != 3 for g in groups):
+            return UNSET
+        word = word.replace(",", "")
+    if not word or "_" in word or len(word) > 400:
+        return UNSET
+    try:
+        if whole and not percent:
+            return int(word)
+        value = float(word)
+    except ValueError:
+        return UNSET
+    if whole or not math.isfinite(value):
+        return UNSET
+    return value / 100 if percent else value
+
+
+def _truth(text: str) -> Any:
+    word = text.strip().lower()
+    return True if word in _TRUE else False if word in _FALSE else UNSET

@@ -1,0 +1,215 @@
+"""One call -> an `Execution` in the journal, and the ids that feedback may name."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from poet_hook.errors import CodecError, StoreError, StoreWarning
+from poet_hook.model import Execution, Phase, POETResult, RecordMode
+from poet_hook.store import codec
+from poet_hook.store.database import FunctionRecord, Store
+
+logger = logging.getLogger("poet_hook")
+
+_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no letter that reads like a digit
+_RECENT = 256
+
+
+class Ids:
+    """Makes execution ids: 20 characters that sort by time; 50 random bits a process and a counter."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.seed()
+
+    def seed(self) -> None:
+        self.tag = random.SystemRandom().getrandbits(32)
+        self.counter = 0
+
+    def make(self, seconds: float) -> str:
+        with self.lock:
+            self.counter = (self.counter + 1) & 0x3FFFF
+            value = (int(seconds * 1000) & ((1 << 50) - 1)) << 50 | self.tag << 18 | self.counter
+        out = ""
+        for shift in range(95, -1, -5):
+            out += _DIGITS[value >> shift & 31]
+        return out
+
+
+_ids = Ids()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_ids.seed)
+
+_captured: ContextVar[list[POETResult] | None] = ContextVar("poet_hook_captured", default=None)
+
+
+@contextmanager
+def capture() -> Iterator[list[POETResult]]:
+    """Collect a `POETResult` of each execution recorded inside the block, in the order in which they end."""
+    results: list[POETResult] = []
+    token = _captured.set(results)
+    try:
+        yield results
+    finally:
+        _captured.reset(token)
+
+
+class Recent:
+    """The last results of this process, so that `feedback(result, ...)` can find the execution."""
+
+    def __init__(self) -> None:
+        self.results: deque[tuple[Any, str, str]] = deque(maxlen=_RECENT)
+        self.dropped = False
+
+    def add(self, result: Any, execution_id: str, function: str) -> None:
+        if len(self.results) == _RECENT:
+            self.dropped = True
+        self.results.append((result, execution_id, function))
+
+    def of(self, result: Any) -> list[tuple[str, str]]:
+        """(execution id, function) of each recent execution that returned this very object, newest first."""
+        return [(i, f) for value, i, f in reversed(self.results.copy()) if value is result]
+
+
+recent = Recent()
+
+
+class Recorder:
+    """Where executions go; set up once by `configure`, and shared by every slot."""
+
+    def __init__(self) -> None:
+        self.store: Store | None = None
+        self.lost = 0
+        self.known: set[tuple[str, str]] = set()
+
+    def configure(self, store: Store | None) -> None:
+        """Record into `store` from here on; None records nothing."""
+        self.store = store
+        self.known.clear()
+
+    def introduce(self, function: FunctionRecord) -> None:
+        """Tell the store of a function, once per process and source text."""
+        mark = (function.function, function.source_hash)
+        if self.store is not None and mark not in self.known:
+            self.known.add(mark)
+            try:
+                self.store.save_function(function)
+            except StoreError as error:
+                self.complain(error)
+
+    def write(self, execution: Execution) -> None:
+        if self.store is None:
+            return
+        try:
+            self.store.record(execution)
+        except StoreError as error:
+            self.complain(error)
+
+    def complain(self, error: Exception) -> None:
+        """One warning for all: the user's calls go on."""
+        self.lost += 1
+        if self.lost == 1:
+            warnings.warn(f"executions are not recorded: {error}", StoreWarning, stacklevel=4)
+        logger.debug("not recorded: %s", error)
+
+
+recorder = Recorder()
+
+
+def freeze(
+    arguments: tuple[Any, ...], names: tuple[str, ...], mode: RecordMode, modes: Mapping[str, RecordMode]
+) -> tuple[bytes | None, str]:
+    """The arguments, encoded now (the body may change them), and why they can't be replayed ("" if they can)."""
+    if mode == "full" and not modes:
+        try:
+            return codec.encode(arguments), ""
+        except CodecError:
+            pass
+    elif mode == "none" and not modes:
+        return None, "record=none"
+    parts: list[Any] = []
+    reason = ""
+    for name, value in zip(names, arguments, strict=True):
+        kept = modes.get(name, mode)
+        if kept == "full":
+            try:
+                codec.encode(value)
+                parts.append(value)
+                continue
+            except CodecError as error:
+                parts.append(codec.Summary("shape", codec.shape(value)))
+                reason = reason or f"argument {name!r}: {error}"
+                continue
+        text = codec.digest(value) if kept == "hash" else codec.shape(value) if kept == "shape" else ""
+        parts.append(codec.Summary(kept, text))
+        reason = reason or f"argument {name!r} is recorded as {kept}"
+    try:
+        return codec.encode(tuple(parts)), reason
+    except CodecError as error:  # each part fits, but not all together
+        return None, str(error)
+
+
+def note(
+    slot: Any,
+    result: Any,
+    outcome: str,
+    error: BaseException | None,
+    started: float,
+    duration: float,
+    frozen: tuple[bytes | None, str],
+    key: str | None,
+    attempts: int,
+    phases: tuple[Phase, ...],
+) -> None:
+    """Write one execution, and remember it for `capture` and for feedback by object."""
+    encoded, reason = None, frozen[1]
+    if outcome != "error" and slot.record != "none":
+        try:
+            encoded = codec.encode(result)
+        except CodecError as problem:
+            reason = reason or f"result: {problem}"
+    execution = Execution(
+        id=_ids.make(started),
+        function=slot.function,
+        version=slot.version,
+        source_hash=slot.source_hash,
+        started=started,
+        duration=duration,
+        outcome=outcome,  # type: ignore[arg-type]
+        arguments=frozen[0],
+        result=encoded,
+        error=None if error is None else f"{type(error).__name__}: {error}"[:2000],
+        key=key,
+        attempts=attempts,
+        replayable=reason,
+    )
+    recorder.write(execution)
+    if outcome != "error":
+        recent.add(result, execution.id, slot.function)
+    results = _captured.get()
+    if results is not None:
+        results.append(
+            POETResult(
+                value=result,
+                execution_id=execution.id,
+                function=slot.function,
+                version=slot.version,
+                duration=duration,
+                phases=phases,
+            )
+        )
+
+
+def now() -> tuple[float, float]:
+    """The wall clock (seconds since the epoch) and the clock for durations."""
+    return time.time(), time.perf_counter()

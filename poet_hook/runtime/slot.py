@@ -1,0 +1,292 @@
+"""Enhanced code that runs -> Perceive, Operate, Enforce and Train of one function.
+
+Generated code (`transform.rewrite`) holds one `Slot` as a constant. No failure of ours may reach the user's
+call: what is written here either does its work or leaves the call as it was.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import logging
+import sys
+import time
+import weakref
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+from poet_hook.domains.base import Domain, load
+from poet_hook.errors import EnforceError, PerceiveError
+from poet_hook.model import SLOT_PREFIX, UNSET, Phase, RecordMode
+from poet_hook.runtime import record
+from poet_hook.runtime.enforce import broken_type
+from poet_hook.runtime.operate import TimeLimit, pause
+from poet_hook.runtime.perceive import RefusedError, perceive
+from poet_hook.store.database import FunctionRecord
+
+logger = logging.getLogger("poet_hook")
+_OURS = ("_poet_call", "_poet_result")
+_RESULT_SHOWN = 200
+
+
+class Call:
+    """What one call in progress carries through its attempts."""
+
+    __slots__ = ("arguments", "attempt", "clock", "frozen", "key", "limit", "raised", "started")
+
+    def __init__(self, arguments: tuple[Any, ...]) -> None:
+        self.arguments = arguments
+        self.attempt = 1
+        self.raised = False
+        self.limit: TimeLimit | None = None
+        self.key: str | None = None
+        self.frozen: tuple[bytes | None, str] = (None, "")
+        self.started = self.clock = 0.0
+
+
+class Slot:
+    """The runtime side of one function at one version."""
+
+    BaseException = builtins.BaseException
+    unset = UNSET
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        self.spec = spec
+        self.function: str = spec["function"]
+        self.module: str = spec["module"]
+        self.qualname: str = spec["qualname"]
+        self.path: str = spec["path"]
+        self.line: int = spec["line"]
+        self.version: int = spec["version"]
+        self.source_hash: str = spec["source_hash"]
+        self.parameters = [(name, kind, optional) for name, kind, optional in spec["parameters"]]
+        self.names = tuple(name for name, _, _ in self.parameters)
+        self.returns: str = spec["returns"]
+        self.optimize_for: str | None = spec["optimize_for"]
+        self.trains = self.optimize_for is not None
+        self.retries: int = spec["retries"]
+        self.timeout: float | None = spec["timeout"]
+        self.has_fallback: bool = spec["fallback"]
+        self.rule: str | None = spec["require"]
+        self.promise: str | None = spec["ensure"]
+        self.coerce: str = spec["coerce"]
+        self.record: RecordMode = spec["record"]
+        self.record_arguments: dict[str, RecordMode] = spec["record_arguments"]
+        self.domain_name: str | None = spec["domain"]
+        self.domain: Domain | None = load(spec["domain"]) if spec["domain"] else None
+        self.source: str = spec.get("source", "")
+
+    # -- Perceive
+
+    def perceive(self, index: int, value: Any) -> Any:
+        """The value for parameter `index`; raises `PerceiveError`."""
+        name, kind, optional = self.parameters[index]
+        try:
+            out = perceive(kind, value, optional, self.coerce)
+        except RefusedError as error:
+            raise PerceiveError(
+                f"{self.function}: argument {name!r} {error.args[0]}: {self._shown(name, value)}"
+            ) from None
+        return out if self.domain is None else self.domain.normalise(kind, out)
+
+    def require(self, arguments: tuple[Any, ...], rule: Callable[..., Any]) -> None:
+        """Raise `PerceiveError` unless the `require=` expression holds."""
+        if not rule(*arguments):
+            shown = ", ".join(f"{n}={self._shown(n, v)}" for n, v in zip(self.names, arguments, strict=True))
+            raise PerceiveError(f"{self.function}: require={self.rule!r} does not hold for {shown}")
+
+    def _shown(self, name: str, value: Any) -> str:
+        if self.record_arguments.get(name, self.record) != "full":
+            return "<hidden>"
+        return _short(value)
+
+    # -- Operate
+
+    def begin(self, arguments: tuple[Any, ...], key: Callable[..., Any] | None = None) -> Call:
+        """Start a call: keep its arguments as they are now."""
+        call = Call(arguments)
+        if self.trains:
+            try:
+                self._introduce()
+                call.frozen = record.freeze(arguments, self.names, self.record, self.record_arguments)
+                if key is not None:
+                    call.key = str(key(*arguments))
+            except Exception as error:  # noqa: BLE001 - recording never breaks the call
+                record.recorder.complain(error)
+        call.started, call.clock = record.now()
+        return call
+
+    def arm(self, call: Call) -> None:
+        """Start the time limit of this attempt."""
+        if self.timeout is not None:
+            call.limit = TimeLimit(self.timeout, self.function)
+
+    def raised(self, call: Call) -> None:
+        """The body raised: remember it, so that `end` knows."""
+        if call.limit is not None:
+            call.limit.cancel()
+        call.raised = True
+
+    def retry(self, call: Call) -> bool:
+        """True where the body shall be run once more."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, Exception) or call.attempt > self.retries:
+            return False
+        logger.debug("%s: attempt %d failed: %r", self.function, call.attempt, error)
+        pause(call.attempt)
+        call.attempt += 1
+        call.raised = False
+        return True
+
+    def falls_back(self, _call: Call) -> bool:
+        """True where the fallback takes over: not for KeyboardInterrupt and its like."""
+        return self.has_fallback and isinstance(sys.exc_info()[1], Exception)
+
+    def fell_back(self, call: Call, value: Any) -> Any:
+        """The fallback's value, recorded as such."""
+        logger.info("%s: fell back after %d attempt(s): %r", self.function, call.attempt, sys.exc_info()[1])
+        self._note(call, value, "fallback", sys.exc_info()[1])
+        return value
+
+    def failed(self, call: Call) -> None:
+        """The last attempt failed, and the user's exception goes on."""
+        self._note(call, None, "error", sys.exc_info()[1])
+
+    # -- Enforce
+
+    def end(self, call: Call, result: Any, promise: Callable[..., Any] | None = None) -> None:
+        """Check what is about to be returned, and record it; raises `EnforceError`."""
+        if call.raised:
+            return
+        if call.limit is not None:
+            call.limit.cancel()
+        self.check(result)
+        if promise is not None and not promise(result, *call.arguments):
+            raise EnforceError(f"{self.function}: ensure={self.promise!r} does not hold for {_short(result)}")
+        self._note(call, result, "result", None)
+
+    def check(self, result: Any) -> None:
+        """Raise `EnforceError` where the result breaks its annotation or its domain's invariants."""
+        if result is UNSET:
+            return
+        broken = None
+        if self.returns and self.coerce != "off":
+            broken = broken_type(self.returns, result, self.coerce)
+        if broken is None and self.domain is not None:
+            broken = self.domain.violation(result)
+        if broken is not None:
+            raise EnforceError(f"{self.function}: {broken}: {_short(result)}")
+
+    # -- Train
+
+    def _note(self, call: Call, result: Any, outcome: str, error: builtins.BaseException | None) -> None:
+        if not self.trains:
+            return
+        try:
+            phases = (
+                Phase("perceive", "ok"),
+                Phase("operate", "fallback" if outcome == "fallback" else "retried" if call.attempt > 1 else "ok"),
+                Phase("enforce", "ok" if outcome == "result" else "skipped"),
+                Phase("train", call.frozen[1] or "recorded"),
+            )
+            duration = time.perf_counter() - call.clock
+            record.note(
+                self,
+                result,
+                outcome,
+                error,
+                call.started,
+                duration,
+                call.frozen,
+                call.key,
+                call.attempt,
+                phases,
+            )
+        except Exception as problem:  # noqa: BLE001 - recording never breaks the call
+            record.recorder.complain(problem)
+
+    def _introduce(self) -> None:
+        if (self.function, self.source_hash) in record.recorder.known:
+            return
+        record.recorder.introduce(
+            FunctionRecord(
+                function=self.function,
+                module=self.module,
+                qualname=self.qualname,
+                path=self.path,
+                line=self.line,
+                source=self.source,
+                source_hash=self.source_hash,
+                optimize_for=self.optimize_for or "",
+                domain=self.domain_name,
+                seen=time.time(),
+            )
+        )
+
+    # -- hygiene
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Code that is sent to another process by value carries its slot along."""
+        return Slot, (self.spec,)
+
+    @staticmethod
+    def visible(names: Any) -> Any:
+        """What `locals()`, `vars()` or `dir()` answered, without our two names."""
+        if type(names) is dict:
+            for name in _OURS:
+                names.pop(name, None)
+        elif type(names) is list:
+            names[:] = [name for name in names if name not in _OURS]
+        return names
+
+
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - the user's repr
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= _RESULT_SHOWN else text[: _RESULT_SHOWN - 1] + "…"
+
+
+_slots: weakref.WeakSet[Slot] = weakref.WeakSet()
+
+
+def slots() -> list[Slot]:
+    """Every slot of code that is loaded in this process."""
+    return list(_slots)
+
+
+def bind(code: CodeType, sources: dict[str, str] | None = None) -> CodeType:
+    """The code with its placeholders replaced by slots; `sources` are the functions' texts by qualified name."""
+    made: dict[str, Slot] = {}
+
+    def bound(part: CodeType) -> CodeType:
+        constants = list(part.co_consts)
+        changed = False
+        for index, constant in enumerate(constants):
+            if isinstance(constant, CodeType):
+                constants[index] = bound(constant)
+                changed = changed or constants[index] is not constant
+            elif type(constant) is str and constant.startswith(SLOT_PREFIX):
+                if constant not in made:
+                    slot = _slot(constant, sources or {})
+                    if slot is None:
+                        continue
+                    made[constant] = slot
+                constants[index] = made[constant]
+                changed = True
+        return part.replace(co_consts=tuple(constants)) if changed else part
+
+    return bound(code)
+
+
+def _slot(constant: str, sources: dict[str, str]) -> Slot | None:
+    try:
+        spec = json.loads(constant[len(SLOT_PREFIX) :])
+    except ValueError:  # a literal of the user's that happens to begin so
+        return None
+    spec["source"] = sources.get(spec["qualname"], "")
+    slot = Slot(spec)
+    _slots.add(slot)
+    return slot

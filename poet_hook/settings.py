@@ -1,0 +1,176 @@
+"""One frozen `Settings`, and where each of its values came from.
+
+Precedence: the process environment, then `.env`, then `[tool.poet_hook]` in pyproject.toml, then the
+default. `.env` and pyproject.toml come with a checkout and are not trusted: they are read into private
+mappings (never `os.environ`), only our names are taken from them, and they can't point outside the project.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poet_hook.errors import SettingsError
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off", ""}
+# name -> (environment variable, key in [tool.poet_hook], may .env set it?)
+_NAMES: dict[str, tuple[str | None, str | None, bool]] = {
+    "home": ("POET_HOME", "home", True),
+    "strict": ("POET_STRICT", "strict", True),
+    "api_url": ("AITOMATIC_API_URL", None, True),
+    "user_dir": ("POET_USER_DIR", None, False),
+    "replay_modules": (None, "replay_modules", False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of one process.
+
+    `root` is the project: the nearest folder at or above the working directory that has a pyproject.toml or
+    a .git, else the working directory. `home` is where executions and versions are kept. `user_dir` holds the
+    signing key. `replay_modules` are further modules that replay may import. `sources` says of each value
+    where it came from.
+    """
+
+    root: Path
+    home: Path
+    strict: bool
+    api_url: str
+    user_dir: Path
+    replay_modules: tuple[str, ...]
+    sources: Mapping[str, str]
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Each setting as (name, value, where it came from)."""
+        values = {name: getattr(self, name) for name in _NAMES}
+        shown = {n: ", ".join(v) if isinstance(v, tuple) else str(v) for n, v in values.items()}
+        return [("root", str(self.root), "working directory")] + [
+            (name, shown[name], self.sources[name]) for name in _NAMES
+        ]
+
+
+def load(cwd: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings as seen from `cwd`; raises `SettingsError` for a value that can't be used."""
+    here = Path.cwd() if cwd is None else cwd.resolve()
+    env = os.environ if environ is None else environ
+    root = _root(here)
+    project = _pyproject(root)
+    dotenv = _dotenv(root)
+    found: dict[str, tuple[Any, str, bool]] = {}
+    for name, (variable, key, in_dotenv) in _NAMES.items():
+        if variable and variable in env:
+            found[name] = (env[variable], f"environment variable {variable}", True)
+        elif variable and in_dotenv and variable in dotenv:
+            found[name] = (dotenv[variable], f"{root / '.env'}: {variable}", False)
+        elif key and key in project:
+            found[name] = (project[key], f"{root / 'pyproject.toml'}: {key}", False)
+    sources = {name: found[name][1] if name in found else "default" for name in _NAMES}
+    return Settings(
+        root=root,
+        home=_home(found.get("home"), here, root),
+        strict=_flag(found.get("strict")),
+        api_url=_api_url(found.get("api_url")),
+        user_dir=Path(found["user_dir"][0]).expanduser() if "user_dir" in found else _user_dir(env),
+        replay_modules=_modules(found.get("replay_modules")),
+        sources=sources,
+    )
+
+
+def _root(here: Path) -> Path:
+    for folder in (here, *here.parents):
+        if (folder / "pyproject.toml").is_file() or (folder / ".git").exists():
+            return folder
+    return here
+
+
+def _pyproject(root: Path) -> Mapping[str, Any]:
+    path = root / "pyproject.toml"
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return {}
+    if b"tool.poet_hook" not in data:  # tomllib costs milliseconds at each start
+        return {}
+    import tomllib
+
+    try:
+        table = tomllib.loads(data.decode()).get("tool", {}).get("poet_hook", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from error
+    known = {key for _, key, _ in _NAMES.values() if key}
+    if not isinstance(table, dict) or set(table) - known:
+        wrong = ", ".join(sorted(set(table) - known)) if isinstance(table, dict) else repr(table)
+        raise SettingsError(f"{path}: [tool.poet_hook] has no setting {wrong}; it takes {', '.join(sorted(known))}")
+    return table
+
+
+def _dotenv(root: Path) -> Mapping[str, str]:
+    path = root / ".env"
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    try:
+        values = dotenv_values(path, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: can't be read: {error}") from error
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _home(found: tuple[Any, str, bool] | None, here: Path, root: Path) -> Path:
+    if found is None:
+        return root / ".poet"
+    value, source, trusted = found
+    if not isinstance(value, str) or not value.strip():
+        raise SettingsError(f"{source}: the home must be a folder's path, not {value!r}")
+    base = here if trusted else root
+    path = Path(os.path.abspath(base / Path(value).expanduser()))
+    if not trusted and not path.resolve().is_relative_to(root):
+        raise SettingsError(
+            f"{source}: {value!r} lies outside the project {root}; a file that comes with a checkout may not say "
+            "where your data lives. Set the environment variable POET_HOME instead."
+        )
+    return path
+
+
+def _flag(found: tuple[Any, str, bool] | None) -> bool:
+    if found is None:
+        return False
+    value, source, _ = found
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word not in _TRUE | _FALSE:
+        raise SettingsError(f"{source}: {value!r} is neither true nor false; it takes 1 or 0")
+    return word in _TRUE
+
+
+def _api_url(found: tuple[Any, str, bool] | None) -> str:
+    if found is None:
+        return "local"
+    value, source, _ = found
+    if value != "local":
+        raise SettingsError(f"{source}: {value!r} can't be used: this version works locally only; set it to local")
+    return "local"
+
+
+def _modules(found: tuple[Any, str, bool] | None) -> tuple[str, ...]:
+    if found is None:
+        return ()
+    value, source, _ = found
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise SettingsError(f"{source}: must be a list of module names, not {value!r}")
+    return tuple(value)
+
+
+def _user_dir(env: Mapping[str, str]) -> Path:
+    if sys.platform == "win32":  # pragma: no cover
+        return Path(env.get("APPDATA", Path.home())) / "poet_hook"
+    base = env.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path(env.get("HOME", "~")).expanduser() / ".config") / "poet_hook"

@@ -1,0 +1,144 @@
+"""Payloads -> one append-only file per process, which outlives a SIGKILL of its writer.
+
+A frame is the payload's length (u32), its CRC-32 (u32) and the payload, little-endian, in one write. The
+writer holds a lock on its file for as long as it lives, so that a reader knows when nothing more can come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import stat
+import struct
+import threading
+import time
+import weakref
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from poet_hook.errors import StoreError
+
+NAME = re.compile(r"\d+-\d+-[0-9a-f]{16}\.log")
+MAX_PAYLOAD = 1 << 28
+MAX_FILE = 1 << 26  # then the next one, so that what has been read can be deleted while the process lives
+
+_HEADER = struct.Struct("<II")
+_journals: weakref.WeakSet[Journal] = weakref.WeakSet()
+
+
+class Journal:
+    """One process's file in `folder`, made at the first append; safe in threads and across a fork."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._fd = -1
+        self._inode = 0
+        # A signal handler may record a call while the thread that it interrupts is recording one.
+        self._lock = threading.RLock()
+        _journals.add(self)
+
+    def append(self, payload: bytes) -> None:
+        """Write one frame: once this returns, the payload survives the process. StoreError if it can't be."""
+        size = len(payload)
+        if not 0 < size <= MAX_PAYLOAD:
+            raise StoreError(f"{self.folder}: a payload of {size} bytes can't be recorded")
+        frame = _HEADER.pack(size, zlib.crc32(payload)) + payload
+        with self._lock:
+            try:
+                if not self._is_open():
+                    self._open()
+                written = os.write(self._fd, frame)
+            except OSError as error:
+                raise StoreError(f"{self.folder}: {error.strerror or error}") from error
+            if written != len(frame):
+                self.close()  # a reader stops at the torn frame: what follows needs another file
+                raise StoreError(f"{self.folder}: No space left on device (a frame was cut off)")
+
+    def close(self) -> None:
+        """Close the file; a later append starts another one."""
+        with self._lock:
+            fd, self._fd = self._fd, -1
+            if fd >= 0 and _status(fd)[0] == self._inode:
+                os.close(fd)
+
+    def _is_open(self) -> bool:
+        # What is written into a file that was deleted is lost; and a program that closes every descriptor
+        # (a daemon does) may have given ours to a file of its own.
+        inode, links, size = _status(self._fd)
+        return links > 0 and inode == self._inode and size < MAX_FILE
+
+    def _open(self) -> None:
+        self.close()
+        make_home(self.folder.parent)
+        self.folder.mkdir(0o700, exist_ok=True)
+        links = 0
+        while not links:  # a reader that found it empty and without its lock may have deleted it
+            name = f"{time.time_ns() // 1_000_000}-{os.getpid()}-{os.urandom(8).hex()}.log"
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            fd = os.open(self.folder / name, flags, 0o600)
+            with contextlib.suppress(OSError):  # no locks here: then nobody deletes it either
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            self._inode, links, _ = _status(fd)
+            self._fd = fd
+            if not links:
+                self.close()
+
+    def _after_fork(self) -> None:
+        """In the child: leave the parent's file to the parent, and its locked lock behind."""
+        self._lock = threading.RLock()
+        self.close()
+
+
+def _after_fork() -> None:
+    for journal in list(_journals):
+        journal._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _status(fd: int) -> tuple[int, int, int]:
+    """The number of an open file, how many names it has, and its size; zeros if it is not open."""
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return 0, 0, 0
+    return status.st_ino, status.st_nlink, status.st_size
+
+
+def make_home(home: Path) -> None:
+    """Make the folder that holds everything, for its owner alone and out of version control."""
+    home.mkdir(0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError), open(home / ".gitignore", "x", encoding="ascii") as ignore:
+        ignore.write("*\n")
+
+
+def open_file(path: Path) -> int:
+    """Open a journal file for reading, or raise OSError; a link, pipe or device in its place is refused."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(f"{path} is no regular file")
+    return fd
+
+
+def read(path: Path, offset: int) -> Iterator[tuple[int, bytes]]:
+    """Yield (end offset, payload) of each whole frame from `offset` on; a torn frame ends it."""
+    with open(open_file(path), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(offset)
+        while offset + _HEADER.size < size:
+            header = file.read(_HEADER.size)
+            if len(header) < _HEADER.size:
+                return
+            length, checksum = _HEADER.unpack(header)
+            offset += _HEADER.size + length
+            if not 0 < length <= MAX_PAYLOAD or offset > size:
+                return
+            payload = file.read(length)
+            if zlib.crc32(payload) != checksum:
+                return
+            yield offset, payload

@@ -1,0 +1,72 @@
+"""The tables of poet.db, and the test that a file has exactly these and nothing else in it."""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import cache
+
+APPLICATION_ID = 0x504F4554  # "POET"
+VERSION = 1
+
+TABLES = (
+    """CREATE TABLE functions (
+        function TEXT PRIMARY KEY, module TEXT NOT NULL, qualname TEXT NOT NULL, path TEXT NOT NULL,
+        line INTEGER NOT NULL, source_hash TEXT NOT NULL, optimize_for TEXT NOT NULL, domain TEXT,
+        seen REAL NOT NULL
+    )""",
+    """CREATE TABLE sources (
+        function TEXT NOT NULL, source_hash TEXT NOT NULL, source TEXT NOT NULL,
+        PRIMARY KEY (function, source_hash)
+    )""",
+    """CREATE TABLE executions (
+        id TEXT NOT NULL UNIQUE, function TEXT NOT NULL, version INTEGER NOT NULL, source_hash TEXT NOT NULL,
+        started REAL NOT NULL, duration REAL NOT NULL, outcome TEXT NOT NULL, arguments BLOB, result BLOB,
+        error TEXT, key TEXT, attempts INTEGER NOT NULL, replayable TEXT NOT NULL
+    )""",
+    "CREATE INDEX executions_by_function ON executions (function, started)",
+    "CREATE INDEX executions_by_start ON executions (started)",
+    "CREATE INDEX executions_by_key ON executions (key, started) WHERE key IS NOT NULL",
+    # AUTOINCREMENT: an id that learning has seen is never given again.
+    """CREATE TABLE feedback (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, execution_id TEXT NOT NULL, given REAL NOT NULL,
+        source TEXT NOT NULL, raw BLOB NOT NULL, kind TEXT NOT NULL, value BLOB NOT NULL,
+        confidence REAL NOT NULL, reader TEXT NOT NULL, reason TEXT NOT NULL, comment TEXT NOT NULL
+    )""",
+    "CREATE INDEX feedback_by_execution ON feedback (execution_id, source)",
+    "CREATE TABLE journals (name TEXT PRIMARY KEY, offset INTEGER NOT NULL)",
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+)
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Make the tables in an empty database."""
+    for statement in TABLES:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def objection(connection: sqlite3.Connection) -> str:
+    """Return what is wrong with a database in words, or "" where it is one of ours, untouched."""
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application_id != APPLICATION_ID:
+        return "is no database of poet_hook"
+    if version > VERSION:
+        return f"was written by a newer poet_hook (its schema is {version}, this one knows {VERSION})"
+    odd = sorted(f"{kind} {name}" for kind, name, *_ in _content(connection) ^ _expected())
+    return f"has a foreign or changed schema ({', '.join(odd)})" if odd else ""
+
+
+def _content(connection: sqlite3.Connection) -> frozenset[tuple[str, ...]]:
+    return frozenset(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
+
+
+@cache
+def _expected() -> frozenset[tuple[str, ...]]:
+    connection = sqlite3.connect(":memory:")
+    try:
+        create(connection)
+        return _content(connection)
+    finally:
+        connection.close()

@@ -1,0 +1,73 @@
+"""Source text + champions -> the module's code, enhanced; one owner for import, swap and display."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import CodeType
+
+from poet_hook.model import Diagnostic, LeftAlone, Plan
+from poet_hook.transform.plan import plan_module
+from poet_hook.transform.rewrite import enhance
+from poet_hook.transform.tunables import set_values
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The version in use: its number, and the numbers that it puts in place of the original's."""
+
+    version: int
+    values: Mapping[str, float]
+
+
+ORIGINAL = Champion(1, {})
+FindChampion = Callable[[Plan], Champion]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A module's code, what was done to each function, and what is wrong."""
+
+    code: CodeType
+    tree: ast.Module
+    plans: tuple[Plan, ...]
+    left_alone: tuple[LeftAlone, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def compile_module(
+    source: str, path: str, module: str, champion: FindChampion = lambda _: ORIGINAL, optimize: int = -1
+) -> Compiled:
+    """Compile `source` with its pragmas carried out; slots are still string constants (`runtime.slot.bind`).
+
+    Raises what `ast.parse` and `compile` raise.
+    """
+    planned = plan_module(source, path, module)
+    for target in planned.targets:
+        chosen = champion(target.plan)
+        if chosen.values:
+            set_values(target.node, target.plan.tunables, chosen.values)
+        enhance(target.node, target.plan, chosen.version)
+    code = compile(planned.tree, path, "exec", dont_inherit=True, optimize=optimize)
+    return Compiled(
+        code=code,
+        tree=planned.tree,
+        plans=tuple(target.plan for target in planned.targets),
+        left_alone=tuple(planned.left_alone),
+        diagnostics=tuple(planned.diagnostics),
+    )
+
+
+def function_code(module_code: CodeType, qualname: str, line: int) -> CodeType | None:
+    """The code of one function inside its module's code; `line` is where its `def` or first decorator stands."""
+    stack = [module_code]
+    best: CodeType | None = None
+    while stack:
+        for constant in stack.pop().co_consts:
+            if isinstance(constant, CodeType):
+                stack.append(constant)
+                fits = constant.co_qualname == qualname and constant.co_firstlineno <= line
+                if fits and (best is None or constant.co_firstlineno > best.co_firstlineno):
+                    best = constant
+    return best

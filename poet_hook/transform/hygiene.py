@@ -1,0 +1,73 @@
+"""What keeps the added code out of the user's sight: no globals, no visible locals, no lines of its own."""
+
+from __future__ import annotations
+
+import ast
+import json
+from typing import Any
+
+from poet_hook.model import SLOT_PREFIX, Plan
+
+_LISTERS = frozenset({"locals", "vars", "dir"})
+
+
+def placeholder(plan: Plan, version: int) -> str:
+    """The string constant that stands for the slot: everything that the runtime needs to know, as JSON."""
+    pragma = plan.pragma
+    spec: dict[str, Any] = {
+        "function": plan.function,
+        "module": plan.module,
+        "qualname": plan.qualname,
+        "path": plan.path,
+        "line": plan.line,
+        "version": version,
+        "source_hash": plan.source_hash,
+        "parameters": [[p.name, p.kind, p.optional] for p in plan.parameters],
+        "returns": plan.returns,
+        "domain": pragma.domain,
+        "optimize_for": pragma.optimize_for,
+        "retries": pragma.retries,
+        "timeout": pragma.timeout,
+        "fallback": pragma.fallback is not None,
+        "require": pragma.require,
+        "ensure": pragma.ensure,
+        "coerce": pragma.coerce,
+        "record": pragma.record,
+        "record_arguments": dict(pragma.record_arguments),
+    }
+    return SLOT_PREFIX + json.dumps(spec, separators=(",", ":"))
+
+
+def place(statement: ast.AST, line: int) -> None:
+    """Give every node that has no place yet the `def` line: elsewhere it would falsify coverage and pdb."""
+    for part in ast.walk(statement):
+        if "lineno" in part._attributes and getattr(part, "lineno", None) is None:
+            part.lineno = part.end_lineno = line  # type: ignore[attr-defined]
+            part.col_offset = part.end_col_offset = 0  # type: ignore[attr-defined]
+
+
+def hide_locals(body: list[ast.stmt], slot: str) -> None:
+    """`locals()`, `vars()` and `dir()` in the body answer without our two names."""
+    for statement in body:
+        for part in ast.walk(statement):
+            for name, value in ast.iter_fields(part):
+                if isinstance(value, list):
+                    value[:] = [_wrapped(item, slot) for item in value]
+                elif isinstance(value, ast.AST):
+                    setattr(part, name, _wrapped(value, slot))
+
+
+def _wrapped(node: Any, slot: str) -> Any:
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in _LISTERS
+        and not node.args
+        and not node.keywords
+        and not getattr(node, "_poet_wrapped", False)
+    ):
+        node._poet_wrapped = True  # type: ignore[attr-defined]
+        function = ast.copy_location(ast.Attribute(ast.Constant(slot), "visible", ast.Load()), node)
+        ast.copy_location(function.value, node)
+        return ast.copy_location(ast.Call(function, [node], []), node)
+    return node

@@ -1,0 +1,232 @@
+"""Source text -> which functions will be enhanced, and how; or why not."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from poet_hook.model import Diagnostic, LeftAlone, Parameter, Plan, Pragma, Tunable, Tune
+from poet_hook.pragma.scan import find
+from poet_hook.transform.tunables import find_tunables
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+_KINDS = frozenset({"float", "int", "str", "bool", "bytes", "list", "dict", "tuple", "set"})
+_COMPILED = frozenset({"njit", "jit", "vectorize", "guvectorize", "cfunc", "stencil", "cuda"})
+
+
+@dataclass(slots=True)
+class Target:
+    """A function that will be enhanced: its plan, and its node in the module's tree."""
+
+    plan: Plan
+    node: ast.FunctionDef
+
+
+@dataclass(slots=True)
+class Planned:
+    """A module looked at: its tree, the functions to enhance, those left alone, and what is wrong."""
+
+    tree: ast.Module
+    targets: list[Target]
+    left_alone: list[LeftAlone]
+    diagnostics: list[Diagnostic]
+
+
+def plan_module(source: str, path: str, module: str) -> Planned:
+    """Plan every function with a pragma in `source`; raises what `ast.parse` raises."""
+    tree = ast.parse(source, path)
+    found = find(source)
+    planned = Planned(tree, [], [], list(found.diagnostics))
+    if not found.pragmas:
+        return planned
+    by_line = {pragma.target_line: pragma for pragma in found.pragmas}
+    shadowed = _bound_names(tree)
+    seen: dict[str, int] = {}
+    lines = source.splitlines(keepends=True)
+    for node, qualname, nested in _functions(tree):
+        starts = [decorator.lineno for decorator in node.decorator_list] + [node.lineno]
+        pragma = next((by_line.pop(line) for line in starts if line in by_line), None)
+        if pragma is None:
+            continue
+        function = f"{module}:{qualname}"
+        reason = _why_not(node, nested, seen.get(qualname))
+        if reason:
+            planned.left_alone.append(LeftAlone(function, path, node.lineno, reason))
+            continue
+        assert isinstance(node, ast.FunctionDef)
+        seen[qualname] = node.lineno
+        text = function_source(node, lines)
+        tunes = tuple(t for t in found.tunes if node.lineno <= t.line <= (node.end_lineno or node.lineno))
+        tunables, complaints = find_tunables(node, tunes, lines) if pragma.trains else ((), [])
+        planned.diagnostics += complaints
+        planned.diagnostics += _check_names(node, pragma, lines)
+        plan = Plan(
+            function=function,
+            module=module,
+            qualname=qualname,
+            path=path,
+            line=node.lineno,
+            pragma=replace(pragma, tunes=tunes),
+            parameters=tuple(_parameters(node, shadowed)),
+            returns=_kind(node.returns, shadowed)[0] if not _kind(node.returns, shadowed)[1] else "",
+            tunables=tunables,
+            source=text,
+            source_hash=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
+        )
+        planned.targets.append(Target(plan, node))
+    for pragma in by_line.values():
+        planned.diagnostics.append(_unplaced(pragma, lines))
+    return planned
+
+
+def function_source(node: ast.FunctionDef, lines: list[str]) -> str:
+    """The function's own text without decorators and indentation; text inside long strings keeps its own."""
+    inside: set[int] = set()
+    for part in ast.walk(node):
+        if isinstance(part, (ast.Constant, ast.JoinedStr)) and part.end_lineno and part.end_lineno > part.lineno:
+            inside.update(range(part.lineno + 1, part.end_lineno + 1))
+    own = lines[node.lineno - 1 : node.end_lineno]
+    out = []
+    for number, line in enumerate(own, node.lineno):
+        prefix = line[: node.col_offset]
+        out.append(line if number in inside or prefix.strip() else line[len(prefix) :])
+    return "".join(out).replace("\r\n", "\n").rstrip("\n") + "\n"
+
+
+def _functions(tree: ast.Module) -> Iterator[tuple[FunctionNode, str, bool]]:
+    """Each function with its qualified name, and whether it is defined inside another."""
+    stack: list[tuple[ast.AST, str, bool]] = [(tree, "", False)]
+    while stack:
+        node, prefix, nested = stack.pop()
+        inner: list[tuple[ast.AST, str, bool]] = []
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield child, prefix + child.name, nested
+                inner.append((child, f"{prefix}{child.name}.<locals>.", True))
+            elif isinstance(child, ast.ClassDef):
+                inner.append((child, f"{prefix}{child.name}.", nested))
+            else:
+                inner.append((child, prefix, nested))
+        stack.extend(reversed(inner))
+
+
+def _why_not(node: FunctionNode, nested: bool, earlier: int | None) -> str:
+    if isinstance(node, ast.AsyncFunctionDef):
+        return "it is async; only plain functions and methods are enhanced"
+    if nested:
+        return "it is defined inside another function; only functions of a module or a class are enhanced"
+    if earlier is not None:
+        return f"another function of the same name, at line {earlier}, is enhanced already"
+    for part in own_scope(node):
+        if isinstance(part, (ast.Yield, ast.YieldFrom)):
+            return "it is a generator; only plain functions and methods are enhanced"
+        if isinstance(part, ast.Name) and part.id.startswith("_poet_"):
+            return f"it uses the name {part.id!r}; names that start with _poet_ are ours"
+    for decorator in node.decorator_list:
+        name = _last_name(decorator)
+        if name == "overload":
+            return "it is an @overload, which never runs"
+        if name in _COMPILED:
+            return f"@{name} compiles it elsewhere; the enhanced body would not be understood there"
+    return ""
+
+
+def own_scope(node: FunctionNode) -> Iterator[ast.AST]:
+    """Every node of the function's own body, without the bodies of functions and classes inside it."""
+    stack: list[ast.AST] = list(node.body)
+    while stack:
+        part = stack.pop()
+        yield part
+        if not isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            stack.extend(ast.iter_child_nodes(part))
+
+
+def _last_name(decorator: ast.expr) -> str:
+    node = decorator.func if isinstance(decorator, ast.Call) else decorator
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _bound_names(tree: ast.Module) -> set[str]:
+    """Names that the module binds anywhere: an annotation or `type` of that name may mean something else."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
+            names.add(node.id)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.alias):
+            names.update(_KINDS | {"type"} if node.name == "*" else {(node.asname or node.name).split(".")[0]})
+        elif isinstance(node, (ast.MatchAs, ast.MatchStar, ast.ExceptHandler)) and node.name:
+            names.add(node.name)
+    return names
+
+
+def _parameters(node: ast.FunctionDef, shadowed: set[str]) -> Iterator[Parameter]:
+    args = node.args
+    for argument in (*args.posonlyargs, *args.args):
+        yield Parameter(argument.arg, *_kind(argument.annotation, shadowed))
+    if args.vararg:
+        yield Parameter(args.vararg.arg)
+    for argument in args.kwonlyargs:
+        yield Parameter(argument.arg, *_kind(argument.annotation, shadowed))
+    if args.kwarg:
+        yield Parameter(args.kwarg.arg)
+
+
+def _kind(annotation: ast.expr | None, shadowed: set[str]) -> tuple[str, bool]:
+    """The built-in type that an annotation names, and whether None is allowed beside it."""
+    if "type" in shadowed:
+        return "", False
+    if isinstance(annotation, ast.BinOp) and isinstance(annotation.op, ast.BitOr):
+        if isinstance(annotation.right, ast.Constant) and annotation.right.value is None:
+            return _kind(annotation.left, shadowed)[0], True
+        return "", False
+    if isinstance(annotation, ast.Name) and annotation.id in _KINDS - shadowed:
+        return annotation.id, False
+    if (
+        isinstance(annotation, ast.Subscript)
+        and isinstance(annotation.value, ast.Name)
+        and annotation.value.id in _KINDS - shadowed
+    ):
+        item = annotation.slice
+        if isinstance(item, ast.Name) and item.id in {"float", "int"} - shadowed:
+            return f"{annotation.value.id}[{item.id}]", False
+        return annotation.value.id, False
+    return "", False
+
+
+def _check_names(node: ast.FunctionDef, pragma: Pragma, lines: list[str]) -> Iterator[Diagnostic]:
+    """Options that name a parameter or take `result`, held against the signature."""
+    names = {p.name for p in _parameters(node, set())}
+    source_line = lines[pragma.line - 1].rstrip("\r\n")
+    for name in pragma.record_arguments:
+        if name not in names:
+            yield _at(
+                pragma.line,
+                source_line,
+                "PH401",
+                f"record.{name}: {node.name}() has no argument {name!r}",
+                name,
+            )
+    if pragma.ensure and "result" in names:
+        message = f"ensure=: {node.name}() has an argument named result, which hides the result"
+        yield _at(pragma.line, source_line, "PH402", message, "ensure")
+
+
+def _unplaced(pragma: Pragma, lines: list[str]) -> Diagnostic:
+    source_line = lines[pragma.line - 1].rstrip("\r\n")
+    return _at(pragma.line, source_line, "PH403", "this pragma does not stand above a function", "poet:")
+
+
+def _at(line: int, source_line: str, code: str, message: str, word: str) -> Diagnostic:
+    column = max(source_line.find(word), 0)
+    return Diagnostic(code, message, line, column, column + len(word), source_line=source_line)
+
+
+__all__ = ["Planned", "Target", "Tunable", "Tune", "function_source", "own_scope", "plan_module"]

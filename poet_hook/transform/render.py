@@ -1,0 +1,59 @@
+"""Plan -> the text of what really runs, for people; nothing that is rendered is ever executed."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+
+from poet_hook.model import SLOT_PREFIX
+from poet_hook.transform.compile import FindChampion
+from poet_hook.transform.plan import plan_module
+from poet_hook.transform.rewrite import enhance
+from poet_hook.transform.tunables import set_values
+
+SLOT = "POET"  # how the slot, a constant of the code object, is shown
+
+
+class _ShowSlot(ast.NodeTransformer):
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if type(node.value) is str and node.value.startswith(SLOT_PREFIX):
+            return ast.copy_location(ast.Name(SLOT, ast.Load()), node)
+        return node
+
+
+def render(source: str, path: str, module: str, qualname: str, champion: FindChampion) -> str:
+    """The function as it runs, formatted; raises LookupError where it is not enhanced."""
+    planned = plan_module(source, path, module)
+    target = next((t for t in planned.targets if t.plan.qualname == qualname), None)
+    if target is None:
+        raise LookupError(f"{module}:{qualname} is not enhanced")
+    chosen = champion(target.plan)
+    set_values(target.node, target.plan.tunables, chosen.values)
+    enhance(target.node, target.plan, chosen.version)
+    shown = ast.fix_missing_locations(_ShowSlot().visit(target.node))
+    return _formatted(_to_text(ast.Module([shown], [])))
+
+
+def _to_text(tree: ast.Module) -> str:
+    """Through astor where its text means the same tree, else through `ast.unparse`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # astor 0.8.1 names node classes that Python is about to drop
+            import astor
+
+            text: str = astor.to_source(tree)
+        if ast.dump(ast.parse(text)) == ast.dump(ast.parse(ast.unparse(tree))):
+            return text
+    except Exception:  # noqa: BLE001 - astor does not know match, except* and type parameters
+        pass
+    return ast.unparse(tree)
+
+
+def _formatted(text: str) -> str:
+    import black
+    from black.parsing import InvalidInput
+
+    try:
+        return black.format_str(text, mode=black.Mode(line_length=100))
+    except InvalidInput:  # syntax that this black does not know
+        return text

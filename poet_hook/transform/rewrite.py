@@ -1,0 +1,231 @@
+"""Plan + node -> the same function, which perceives, operates, enforces and trains.
+
+What is added stands in the user's own function, on its `def` line, around the user's own statements. It
+reaches the runtime through a string constant (`transform.hygiene.placeholder`) that is bound to a
+`runtime.slot.Slot` when the code is loaded, so that no module global appears. With every option the shape is:
+
+    def f(value: float, history: list[float]) -> bool:
+        "docstring"
+        if type(value) is not float and type(value) is not int: value = SLOT.perceive(0, value)
+        SLOT.require((value, history), lambda value, history: ...)
+        _poet_call = SLOT.begin((value, history), lambda value, history: ...)
+        _poet_result = None
+        while True:
+            try:
+                try:
+                    SLOT.arm(_poet_call)
+                    <the body, each `return x` as `return (_poet_result := x)`>
+                except SLOT.BaseException:
+                    SLOT.raised(_poet_call)
+                    raise
+                finally:
+                    SLOT.end(_poet_call, _poet_result, lambda result, value, history: ...)
+            except SLOT.BaseException:
+                if SLOT.retry(_poet_call):
+                    (value, history) = _poet_call.arguments
+                    continue
+                if SLOT.falls_back(_poet_call):
+                    (value, history) = _poet_call.arguments
+                    return SLOT.fell_back(_poet_call, <fallback>)
+                SLOT.failed(_poet_call)
+                raise
+
+and what an option does not need is left out. A check in `finally` sees what is really returned, also where
+the user's own `finally` changed it, and its error can't be swallowed by the user's own `except`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+
+from poet_hook.model import Plan
+from poet_hook.transform import hygiene
+from poet_hook.transform.plan import own_scope
+
+CALL = "_poet_call"
+RESULT = "_poet_result"
+_SEQUENCES = frozenset({"list", "tuple", "set"})
+
+
+def enhance(node: ast.FunctionDef, plan: Plan, version: int) -> None:
+    """Rewrite `node` in place; its line numbers, signature and docstring stay."""
+    Rewriter(node, plan, version).apply()
+
+
+class Rewriter:
+    """One function being rewritten; every node it makes stands on the `def` line."""
+
+    def __init__(self, node: ast.FunctionDef, plan: Plan, version: int) -> None:
+        self.node = node
+        self.plan = plan
+        self.pragma = plan.pragma
+        self.slot = hygiene.placeholder(plan, version)
+        self.names = [parameter.name for parameter in plan.parameters]
+
+    def apply(self) -> None:
+        docstring, body = _split_docstring(self.node)
+        hygiene.hide_locals(body, self.slot)
+        checks = self._perceive()
+        core = self._operate(body)
+        self.node.body = [*docstring, *checks, *core]
+        for statement in self.node.body:
+            hygiene.place(statement, self.node.lineno)
+
+    # -- phases
+
+    def _perceive(self) -> list[ast.stmt]:
+        out: list[ast.stmt] = []
+        for index, parameter in enumerate(self.plan.parameters):
+            kind = parameter.kind
+            if not kind or self.pragma.coerce == "off":
+                continue
+            call = self._slot("perceive", ast.Constant(index), _name(parameter.name))
+            assign: ast.stmt = ast.Assign([_name(parameter.name, store=True)], call)
+            test = self._unlike(parameter.name, kind, parameter.optional)
+            out.append(assign if test is None else ast.If(test, [assign], []))
+        if self.pragma.require:
+            out.append(ast.Expr(self._slot("require", self._arguments(), self._function(self.pragma.require))))
+        return out
+
+    def _unlike(self, name: str, kind: str, optional: bool) -> ast.expr | None:
+        """The quick test that fails where Perceive has work to do; None where it always has."""
+        base = kind.split("[")[0]
+        if self.pragma.domain not in (None, "generic") and base in _SEQUENCES:
+            return None
+        accepted = [base, "int"] if base == "float" and self.pragma.coerce == "lax" else [base]
+        tests: list[ast.expr] = [
+            ast.Compare(ast.Call(_name("type"), [_name(name)], []), [ast.IsNot()], [_name(item)]) for item in accepted
+        ]
+        if optional:
+            tests.append(ast.Compare(_name(name), [ast.IsNot()], [ast.Constant(None)]))
+        return tests[0] if len(tests) == 1 else ast.BoolOp(ast.And(), tests)
+
+    def _operate(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        pragma = self.pragma
+        guarded = bool(pragma.retries or pragma.timeout or pragma.fallback or pragma.trains or pragma.ensure)
+        enforced = guarded or self._checks_result()
+        if not enforced:
+            return body
+        _name_returns(body)
+        if not _leaves(body):
+            body = [*body, ast.Return(ast.NamedExpr(_name(RESULT, store=True), ast.Constant(None)))]
+        if not guarded:
+            return self._check_only(body)
+        out: list[ast.stmt] = [
+            ast.Assign([_name(CALL, store=True)], self._slot("begin", self._arguments(), *self._key())),
+            ast.Assign([_name(RESULT, store=True)], ast.Constant(None)),
+        ]
+        attempt: list[ast.stmt] = [self._attempt(body)]
+        handler = self._on_failure()
+        if handler:
+            attempt = [ast.Try(attempt, [ast.ExceptHandler(self._attribute("BaseException"), None, handler)], [], [])]
+        if pragma.retries:
+            attempt = [ast.While(ast.Constant(True), attempt, [])]
+        return out + attempt
+
+    def _attempt(self, body: list[ast.stmt]) -> ast.stmt:
+        if self.pragma.timeout:
+            body = [ast.Expr(self._slot("arm", _name(CALL))), *body]
+        raised: list[ast.stmt] = [ast.Expr(self._slot("raised", _name(CALL))), ast.Raise()]
+        ensure = [self._function(self.pragma.ensure, "result")] if self.pragma.ensure else []
+        end = ast.Expr(self._slot("end", _name(CALL), _name(RESULT), *ensure))
+        return ast.Try(body, [ast.ExceptHandler(self._attribute("BaseException"), None, raised)], [], [end])
+
+    def _on_failure(self) -> list[ast.stmt]:
+        pragma = self.pragma
+        out: list[ast.stmt] = []
+        if pragma.retries:
+            again: list[ast.stmt] = [*self._restore(), ast.Continue()]
+            out.append(ast.If(self._slot("retry", _name(CALL)), again, []))
+        if pragma.fallback:
+            value = self._fallback()
+            stop: list[ast.stmt] = [*self._restore(), ast.Return(self._slot("fell_back", _name(CALL), value))]
+            out.append(ast.If(self._slot("falls_back", _name(CALL)), stop, []))
+        if out or pragma.trains:
+            out += [ast.Expr(self._slot("failed", _name(CALL))), ast.Raise()]
+        return out
+
+    def _check_only(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        """No retries, no fallback, no record: only the type of the result is looked at, in line."""
+        unset = ast.Assign([_name(RESULT, store=True)], self._attribute("unset"))
+        check = ast.Expr(self._slot("check", _name(RESULT)))
+        test = self._unlike(RESULT, self.plan.returns, False) if self.plan.returns else None
+        final: list[ast.stmt] = [check if test is None else ast.If(test, [check], [])]
+        return [unset, ast.Try(body, [], [], final)]
+
+    def _checks_result(self) -> bool:
+        if self.pragma.domain not in (None, "generic"):
+            return True
+        return bool(self.plan.returns) and self.pragma.coerce != "off"
+
+    # -- pieces
+
+    def _fallback(self) -> ast.expr:
+        fallback = self.pragma.fallback
+        assert fallback is not None
+        if fallback.function is None:
+            return self._here(ast.parse(repr(fallback.value), mode="eval").body)
+        args = self.node.args
+        positional: list[ast.expr] = [_name(a.arg) for a in (*args.posonlyargs, *args.args)]
+        if args.vararg:
+            positional.append(ast.Starred(_name(args.vararg.arg), ast.Load()))
+        keywords = [ast.keyword(a.arg, _name(a.arg)) for a in args.kwonlyargs]
+        if args.kwarg:
+            keywords.append(ast.keyword(None, _name(args.kwarg.arg)))
+        return ast.Call(_name(fallback.function), positional, keywords)
+
+    def _restore(self) -> list[ast.stmt]:
+        if not self.names:
+            return []
+        target = ast.Tuple([_name(name, store=True) for name in self.names], ast.Store())
+        return [ast.Assign([target], ast.Attribute(_name(CALL), "arguments", ast.Load()))]
+
+    def _key(self) -> list[ast.expr]:
+        return [self._function(self.pragma.key)] if self.pragma.key and self.pragma.trains else []
+
+    def _arguments(self) -> ast.expr:
+        return ast.Tuple([_name(name) for name in self.names], ast.Load())
+
+    def _function(self, expression: str, *first: str) -> ast.expr:
+        arguments = ast.arguments([], [ast.arg(n) for n in (*first, *self.names)], None, [], [], None, [])
+        return ast.Lambda(arguments, self._here(ast.parse(expression.strip(), mode="eval").body))
+
+    def _here(self, expression: ast.expr) -> ast.expr:
+        """A parsed expression moved to the `def` line."""
+        for part in ast.walk(expression):
+            if isinstance(part, ast.expr | ast.arg | ast.keyword):
+                part.lineno = part.end_lineno = self.node.lineno
+                part.col_offset = part.end_col_offset = 0
+        return expression
+
+    def _attribute(self, name: str) -> ast.expr:
+        return ast.Attribute(ast.Constant(self.slot), name, ast.Load())
+
+    def _slot(self, method: str, *arguments: ast.expr) -> ast.expr:
+        return ast.Call(self._attribute(method), list(arguments), [])
+
+
+def _name(name: str, store: bool = False) -> ast.Name:
+    return ast.Name(name, ast.Store() if store else ast.Load())
+
+
+def _split_docstring(node: ast.FunctionDef) -> tuple[list[ast.stmt], list[ast.stmt]]:
+    first = node.body[0]
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        return [first], node.body[1:]
+    return [], node.body
+
+
+def _name_returns(body: Iterable[ast.stmt]) -> None:
+    """Each `return x` keeps its place and also names x, so that the check at the end sees it."""
+    holder = ast.FunctionDef("_", ast.arguments([], [], None, [], [], None, []), list(body), [])
+    for part in list(own_scope(holder)):
+        if isinstance(part, ast.Return):
+            value = part.value or ast.copy_location(ast.Constant(None), part)
+            target = ast.copy_location(_name(RESULT, store=True), value)
+            part.value = ast.copy_location(ast.NamedExpr(target, value), value)
+
+
+def _leaves(body: list[ast.stmt]) -> bool:
+    return bool(body) and isinstance(body[-1], (ast.Return, ast.Raise))

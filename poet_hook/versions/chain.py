@@ -1,0 +1,252 @@
+"""The stored versions of a function: files that a person reads, signed by this user.
+
+<home>/functions/<module>.<qualname>/
+    champion.json            which version is in use, and the versions in use before it
+    v2/operate.py            the function's own text
+    v2/enhanced.py           what really runs (shown, never executed)
+    v2/version.json          numbers, evidence, verdict, signature
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import secrets
+import shutil
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from poet_hook.errors import StoreError, VersionError, VersionWarning
+from poet_hook.model import Plan, Verdict, Version
+from poet_hook.settings import Settings
+from poet_hook.transform.compile import ORIGINAL, Champion
+from poet_hook.transform.tunables import with_values
+from poet_hook.versions.sign import signature, verified
+
+_LIMIT = 1_000_000
+
+
+class Chain:
+    """The versions of one function."""
+
+    def __init__(self, settings: Settings, function: str) -> None:
+        self.settings = settings
+        self.function = function
+        self.folder = settings.home / "functions" / function.replace(":", ".")
+
+    # -- reading
+
+    def numbers(self) -> list[int]:
+        """The numbers of the stored versions, ascending; v1, the original, need not be stored."""
+        try:
+            names = [path.name for path in self.folder.iterdir() if path.name[:1] == "v"]
+        except OSError:
+            return []
+        return sorted(int(name[1:]) for name in names if name[1:].isdecimal())
+
+    def read(self, number: int) -> Version:
+        """One version, checked: raises `VersionError` where it is missing, damaged, edited or foreign."""
+        folder = self.folder / f"v{number}"
+        try:
+            data = _read(folder / "version.json")
+            operate = _read(folder / "operate.py").decode("utf-8")
+            record = json.loads(data)
+            claimed = record.pop("signature")
+            signed = verified(_canonical(record), claimed, self.settings.user_dir)
+            version = _version(record, operate)
+        except FileNotFoundError as error:
+            raise VersionError(f"{self.function} has no version {number} ({error.filename} is missing)") from error
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            msgspec.MsgspecError,
+        ) as error:
+            raise VersionError(f"{folder} is damaged: {error}. {_FIX}") from error
+        if not signed:
+            raise VersionError(f"{folder} was not made by this user, or was edited. {_FIX}")
+        if version.function != self.function or version.number != number:
+            raise VersionError(f"{folder} belongs to {version.function} v{version.number}. {_FIX}")
+        if hashlib.sha256(operate.encode()).hexdigest() != record["operate_sha256"]:
+            raise VersionError(f"{folder / 'operate.py'} was edited. {_FIX}")
+        return version
+
+    def versions(self) -> list[Version]:
+        """All stored versions that can be read, ascending."""
+        out = []
+        for number in self.numbers():
+            try:
+                out.append(self.read(number))
+            except VersionError as error:
+                warnings.warn(str(error), VersionWarning, stacklevel=2)
+        return out
+
+    def champion_number(self) -> int:
+        """Which version is in use, by the pointer; 1 where there is none. Raises `VersionError`."""
+        return self._pointer()["champion"]  # type: ignore[no-any-return]
+
+    def history(self) -> list[int]:
+        """The versions in use before the champion, oldest first."""
+        return list(self._pointer()["history"])
+
+    def champion(self, plan: Plan) -> Champion:
+        """What to put into the code of `plan`; the original, with one warning, where that can't be done."""
+        try:
+            number = self.champion_number()
+            if number == 1:
+                return ORIGINAL
+            version = self.read(number)
+            fits(version, plan)
+        except VersionError as error:
+            warnings.warn(f"{self.function}: the original runs: {error}", VersionWarning, stacklevel=2)
+            return ORIGINAL
+        return Champion(number, version.values)
+
+    def _pointer(self) -> dict[str, Any]:
+        path = self.folder / "champion.json"
+        try:
+            pointer = json.loads(_read(path))
+            if type(pointer["champion"]) is int and all(type(n) is int for n in pointer["history"]):
+                return dict(pointer)
+            raise ValueError("champion and history must be numbers")
+        except FileNotFoundError:
+            return {"champion": 1, "history": []}
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise VersionError(
+                f"{path} is damaged: {error}. Choose again: poet_hook promote {self.function} VERSION"
+            ) from error
+
+    # -- writing
+
+    def add(
+        self, plan: Plan, parent: int, values: Mapping[str, float], verdict: Verdict | None, enhanced: str
+    ) -> Version:
+        """Store a new version under the next number; atomic, and safe beside other processes."""
+        if not self.numbers():
+            self._write(Version(self.function, 1, plan.source, plan.source_hash, time.time()), "")
+        number = max([*self.numbers(), 1]) + 1
+        while True:
+            version = Version(
+                function=self.function,
+                number=number,
+                source=with_values(plan.source, plan.tunables, values),
+                source_hash=plan.source_hash,
+                created=time.time(),
+                parent=parent,
+                values=dict(values),
+                level=verdict.level if verdict else None,
+                verdict=verdict,
+            )
+            if self._write(version, enhanced):
+                return version
+            number += 1
+
+    def _write(self, version: Version, enhanced: str) -> bool:
+        """False where another process took the number meanwhile."""
+        record = _record(version)
+        record["signature"] = signature(_canonical(record), self.settings.user_dir)
+        draft = self.folder / f".draft-{os.getpid()}-{secrets.token_hex(4)}"
+        try:
+            draft.mkdir(parents=True)
+            (draft / "operate.py").write_text(version.source, encoding="utf-8", newline="\n")
+            if enhanced:
+                (draft / "enhanced.py").write_text(enhanced, encoding="utf-8", newline="\n")
+            (draft / "version.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            try:
+                draft.rename(self.folder / f"v{version.number}")
+            except OSError:
+                if (self.folder / f"v{version.number}").exists():
+                    return False
+                raise
+        except OSError as error:
+            raise StoreError(f"{self.folder}: the version can't be written: {error}") from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        return True
+
+    def point(self, number: int, history: list[int]) -> None:
+        """Move the champion pointer, and tell running processes."""
+        pointer = json.dumps({"champion": number, "history": history}) + "\n"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomic(self.folder / "champion.json", pointer)
+            write_atomic(generation_path(self.settings), secrets.token_hex(8) + "\n")
+        except OSError as error:
+            raise StoreError(f"{self.folder}: the champion can't be changed: {error}") from error
+
+
+_FIX = "The original runs; learn again, or delete that folder"
+
+
+def generation_path(settings: Settings) -> Path:
+    """The file that is replaced whenever any champion of the project changes."""
+    return settings.home / "functions" / "generation"
+
+
+def fits(version: Version, plan: Plan) -> None:
+    """Raise `VersionError` unless `version` is exactly `plan`'s function with other numbers, each in its range."""
+    if version.source_hash != plan.source_hash:
+        raise VersionError(
+            f"{plan.function} was edited after v{version.number} was learned, which therefore does not fit it any more. "
+            f"Go back with: poet_hook rollback {plan.function}, or learn again"
+        )
+    known = {tunable.name: tunable for tunable in plan.tunables}
+    for name, value in version.values.items():
+        tunable = known.get(name)
+        if tunable is None or not math.isfinite(value):
+            raise VersionError(f"v{version.number} changes {name!r}, which is no number of {plan.function} to tune")
+        if (tunable.lower is not None and value < tunable.lower) or (
+            tunable.upper is not None and value > tunable.upper
+        ):
+            raise VersionError(f"v{version.number} sets {name!r} to {value:g}, outside its range")
+    if with_values(plan.source, plan.tunables, version.values) != version.source:
+        raise VersionError(f"v{version.number} changes more of {plan.function} than its numbers")
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Replace a file as a whole: a reader sees the old or the new text, also after a crash."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        with open(draft, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        data = file.read(_LIMIT + 1)
+    if len(data) > _LIMIT:
+        raise ValueError(f"{path.name} is larger than {_LIMIT} bytes")
+    return data
+
+
+def _record(version: Version) -> dict[str, Any]:
+    record = dataclasses.asdict(version)
+    source = record.pop("source")
+    record["operate_sha256"] = hashlib.sha256(source.encode()).hexdigest()
+    return record
+
+
+def _version(record: dict[str, Any], operate: str) -> Version:
+    fields = {name: value for name, value in record.items() if name != "operate_sha256"}
+    return msgspec.convert({**fields, "source": operate}, Version)
+
+
+def _canonical(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,35 @@
+"""Which version is in use: forward with `promote`, back with `rollback`."""
+
+from __future__ import annotations
+
+from poet_hook.errors import VersionError
+from poet_hook.model import Plan
+from poet_hook.versions.chain import Chain, fits
+
+
+def promote(chain: Chain, number: int, plan: Plan | None = None) -> int:
+    """Put version `number` in use; returns the version that was. Raises `VersionError` where it can't run."""
+    if number != 1:
+        version = chain.read(number)
+        if plan is not None:
+            fits(version, plan)
+    before, history = _state(chain)
+    if number != before:
+        chain.point(number, [*history, before])
+    return before
+
+
+def rollback(chain: Chain) -> tuple[int, int]:
+    """Put the version before the champion back in use; returns (from, to)."""
+    before, history = _state(chain)
+    if not history:
+        raise VersionError(f"{chain.function}: v{before} is in use, and no other was in use before it")
+    chain.point(history[-1], history[:-1])
+    return before, history[-1]
+
+
+def _state(chain: Chain) -> tuple[int, list[int]]:
+    try:
+        return chain.champion_number(), chain.history()
+    except VersionError:  # a damaged pointer is repaired by writing it anew
+        return 1, []

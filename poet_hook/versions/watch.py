@@ -1,0 +1,172 @@
+"""A promotion, here or in another process -> the code of the functions that run in this one."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import logging
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from types import CodeType, FunctionType
+from typing import Any
+
+from poet_hook.errors import VersionWarning
+from poet_hook.model import Plan
+from poet_hook.runtime.slot import Slot, bind, slots
+from poet_hook.settings import Settings
+from poet_hook.transform.compile import Champion, compile_module, function_code
+from poet_hook.versions.chain import Chain, generation_path
+
+logger = logging.getLogger("poet_hook")
+PERIOD = 0.2  # seconds between two looks at the generation file: one stat
+
+
+def refresh(settings: Settings) -> list[tuple[str, int]]:
+    """Bring every loaded function to its champion; returns (function, version) of those that changed."""
+    swapped = []
+    by_path: dict[str, list[Slot]] = {}
+    for slot in slots():
+        if slot.trains:
+            by_path.setdefault(slot.path, []).append(slot)
+    for path, members in by_path.items():
+        stale = [slot for slot in members if _wanted(slot, settings) != slot.version]
+        if stale:
+            swapped += _swap(path, stale, settings)
+    return swapped
+
+
+def _wanted(slot: Slot, settings: Settings) -> int:
+    try:
+        return Chain(settings, slot.function).champion_number()
+    except Exception:  # noqa: BLE001 - a damaged pointer changes nothing that runs
+        return slot.version
+
+
+def _swap(path: str, stale: list[Slot], settings: Settings) -> list[tuple[str, int]]:
+    out = []
+    try:
+        with open(path, "rb") as file:
+            source = importlib.util.decode_source(file.read())
+        chosen: dict[str, Champion] = {}
+        wanted = {slot.function: slot for slot in stale}
+
+        def champion(plan: Plan) -> Champion:
+            slot = wanted.get(plan.function)
+            if slot is None or slot.source_hash != plan.source_hash:
+                return Champion(1, {})
+            chosen[plan.function] = Chain(settings, plan.function).champion(plan)
+            return chosen[plan.function]
+
+        compiled = compile_module(source, path, stale[0].module, champion)
+        bound = bind(compiled.code, {plan.qualname: plan.source for plan in compiled.plans})
+    except Exception as error:  # noqa: BLE001 - what runs goes on running
+        warnings.warn(f"{path}: a new version could not be loaded: {error}", VersionWarning, stacklevel=2)
+        return []
+    lines = {plan.function: plan.line for plan in compiled.plans}
+    for slot in stale:
+        new = chosen.get(slot.function)
+        if new is None or new.version == slot.version:
+            continue
+        code = function_code(bound, slot.qualname, lines[slot.function])
+        for function in functions_of(slot):
+            if code is not None and _put(function, code):
+                out.append((slot.function, new.version))
+                logger.info("%s: v%d -> v%d", slot.function, slot.version, new.version)
+    return out
+
+
+def _put(function: FunctionType, code: CodeType) -> bool:
+    old = function.__code__
+    if old.co_freevars != code.co_freevars:
+        return False
+    # the file may have been edited above the function since it was imported
+    function.__code__ = code.replace(co_firstlineno=old.co_firstlineno)
+    return True
+
+
+def functions_of(slot: Slot) -> list[FunctionType]:
+    """The function objects whose code holds `slot`."""
+    found = [f for f in _by_name(slot) if _holds(f, slot)]
+    if found:
+        return found
+    return [o for o in gc.get_objects() if type(o) is FunctionType and _holds(o, slot)]
+
+
+def _holds(function: Any, slot: Slot) -> bool:
+    return type(function) is FunctionType and any(c is slot for c in function.__code__.co_consts)
+
+
+def _by_name(slot: Slot) -> Iterator[Any]:
+    for name in (slot.module, "__main__"):
+        value: Any = sys.modules.get(name)
+        for part in slot.qualname.split("."):
+            value = vars(value).get(part) if hasattr(value, "__dict__") else None
+        for _ in range(20):  # decorators that follow functools.wraps, descriptors
+            if value is None:
+                break
+            yield value
+            value = (
+                getattr(value, "__wrapped__", None) or getattr(value, "__func__", None) or getattr(value, "fget", None)
+            )
+
+
+class Watch:
+    """A daemon thread that looks at one file's identity; started again in a forked child."""
+
+    def __init__(self) -> None:
+        self.settings: Settings | None = None
+        self.thread: threading.Thread | None = None
+        self.stop = threading.Event()
+
+    def start(self, settings: Settings) -> None:
+        """Watch the project's champions; does nothing where that is done already."""
+        if self.thread is not None and self.thread.is_alive() and self.settings == settings:
+            return
+        self.end()
+        self.settings = settings
+        self.stop = threading.Event()
+        self.thread = threading.Thread(
+            target=self._run, args=(settings, self.stop), name="poet_hook watch", daemon=True
+        )
+        self.thread.start()
+
+    def end(self) -> None:
+        """Stop watching."""
+        self.stop.set()
+        if self.thread is not None and self.thread.is_alive() and self.thread is not threading.current_thread():
+            self.thread.join(PERIOD * 5)
+        self.thread = None
+
+    def restart(self) -> None:
+        """In a forked child the thread is gone."""
+        if self.thread is not None and self.settings is not None:
+            self.thread = None
+            self.start(self.settings)
+
+    @staticmethod
+    def _run(settings: Settings, stop: threading.Event) -> None:
+        seen = _identity(settings)
+        while not stop.wait(PERIOD):
+            now = _identity(settings)
+            if now != seen:
+                seen = now
+                try:
+                    refresh(settings)
+                except Exception as error:  # noqa: BLE001 - the thread must live
+                    logger.warning("a new version could not be loaded: %s", error)
+
+
+def _identity(settings: Settings) -> tuple[int, int]:
+    try:
+        status = os.stat(generation_path(settings))
+    except OSError:
+        return (0, 0)
+    return (status.st_ino, status.st_mtime_ns)
+
+
+watch = Watch()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=watch.restart)

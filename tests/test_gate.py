@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator
+from statistics import NormalDist
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poet_hook.learning.constants import Steps
+from poet_hook.learning.gate import Case, Judge, Judgement, e_value, judge
+
+OPTIMUM = 1.409  # of scores N(0, 1) and, for 32 of 100, N(2.1, 1)
+BELOW = NormalDist().cdf
+Comments = Callable[[bool, bool, random.Random], bool]
+
+
+def accuracy(value: float, share: float = 0.32, distance: float = 2.1) -> float:
+    return (1 - share) * BELOW(value) + share * (1 - BELOW(value - distance))
+
+
+def labelled(id: str, score: float, deserves: bool, incumbent: float, **other: bool) -> Case:
+    alert = score > incumbent
+    loss = Steps((score,), (float(not deserves), float(deserves)), (float(deserves),))
+    return Case(id, loss, approved=alert == deserves, alarm=alert, **other)
+
+
+def quiet(score: float, incumbent: float, weight: float = 1.0) -> Case:
+    alert = score > incumbent
+    return Case("", Steps((score,), (float(not alert), float(alert)), (float(alert),)), weight, alarm=alert)
+
+
+def stream(
+    rng: random.Random, incumbent: float, comments: Comments, share: float = 0.32, distance: float = 2.1
+) -> Iterator[tuple[Case, bool]]:
+    """Executions without end, and whether somebody commented on them."""
+    while True:
+        deserves = rng.random() < share
+        score = rng.gauss(distance if deserves else 0.0, 1.0)
+        if comments(score > incumbent, (score > incumbent) == deserves, rng):
+            yield labelled(str(score), score, deserves, incumbent), True
+        else:
+            yield quiet(score, incumbent), False
+
+
+def first_promotion(executions: Iterator[tuple[Case, bool]], incumbent: float, feedbacks: int) -> Judgement | None:
+    """Judged after every feedback."""
+    process = Judge(incumbent=incumbent, lower=-3.0, upper=7.0)
+    for case, said in executions:
+        if not said:
+            process.hush(case)
+            continue
+        process.add(case)
+        verdict = process.judgement()
+        if verdict.decision == "promote":
+            return verdict
+        if len(process.cases) == feedbacks:
+            return None
+    raise AssertionError
+
+
+# --------------------------------------------------------------------------- evidence
+
+
+def formula(wins: int, losses: int) -> float:
+    """2^(b+c+1) B(b+1, c+1) P(Beta(b+1, c+1) > 1/2), by the binomial form of the incomplete beta function."""
+    n = wins + losses + 1
+    beta = math.exp(math.lgamma(wins + 1) + math.lgamma(losses + 1) - math.lgamma(n + 1))
+    tail = sum(math.comb(n, k) for k in range(wins + 1)) / 2**n
+    return 2.0**n * beta * tail
+
+
+@pytest.mark.parametrize(("wins", "losses"), [(0, 0), (7, 0), (10, 1), (12, 2), (14, 3), (3, 9), (60, 25), (90, 60)])
+def test_e_value_agrees_with_the_closed_form(wins: int, losses: int) -> None:
+    assert e_value([1.0] * wins + [-1.0] * losses) == pytest.approx(formula(wins, losses), rel=0.01)
+
+
+def test_smallest_honest_counts() -> None:
+    for losses, wins in enumerate((7, 10, 12, 14)):
+        assert e_value([1] * wins + [-1] * losses) >= 20 > e_value([1] * (wins - 1) + [-1] * losses)
+
+
+def test_e_value_stays_below_its_bound_under_the_null() -> None:
+    rng, exceeded = random.Random(3), 0
+    for _ in range(400):
+        differences: list[float] = []
+        for _ in range(60):
+            size = rng.random()
+            differences.append(size if rng.random() < 0.5 else -size)
+        reached = any(e_value(differences[:n]) >= 20 for n in range(5, 61, 5))
+        exceeded += reached
+    assert exceeded / 400 <= 0.05
+
+
+@given(st.lists(st.floats(-1, 1), max_size=30), st.floats(-1, 1))
+def test_a_fair_bet_does_not_change_the_expectation(differences: list[float], d: float) -> None:
+    now = e_value(differences)
+    either = (e_value([*differences, d]) + e_value([*differences, -d])) / 2
+    assert either == pytest.approx(now, rel=1e-9)
+
+
+def test_e_value_is_finite_after_very_many_wins_and_refuses_what_is_out_of_bounds() -> None:
+    assert 1e200 < e_value([1.0] * 5000) < math.inf
+    assert e_value([-1.0] * 5000) < 0.01
+    with pytest.raises(ValueError, match=r"\[-1, 1\]"):
+        e_value([1.5])
+
+
+# --------------------------------------------------------------------------- judging
+
+
+def complaints_below(edge: float, n: int, incumbent: float) -> list[Case]:
+    return [labelled(f"c{i}", incumbent + (edge - incumbent) * (i + 1) / (n + 1), False, incumbent) for i in range(n)]
+
+
+def test_clear_evidence_is_proven_and_says_what_changes() -> None:
+    right = [labelled(f"r{i}", 3.0 + i / 10, True, 1.0) for i in range(20)]
+    wrong = complaints_below(2.0, 20, 1.0)
+    verdict = judge([c for pair in zip(wrong, right, strict=True) for c in pair], [], incumbent=1.0, lower=0, upper=8)
+    assert (verdict.decision, verdict.level) == ("promote", "proven")
+    assert verdict.value is not None
+    assert max(c.loss.breaks[0] for c in wrong) < verdict.value < 3.0
+    assert (verdict.before, verdict.after) == (0.5, 1.0)
+    assert verdict.regressions == ()
+    assert set(verdict.fixes) == {c.id for c in wrong}
+    assert verdict.needed is None
+
+
+def test_nothing_said_or_nothing_better_keeps_the_incumbent() -> None:
+    verdict = judge([], [quiet(0.3, 1.0)], incumbent=1.0, lower=0, upper=8)
+    assert (verdict.decision, verdict.value, verdict.fit, verdict.level) == ("keep", None, None, None)
+    approved = [labelled(str(i), float(i), i > 1, 1.0) for i in range(5)]
+    verdict = judge(approved, [], incumbent=1.0, lower=0, upper=8)
+    assert (verdict.decision, verdict.value, verdict.before, verdict.after) == ("keep", None, 1.0, 1.0)
+
+
+def test_few_labels_wait_and_say_how_many_more() -> None:
+    verdict = judge(complaints_below(2.0, 3, 1.0), [], incumbent=1.0, lower=0, upper=8)
+    assert (verdict.decision, verdict.level) == ("wait", None)
+    assert verdict.needed is not None
+    assert verdict.needed >= 4
+    assert f"about {verdict.needed} more" in verdict.reasons[0]
+
+
+def test_provisional_needs_a_small_change_and_no_broken_approval() -> None:
+    levels = {}
+    for far in (1.9, 6.0):
+        cases = [labelled("ok", 7.0, True, 1.0), *(labelled(f"c{i}", far, False, 1.0) for i in range(9))]
+        for n in range(1, 11):
+            verdict = judge(cases[:n], [], incumbent=1.0, lower=0.5, upper=8)
+            levels.setdefault(far, []).append(verdict.level)
+    assert "provisional" in levels[1.9]
+    assert "provisional" not in levels[6.0]
+    assert levels[6.0][-1] == "proven"
+
+
+def test_a_broken_approval_is_a_regression_and_not_provisional() -> None:
+    cases = [labelled("ok", 1.05, True, 1.0)]
+    cases += [labelled(f"c{i}", 1.1, False, 1.0) for i in range(30)]
+    for n in range(1, 31):
+        verdict = judge(cases[:n], [], incumbent=1.0, lower=0.5, upper=8)
+        assert verdict.level != "provisional"
+    assert verdict.level == "proven"
+    assert verdict.regressions == ("ok",)
+
+
+def test_older_evidence_fits_but_does_not_judge() -> None:
+    older = [
+        Case(c.id, c.loss, approved=c.approved, fits_only=True, alarm=c.alarm) for c in complaints_below(2.0, 30, 1.0)
+    ]
+    verdict = judge(older, [], incumbent=1.0, lower=0, upper=8)
+    assert verdict.e_value == 1.0
+    assert (verdict.decision, verdict.wins) == ("wait", 0.0)
+    assert verdict.value is not None
+
+
+def test_an_unsure_label_is_less_evidence() -> None:
+    sure = complaints_below(2.0, 8, 1.0)
+    unsure = [Case(c.id, c.loss, 0.4, alarm=c.alarm) for c in sure]
+    limits = {"incumbent": 1.0, "lower": 0.0, "upper": 8.0}
+    assert judge(unsure, [], **limits).e_value < judge(sure, [], **limits).e_value
+
+
+def test_alpha_moves_the_bar() -> None:
+    cases = [labelled("ok", 7.0, True, 1.0), *(labelled(f"c{i}", 6.0, False, 1.0) for i in range(8))]
+    verdicts = [judge(cases, [], incumbent=1.0, lower=0.5, upper=8, alpha=a) for a in (0.2, 0.001)]
+    assert [v.level for v in verdicts] == ["proven", None]
+
+
+def test_an_integer_constant_gets_an_integer() -> None:
+    cases = [Case(str(i), Steps((4.5,), (1.0, 0.0), (0.0,)), alarm=True) for i in range(12)]
+    verdict = judge(cases, [], incumbent=3, lower=1, upper=20, integer=True)
+    assert verdict.value == 5
+    assert verdict.level == "proven"
+
+
+# --------------------------------------------------------------------------- silence
+
+
+def test_silence_on_the_same_results_is_agreement_in_words_and_weight() -> None:
+    silent = [quiet(1.0 + i / 80, 1.0) for i in range(1, 81)]
+    verdict = judge(complaints_below(1.9, 20, 1.0), silent, incumbent=1.0, lower=0, upper=8)
+    assert verdict.decision != "promote"
+    assert verdict.silent_weight == 80
+    assert any("silence on 80 alerts counted as agreement, total weight 80" in r for r in verdict.reasons)
+
+
+def test_silence_elsewhere_does_not_stand_in_the_way() -> None:
+    calm = [quiet(-i / 10, 1.0) for i in range(80)]
+    verdict = judge(complaints_below(1.9, 20, 1.0), calm, incumbent=1.0, lower=0, upper=8)
+    assert verdict.level == "proven"
+
+
+def test_approved_alerts_say_nothing_of_quiet_results() -> None:
+    alerts = [labelled(f"a{i}", 3.0 + i / 10, True, 2.0) for i in range(20)]
+    missed = [labelled(f"m{i}", 1.0 + i / 25, True, 2.0) for i in range(20)]
+    calm = [quiet(1.0 + i / 100, 2.0) for i in range(95)]
+    cases = [c for pair in zip(alerts, missed, strict=True) for c in pair]
+    assert judge(cases, calm, incumbent=2.0, lower=0.5, upper=8).decision != "promote"
+    assert judge(cases, [], incumbent=2.0, lower=0.5, upper=8).level == "proven"
+
+
+def test_a_random_sample_needs_no_silence() -> None:
+    rng = random.Random(5)
+    cases = [labelled(str(i), rng.gauss(0, 1), False, -3.0) for i in range(30)]
+    cases[3] = labelled("hit", 3.0, True, -3.0)
+    silent = [quiet(rng.gauss(0, 1), -3.0) for _ in range(200)]
+    verdict = judge(cases, silent, incumbent=-3.0, lower=-4, upper=8)
+    assert (verdict.silent_weight, verdict.level) == (0, "proven")
+
+
+def test_a_weighted_silent_execution_stands_for_several() -> None:
+    cases = complaints_below(1.9, 20, 1.0)
+    many, few = [quiet(1.5, 1.0)] * 20, [quiet(1.5, 1.0, weight=20.0)]
+    verdicts = [judge(cases, silent, incumbent=1.0, lower=0, upper=8) for silent in (many, few)]
+    assert verdicts[0].silent_weight == verdicts[1].silent_weight == 20
+
+
+# --------------------------------------------------------------------------- streams
+
+
+def test_the_incumbent_is_seldom_replaced_by_something_worse_when_it_is_optimal() -> None:
+    worse = 0
+    for seed in range(60):
+        found = first_promotion(stream(random.Random(seed), OPTIMUM, lambda a, r, _: True), OPTIMUM, 60)
+        worse += found is not None and found.value is not None and accuracy(found.value) < accuracy(OPTIMUM)
+    assert worse <= 3
+
+
+@pytest.mark.parametrize(
+    "comments",
+    [
+        lambda alert, right, _: alert and not right,
+        lambda alert, right, _: not alert and not right,
+        lambda alert, right, _: not right,
+    ],
+    ids=["false alarms", "misses", "both"],
+)
+def test_complaints_alone_do_not_invert_a_good_function(comments: Comments) -> None:
+    worse, lost = 0, 0.0
+    for seed in range(40):
+        found = first_promotion(stream(random.Random(seed), OPTIMUM, comments), OPTIMUM, 20)
+        if found is not None and found.value is not None:
+            lost += max(0.0, accuracy(OPTIMUM) - accuracy(found.value))
+            worse += accuracy(found.value) < accuracy(OPTIMUM)
+    assert worse <= 2
+    assert lost / 40 <= 0.005
+
+
+def test_random_comments_on_far_too_many_alerts_improve_them() -> None:
+    better = 0
+    for seed in range(30):
+        executions = stream(random.Random(seed), 0.4, lambda a, _, rng: a and rng.random() < 0.2, 0.05, 3.0)
+        found = first_promotion(executions, 0.4, 40)
+        better += (
+            found is not None
+            and found.value is not None
+            and accuracy(found.value, 0.05, 3.0) > accuracy(0.4, 0.05, 3.0) + 0.1
+        )
+    assert better >= 24
