@@ -27,7 +27,8 @@ if TYPE_CHECKING:
         rollback,
         show,
         status,
-        versions,
+        versions_of,
+        wait_for_learning,
     )
     from poet_hook.errors import (
         AmbiguousResultError,
@@ -54,7 +55,8 @@ if TYPE_CHECKING:
 
 _FACE = {
     "poet_hook.api": (
-        "activate activated call capture deactivate executions feedback learn promote rollback show status versions"
+        "activate activated call capture deactivate executions feedback learn promote rollback show status versions_of "
+        "wait_for_learning"
     ),
     "poet_hook.errors": (
         "AmbiguousResultError EnforceError FeedbackError LearnWarning NotEnhancedError OperateTimeout PerceiveError "
@@ -103,7 +105,8 @@ __all__ = [
     "rollback",
     "show",
     "status",
-    "versions",
+    "versions_of",
+    "wait_for_learning",
 ]
 
 

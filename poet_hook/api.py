@@ -202,6 +202,14 @@ class _Background:
                 except RuntimeError:  # the interpreter is ending: the next process learns
                     self.waiting.clear()
 
+    def wait(self, seconds: float | None) -> bool:
+        with self.lock:
+            thread = self.thread
+        if thread is None or thread is threading.current_thread():
+            return True
+        thread.join(seconds)
+        return not thread.is_alive()
+
     def _run(self) -> None:
         while True:
             with self.lock:
@@ -217,6 +225,11 @@ class _Background:
 
 
 _background = _Background()
+
+
+def wait_for_learning(seconds: float | None = None) -> bool:
+    """Wait until no learning runs in the background of this process; False where `seconds` were not enough."""
+    return _background.wait(seconds)
 
 
 def _learn_later(function: str) -> None:
@@ -321,7 +334,7 @@ def feedback_of(execution_id: str) -> list[Feedback]:
     return store().for_execution(execution_id)
 
 
-def versions(function: str | Callable[..., Any]) -> list[Version]:
+def versions_of(function: str | Callable[..., Any]) -> list[Version]:
     """The versions of a function, ascending; the first is the original."""
     from poet_hook.learning.study import plan_of
 
@@ -387,5 +400,6 @@ __all__ = [
     "show",
     "status",
     "store",
-    "versions",
+    "versions_of",
+    "wait_for_learning",
 ]

@@ -68,7 +68,7 @@ def formula(wins: int, losses: int) -> float:
     """2^(b+c+1) B(b+1, c+1) P(Beta(b+1, c+1) > 1/2), by the binomial form of the incomplete beta function."""
     n = wins + losses + 1
     beta = math.exp(math.lgamma(wins + 1) + math.lgamma(losses + 1) - math.lgamma(n + 1))
-    tail = sum(math.comb(n, k) for k in range(wins + 1)) / 2**n
+    tail = sum(math.comb(n, k) for k in range(wins + 1)) / 2.0**n
     return 2.0**n * beta * tail
 
 
@@ -145,9 +145,10 @@ def test_few_labels_wait_and_say_how_many_more() -> None:
 
 
 def test_provisional_needs_a_small_change_and_no_broken_approval() -> None:
-    levels = {}
+    levels: dict[float, list[str | None]] = {}
     for far in (1.9, 6.0):
-        cases = [labelled("ok", 7.0, True, 1.0), *(labelled(f"c{i}", far, False, 1.0) for i in range(9))]
+        cases = [labelled("ok", far + 0.2, True, 1.0)]
+        cases += [labelled(f"c{i}", far, False, 1.0) for i in range(9)]
         for n in range(1, 11):
             verdict = judge(cases[:n], [], incumbent=1.0, lower=0.5, upper=8)
             levels.setdefault(far, []).append(verdict.level)
@@ -179,8 +180,8 @@ def test_older_evidence_fits_but_does_not_judge() -> None:
 def test_an_unsure_label_is_less_evidence() -> None:
     sure = complaints_below(2.0, 8, 1.0)
     unsure = [Case(c.id, c.loss, 0.4, alarm=c.alarm) for c in sure]
-    limits = {"incumbent": 1.0, "lower": 0.0, "upper": 8.0}
-    assert judge(unsure, [], **limits).e_value < judge(sure, [], **limits).e_value
+    verdicts = [judge(cases, [], incumbent=1.0, lower=0.0, upper=8.0) for cases in (unsure, sure)]
+    assert verdicts[0].e_value < verdicts[1].e_value
 
 
 def test_alpha_moves_the_bar() -> None:
@@ -223,12 +224,19 @@ def test_approved_alerts_say_nothing_of_quiet_results() -> None:
 
 
 def test_a_random_sample_needs_no_silence() -> None:
-    rng = random.Random(5)
-    cases = [labelled(str(i), rng.gauss(0, 1), False, -3.0) for i in range(30)]
+    cases = [labelled(str(i), -2 + (7 * i % 30 + 0.5) / 7.5, False, -3.0) for i in range(30)]
     cases[3] = labelled("hit", 3.0, True, -3.0)
-    silent = [quiet(rng.gauss(0, 1), -3.0) for _ in range(200)]
+    silent = [quiet(-2 + (i + 0.5) / 50, -3.0) for i in range(200)]
     verdict = judge(cases, silent, incumbent=-3.0, lower=-4, upper=8)
     assert (verdict.silent_weight, verdict.level) == (0, "proven")
+
+
+def test_half_approvals_are_a_sample_even_of_a_cluster() -> None:
+    silent = [quiet(1.0 + i / 10, 1.0) for i in range(1, 41)]
+    wrong = complaints_below(1.5, 12, 1.0)
+    right = [labelled(f"r{i}", 1.6 + i / 100, True, 1.0) for i in range(12)]
+    weights = [judge([*wrong, *right[:n]], silent, incumbent=1.0, lower=0, upper=8).silent_weight for n in (3, 12)]
+    assert weights == [40, 0]
 
 
 def test_a_weighted_silent_execution_stands_for_several() -> None:

@@ -14,5 +14,5 @@ if __name__ == "__main__":
         result = poet_hook.call(is_hot, float(celsius))
         poet_hook.feedback(result, result.value == (celsius > 30))  # True: right, False: wrong
     poet_hook.learn(is_hot)
-    print(poet_hook.versions(is_hot)[-1].source)
+    print(poet_hook.versions_of(is_hot)[-1].source)
     print("is 35 hot?", is_hot(35.0))

@@ -276,8 +276,8 @@ PHRASES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
             "excellent|nice|works|working|valid|awesome|helpful|useful|as it should|as expected",
         ),
     ),
-    ("no", False, ("^no(?= (?:it|this|that|you|i|we|wrong|bad|incorrect|sorry)(?: |$)|$)",)),
-    ("yes", False, ("^(?:yes|yeah|yep|yup)",)),
+    ("no", False, ("^(?:but )?no(?= (?:it|this|that|you|i|we|wrong|bad|incorrect|sorry)(?: |$)|$)",)),
+    ("yes", False, ("^(?:but )?(?:yes|yeah|yep|yup)",)),
 )
 
 # What a meaning becomes under a negation; where none is named, that is not clear.
@@ -357,7 +357,7 @@ def tokens(plain: str) -> list[str]:
             if word in EXTENT and found and found[-1] == "not":
                 found.append("fully")
             elif word in SPLITTERS:
-                found += (";", word)
+                found += (";",) if word == "and" else (";", word)
             elif word and word not in DROPPED and word not in EXTENT:
                 found.append(word)
     said = f" {' '.join(found)} "

@@ -134,7 +134,8 @@ def _as_float(value: Any) -> float | None:
     try:
         return float(value)
     except OverflowError:
-        return math.inf
+        # An int beyond every float is finite all the same.
+        return sys.float_info.max
 
 
 def violation(result: Any) -> str | None:

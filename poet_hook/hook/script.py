@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import pkgutil
 import runpy
 import sys
 from collections.abc import Sequence
@@ -20,13 +21,16 @@ _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 def run_script(path: str, arguments: Sequence[str]) -> None:
     """Run a file (or a folder or zip with a `__main__.py`) as Python itself would; exceptions pass through."""
     sys.argv = [path, *arguments]
-    if os.path.isdir(path) or path.endswith((".zip", ".pyz")):
-        _set_path0(path)
-        runpy.run_path(path, run_name="__main__")
+    if pkgutil.get_importer(path) is not None:
+        sys.path[0 : 0 if sys.flags.safe_path else 1] = [path]
+        _fresh_main()
+        runpy._run_module_as_main("__main__", alter_argv=False)  # type: ignore[attr-defined]
         return
-    _set_path0(os.path.dirname(os.path.realpath(path)))
     with open(path, "rb") as file:
         data = file.read()
+    _set_path0(os.path.dirname(os.path.realpath(path)))
+    # Python joins and does not normalise: `./app.py` is /folder/./app.py in tracebacks
+    path = os.path.join(os.getcwd(), path)
     loader, code = _script_code(path, data)
     main = _fresh_main()
     main.__file__ = path
@@ -44,15 +48,14 @@ def run_module(name: str, arguments: Sequence[str]) -> None:
 
 
 def report(error: BaseException) -> int:
-    """Print an exception as Python itself would, without our own frames; the exit code."""
-    if isinstance(error, KeyboardInterrupt):
-        import signal
+    """Print an exception as Python itself would, without our own frames; the exit code.
 
-        _show(error)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
-        return 130
+    A KeyboardInterrupt is raised again: the interpreter cleans up, and then ends itself by SIGINT.
+    """
     _show(error)
+    if isinstance(error, KeyboardInterrupt):
+        sys.excepthook = lambda *_: None  # it is printed already
+        raise error
     return 1
 
 
@@ -81,7 +84,7 @@ def _script_code(path: str, data: bytes) -> tuple[SourceFileLoader, CodeType]:
 
 def _fresh_main() -> ModuleType:
     main = ModuleType("__main__")
-    main.__dict__["__builtins__"] = builtins
+    main.__dict__.update(__builtins__=builtins, __annotations__={})
     _kept.append(sys.modules["__main__"])  # its globals must outlive the script
     sys.modules["__main__"] = main
     return main

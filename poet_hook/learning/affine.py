@@ -147,12 +147,12 @@ def _terms(op: Any, p: tuple[float, float], q: tuple[float, float]) -> tuple[flo
 
 def _operate(op: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:
     """op(x, y) by the plain code at t0, with what it says about other t."""
-    path = x.path if type(x) is Affine else y.path
-    one_run = all(z.path is path for z in (x, y) if type(z) is Affine)
+    paths = [z.path for z in (x, y) if type(z) is Affine]
+    path = paths[0]
     p, q = _parts(x), _parts(y)
-    terms = _terms(op, p, q) if one_run and p and q else None
+    terms = _terms(op, p, q) if path is paths[-1] and p and q else None
     if terms is None:
-        path.escaped = True
+        path.escaped = paths[-1].escaped = True  # two paths: a number was kept from an earlier run
     left, right = (z.v if type(z) is Affine else z for z in (x, y))
     value = op(left, right)
     if terms is None or not terms[1] or not math.isfinite(terms[0]):

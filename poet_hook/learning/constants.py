@@ -19,8 +19,10 @@ from poet_hook.learning.affine import Affine, Path, depends
 MAX_INTEGERS = 2_000
 SAMPLES = 200
 ULPS = 8
+# How far into an optimal interval the value lies, from the end next to the incumbent. Mean regret x100 with
+# 5 / 10 / 50 labels, Gaussian classes 12 points off at 1 : 9: edge 7.7 / 5.7 / 1.5, this 6.2 / 4.4 / 1.3,
+# middle 7.3 / 5.0 / 1.2. With classes 1 : 1 it is 5.9 / 4.2 / 1.6 against 6.0 / 4.5 / 1.7 and 7.6 / 4.3 / 1.6.
 INSET = 0.15
-"""How far into an optimal interval the chosen value lies, counted from the end next to the incumbent."""
 
 
 @dataclass(frozen=True, slots=True)

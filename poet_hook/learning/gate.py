@@ -299,7 +299,9 @@ class Judge:
         if growth <= 0.0:
             return None
         more = math.ceil((math.log(1.0 / self.alpha) - math.log(max(evidence, 1e-300))) / growth)
-        return max(1, more, _smallest_count(self.alpha) - n) if more <= 10_000 else None
+        if more > 1_000:  # so slow a growth is chance
+            return None
+        return max(1, round(more, -1) if more > 20 else more, _smallest_count(self.alpha) - n)
 
     def _outcome(self, found: bool, level: Level | None, evidence: float, small: bool, needed: int | None) -> list[str]:
         reached = f"evidence {evidence:.3g} reaches"

@@ -22,6 +22,7 @@ from poet_hook.store.database import FunctionRecord, Store
 logger = logging.getLogger("poet_hook")
 
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no letter that reads like a digit
+_PAIRS = [a + b for a in _DIGITS for b in _DIGITS]
 _RECENT = 256
 
 
@@ -39,11 +40,12 @@ class Ids:
     def make(self, seconds: float) -> str:
         with self.lock:
             self.counter = (self.counter + 1) & 0x3FFFF
-            value = (int(seconds * 1000) & ((1 << 50) - 1)) << 50 | self.tag << 18 | self.counter
-        out = ""
-        for shift in range(95, -1, -5):
-            out += _DIGITS[value >> shift & 31]
-        return out
+            rest = self.tag << 18 | self.counter
+        time_ms = int(seconds * 1000)
+        return "".join(
+            [_PAIRS[time_ms >> shift & 1023] for shift in (40, 30, 20, 10, 0)]
+            + [_PAIRS[rest >> shift & 1023] for shift in (40, 30, 20, 10, 0)]
+        )
 
 
 _ids = Ids()
@@ -159,55 +161,56 @@ def freeze(
         return None, str(error)
 
 
-def note(
-    slot: Any,
-    result: Any,
-    outcome: str,
-    error: BaseException | None,
-    started: float,
-    duration: float,
-    frozen: tuple[bytes | None, str],
-    key: str | None,
-    attempts: int,
-    phases: tuple[Phase, ...],
-) -> None:
-    """Write one execution, and remember it for `capture` and for feedback by object."""
-    encoded, reason = None, frozen[1]
-    if outcome != "error" and slot.record != "none":
-        try:
-            encoded = codec.encode(result)
-        except CodecError as problem:
-            reason = reason or f"result: {problem}"
-    execution = Execution(
-        id=_ids.make(started),
-        function=slot.function,
-        version=slot.version,
-        source_hash=slot.source_hash,
-        started=started,
-        duration=duration,
-        outcome=outcome,  # type: ignore[arg-type]
-        arguments=frozen[0],
-        result=encoded,
-        error=None if error is None else f"{type(error).__name__}: {error}"[:2000],
-        key=key,
-        attempts=attempts,
-        replayable=reason,
+def note(slot: Any, call: Any, result: Any, outcome: str, error: BaseException | None) -> None:
+    """Write one execution of a slot's call, and remember it for `capture` and for feedback by object."""
+    duration = time.perf_counter() - call.clock
+    encoded, reason = _frozen_result(slot.record, result, outcome, call.frozen[1])
+    execution_id = _ids.make(call.started)
+    recorder.write(
+        Execution(
+            id=execution_id,
+            function=slot.function,
+            version=slot.version,
+            source_hash=slot.source_hash,
+            started=call.started,
+            duration=duration,
+            outcome=outcome,  # type: ignore[arg-type]
+            arguments=call.frozen[0],
+            result=encoded,
+            error=None if error is None else _told(error, slot.record),
+            key=call.key,
+            attempts=call.attempt,
+            replayable=reason,
+        )
     )
-    recorder.write(execution)
     if outcome != "error":
-        recent.add(result, execution.id, slot.function)
+        recent.add(result, execution_id, slot.function)
     results = _captured.get()
     if results is not None:
-        results.append(
-            POETResult(
-                value=result,
-                execution_id=execution.id,
-                function=slot.function,
-                version=slot.version,
-                duration=duration,
-                phases=phases,
-            )
+        phases = (
+            Phase("perceive", "ok"),
+            Phase("operate", "fallback" if outcome == "fallback" else "retried" if call.attempt > 1 else "ok"),
+            Phase("enforce", "ok" if outcome == "result" else "skipped"),
+            Phase("train", reason or "recorded"),
         )
+        results.append(POETResult(result, execution_id, slot.function, slot.version, duration, phases))
+
+
+def _frozen_result(mode: RecordMode, result: Any, outcome: str, reason: str) -> tuple[bytes | None, str]:
+    if outcome == "error" or mode == "none":
+        return None, reason
+    if mode != "full":
+        text = codec.digest(result) if mode == "hash" else codec.shape(result)
+        return codec.encode(codec.Summary(mode, text)), reason
+    try:
+        return codec.encode(result), reason
+    except CodecError as problem:
+        return None, reason or f"result: {problem}"
+
+
+def _told(error: BaseException, mode: RecordMode) -> str:
+    """An exception's text may quote what must not be recorded: then only its type is kept."""
+    return f"{type(error).__name__}: {error}"[:2000] if mode == "full" else type(error).__name__
 
 
 def now() -> tuple[float, float]:

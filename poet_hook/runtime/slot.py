@@ -18,7 +18,7 @@ from typing import Any
 
 from poet_hook.domains.base import Domain, load
 from poet_hook.errors import EnforceError, PerceiveError
-from poet_hook.model import SLOT_PREFIX, UNSET, Phase, RecordMode
+from poet_hook.model import SLOT_PREFIX, UNSET, RecordMode
 from poet_hook.runtime import record
 from poet_hook.runtime.enforce import broken_type
 from poet_hook.runtime.operate import TimeLimit, pause
@@ -114,7 +114,7 @@ class Slot:
                     call.key = str(key(*arguments))
             except Exception as error:  # noqa: BLE001 - recording never breaks the call
                 record.recorder.complain(error)
-        call.started, call.clock = record.now()
+            call.started, call.clock = record.now()
         return call
 
     def arm(self, call: Call) -> None:
@@ -184,25 +184,7 @@ class Slot:
         if not self.trains:
             return
         try:
-            phases = (
-                Phase("perceive", "ok"),
-                Phase("operate", "fallback" if outcome == "fallback" else "retried" if call.attempt > 1 else "ok"),
-                Phase("enforce", "ok" if outcome == "result" else "skipped"),
-                Phase("train", call.frozen[1] or "recorded"),
-            )
-            duration = time.perf_counter() - call.clock
-            record.note(
-                self,
-                result,
-                outcome,
-                error,
-                call.started,
-                duration,
-                call.frozen,
-                call.key,
-                call.attempt,
-                phases,
-            )
+            record.note(self, call, result, outcome, error)
         except Exception as problem:  # noqa: BLE001 - recording never breaks the call
             record.recorder.complain(problem)
 

@@ -314,10 +314,9 @@ def _text(raw: str, outcome: Any, domain: Domain | None) -> Signal:
         return _unread(f"an empty text; {WAYS}")
     quoted = text.translate(generic.QUOTES)
     plain = quoted.translate(generic.SYMBOLS).lower().strip()[:CAP]
-    word = plain.strip(" .!;")
     signal = _scale(plain, outcome)
-    if signal is None and word in ("true", "false"):
-        signal = _truth(word == "true", outcome)
+    if signal is None and plain.rstrip(" .!") in ("true", "false"):
+        signal = _truth(plain.startswith("true"), outcome)
     signal = signal or _stated(quoted, plain, outcome, domain) or _phrases(plain, outcome, domain)
     if isinstance(outcome, str) and LABEL.fullmatch(text) and LABEL.fullmatch(outcome):
         signal = _label(text, signal, outcome)
@@ -330,7 +329,7 @@ def _label(text: str, signal: Signal, outcome: str) -> Signal:
         return _unread('a judgement or the right label? Give True or False, or {"expected": "..."}')
     words = generic.tokens(text.lower())
     # "anomaly" and "alert" are words of the rules, but good labels too.
-    common = generic.KNOWN - set(generic.CANONICAL.values()) | {"#"}
+    common = generic.KNOWN - set(generic.CANONICAL.values()) | {"#", "true", "false"}
     if signal.kind != "unread" or not words or not common.isdisjoint(words) or generic.doubt(words):
         return signal
     return Signal("expected", text, CLEAR)
@@ -392,8 +391,7 @@ def _judged(score: Signal, said: Signal, outcome: Any) -> Signal:
     if said.kind == "unread":
         # Words that contradict the result cast doubt on the score, words that no rule reads do not.
         return said if said.reason.startswith("a contradiction") else score
-    mine, theirs = _sign(score, outcome), _sign(said, outcome)
-    if mine == 0 or mine == theirs or theirs == 0:
+    if _sign(score, outcome) * _sign(said, outcome) >= 0:
         return said
     reason = "the rating and the words contradict each other"
     if said.confidence >= 0.8 and score.kind != "reward":

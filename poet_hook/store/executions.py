@@ -43,6 +43,7 @@ class Executions(Database):
     def absorb(self) -> int:
         """Bring what the journals hold into the database; return how many executions were new."""
         with self._guarded() as connection:
+            self._journal.rescue()
             return self._absorb(connection) if connection and not self.read_only else 0
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:

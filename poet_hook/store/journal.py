@@ -6,6 +6,7 @@ writer holds a lock on its file for as long as it lives, so that a reader knows 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import os
@@ -24,6 +25,7 @@ from poet_hook.errors import StoreError
 NAME = re.compile(r"\d+-\d+-[0-9a-f]{16}\.log")
 MAX_PAYLOAD = 1 << 28
 MAX_FILE = 1 << 26  # then the next one, so that what has been read can be deleted while the process lives
+LOOK_EVERY = 0.01  # seconds
 
 _HEADER = struct.Struct("<II")
 _journals: weakref.WeakSet[Journal] = weakref.WeakSet()
@@ -35,7 +37,9 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._fd = -1
-        self._inode = 0
+        self._inode = -1
+        self._size = 0
+        self._look_again = 0.0
         # A signal handler may record a call while the thread that it interrupts is recording one.
         self._lock = threading.RLock()
         _journals.add(self)
@@ -48,14 +52,21 @@ class Journal:
         frame = _HEADER.pack(size, zlib.crc32(payload)) + payload
         with self._lock:
             try:
-                if not self._is_open():
-                    self._open()
+                if time.monotonic() >= self._look_again:
+                    self._look()
                 written = os.write(self._fd, frame)
             except OSError as error:
+                self._look_again = 0.0
                 raise StoreError(f"{self.folder}: {error.strerror or error}") from error
             if written != len(frame):
                 self.close()  # a reader stops at the torn frame: what follows needs another file
                 raise StoreError(f"{self.folder}: No space left on device (a frame was cut off)")
+
+    def rescue(self) -> None:
+        """Write again, into a new file, what went into one that had just been deleted. OSError if it can't be."""
+        with self._lock:
+            if self._fd >= 0 and (lost := self._lost()):
+                self._open(lost)
 
     def close(self) -> None:
         """Close the file; a later append starts another one."""
@@ -63,28 +74,46 @@ class Journal:
             fd, self._fd = self._fd, -1
             if fd >= 0 and _status(fd)[0] == self._inode:
                 os.close(fd)
+            self._inode, self._look_again = -1, 0.0
 
-    def _is_open(self) -> bool:
-        # What is written into a file that was deleted is lost; and a program that closes every descriptor
-        # (a daemon does) may have given ours to a file of its own.
+    def _look(self) -> None:
+        # Not at each append, which would double its cost: what falls in between is written again.
+        lost = self._lost()
+        if lost is not None:
+            self._open(lost)
+        self._look_again = time.monotonic() + LOOK_EVERY
+
+    def _lost(self) -> bytes | None:
+        """None while the file can take more; otherwise what the next one must begin with.
+
+        The folder may have been deleted, and a program that closes every descriptor (a daemon does) may have
+        given ours to a file of its own.
+        """
         inode, links, size = _status(self._fd)
-        return links > 0 and inode == self._inode and size < MAX_FILE
+        if inode != self._inode:
+            return b""
+        if not links:
+            return os.pread(self._fd, size - self._size, self._size)
+        self._size = size
+        return None if size < MAX_FILE else b""
 
-    def _open(self) -> None:
+    def _open(self, first: bytes) -> None:
         self.close()
         make_home(self.folder.parent)
         self.folder.mkdir(0o700, exist_ok=True)
         links = 0
         while not links:  # a reader that found it empty and without its lock may have deleted it
             name = f"{time.time_ns() // 1_000_000}-{os.getpid()}-{os.urandom(8).hex()}.log"
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             fd = os.open(self.folder / name, flags, 0o600)
             with contextlib.suppress(OSError):  # no locks here: then nobody deletes it either
                 fcntl.flock(fd, fcntl.LOCK_EX)
-            self._inode, links, _ = _status(fd)
+            self._inode, links, self._size = _status(fd)
             self._fd = fd
             if not links:
                 self.close()
+        if first:
+            os.write(self._fd, first)
 
     def _after_fork(self) -> None:
         """In the child: leave the parent's file to the parent, and its locked lock behind."""
@@ -97,7 +126,14 @@ def _after_fork() -> None:
         journal._after_fork()
 
 
+def _at_exit() -> None:
+    for journal in list(_journals):
+        with contextlib.suppress(OSError):
+            journal.rescue()
+
+
 os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)
 
 
 def _status(fd: int) -> tuple[int, int, int]:

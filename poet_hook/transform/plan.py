@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from poet_hook.model import Diagnostic, LeftAlone, Parameter, Plan, Pragma, Tunable, Tune
 from poet_hook.pragma.scan import find
-from poet_hook.transform.tunables import find_tunables
+from poet_hook.transform.tunables import dedented, find_tunables, lines_of
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _KINDS = frozenset({"float", "int", "str", "bool", "bytes", "list", "dict", "tuple", "set"})
@@ -44,7 +45,7 @@ def plan_module(source: str, path: str, module: str) -> Planned:
     by_line = {pragma.target_line: pragma for pragma in found.pragmas}
     shadowed = _bound_names(tree)
     seen: dict[str, int] = {}
-    lines = source.splitlines(keepends=True)
+    lines = lines_of(source)
     for node, qualname, nested in _functions(tree):
         starts = [decorator.lineno for decorator in node.decorator_list] + [node.lineno]
         pragma = next((by_line.pop(line) for line in starts if line in by_line), None)
@@ -58,10 +59,13 @@ def plan_module(source: str, path: str, module: str) -> Planned:
         assert isinstance(node, ast.FunctionDef)
         seen[qualname] = node.lineno
         text = function_source(node, lines)
+        complaints = list(_check_names(node, pragma, shadowed, lines))
+        if any(complaint.code == "PH406" for complaint in complaints):
+            pragma = replace(pragma, fallback=None)
+        planned.diagnostics += complaints
         tunes = tuple(t for t in found.tunes if node.lineno <= t.line <= (node.end_lineno or node.lineno))
         tunables, complaints = find_tunables(node, tunes, lines) if pragma.trains else ((), [])
         planned.diagnostics += complaints
-        planned.diagnostics += _check_names(node, pragma, lines)
         plan = Plan(
             function=function,
             module=module,
@@ -83,16 +87,12 @@ def plan_module(source: str, path: str, module: str) -> Planned:
 
 def function_source(node: ast.FunctionDef, lines: list[str]) -> str:
     """The function's own text without decorators and indentation; text inside long strings keeps its own."""
-    inside: set[int] = set()
-    for part in ast.walk(node):
-        if isinstance(part, (ast.Constant, ast.JoinedStr)) and part.end_lineno and part.end_lineno > part.lineno:
-            inside.update(range(part.lineno + 1, part.end_lineno + 1))
-    own = lines[node.lineno - 1 : node.end_lineno]
+    indented = dedented(node, lines)
     out = []
-    for number, line in enumerate(own, node.lineno):
-        prefix = line[: node.col_offset]
-        out.append(line if number in inside or prefix.strip() else line[len(prefix) :])
-    return "".join(out).replace("\r\n", "\n").rstrip("\n") + "\n"
+    for number, line in enumerate(lines[node.lineno - 1 : node.end_lineno], node.lineno):
+        text = line.rstrip("\r\n")
+        out.append(text[node.col_offset :] if number in indented else text)
+    return "\n".join(out).rstrip("\n") + "\n"
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[FunctionNode, str, bool]]:
@@ -119,11 +119,11 @@ def _why_not(node: FunctionNode, nested: bool, earlier: int | None) -> str:
         return "it is defined inside another function; only functions of a module or a class are enhanced"
     if earlier is not None:
         return f"another function of the same name, at line {earlier}, is enhanced already"
-    for part in own_scope(node):
-        if isinstance(part, (ast.Yield, ast.YieldFrom)):
-            return "it is a generator; only plain functions and methods are enhanced"
-        if isinstance(part, ast.Name) and part.id.startswith("_poet_"):
-            return f"it uses the name {part.id!r}; names that start with _poet_ are ours"
+    if any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in own_scope(node)):
+        return "it is a generator; only plain functions and methods are enhanced"
+    for name in _names(node):
+        if name.startswith("_poet_"):
+            return f"it uses the name {name!r}; names that start with _poet_ are ours"
     for decorator in node.decorator_list:
         name = _last_name(decorator)
         if name == "overload":
@@ -131,6 +131,14 @@ def _why_not(node: FunctionNode, nested: bool, earlier: int | None) -> str:
         if name in _COMPILED:
             return f"@{name} compiles it elsewhere; the enhanced body would not be understood there"
     return ""
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name):
+            yield part.id
+        elif isinstance(part, ast.arg):
+            yield part.arg
 
 
 def own_scope(node: FunctionNode) -> Iterator[ast.AST]:
@@ -161,7 +169,7 @@ def _bound_names(tree: ast.Module) -> set[str]:
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             names.add(node.name)
         elif isinstance(node, ast.alias):
-            names.update(_KINDS | {"type"} if node.name == "*" else {(node.asname or node.name).split(".")[0]})
+            names.update(_KINDS | {"type", "*"} if node.name == "*" else {(node.asname or node.name).split(".")[0]})
         elif isinstance(node, (ast.MatchAs, ast.MatchStar, ast.ExceptHandler)) and node.name:
             names.add(node.name)
     return names
@@ -201,8 +209,8 @@ def _kind(annotation: ast.expr | None, shadowed: set[str]) -> tuple[str, bool]:
     return "", False
 
 
-def _check_names(node: ast.FunctionDef, pragma: Pragma, lines: list[str]) -> Iterator[Diagnostic]:
-    """Options that name a parameter or take `result`, held against the signature."""
+def _check_names(node: ast.FunctionDef, pragma: Pragma, bound: set[str], lines: list[str]) -> Iterator[Diagnostic]:
+    """Options that name a parameter or a function or take `result`, held against the signature and the module."""
     names = {p.name for p in _parameters(node, set())}
     source_line = lines[pragma.line - 1].rstrip("\r\n")
     for name in pragma.record_arguments:
@@ -217,6 +225,14 @@ def _check_names(node: ast.FunctionDef, pragma: Pragma, lines: list[str]) -> Ite
     if pragma.ensure and "result" in names:
         message = f"ensure=: {node.name}() has an argument named result, which hides the result"
         yield _at(pragma.line, source_line, "PH402", message, "ensure")
+    fallback = pragma.fallback.function if pragma.fallback else None
+    if fallback is None:
+        return
+    if fallback in _bound_names(ast.Module([node], [])):
+        message = f"fallback={fallback}: in {node.name}() this name means something else"
+        yield _at(pragma.line, source_line, "PH406", message, fallback)
+    elif not (bound & {fallback, "*"} or hasattr(builtins, fallback)):
+        yield _at(pragma.line, source_line, "PH406", f"fallback={fallback}: the module has no such function", fallback)
 
 
 def _unplaced(pragma: Pragma, lines: list[str]) -> Diagnostic:

@@ -37,6 +37,7 @@ the user's own `finally` changed it, and its error can't be swallowed by the use
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterable
 
 from poet_hook.model import Plan
@@ -119,7 +120,7 @@ class Rewriter:
         attempt: list[ast.stmt] = [self._attempt(body)]
         handler = self._on_failure()
         if handler:
-            attempt = [ast.Try(attempt, [ast.ExceptHandler(self._attribute("BaseException"), None, handler)], [], [])]
+            attempt = [ast.Try(attempt, [self._except(handler)], [], [])]
         if pragma.retries:
             attempt = [ast.While(ast.Constant(True), attempt, [])]
         return out + attempt
@@ -130,7 +131,7 @@ class Rewriter:
         raised: list[ast.stmt] = [ast.Expr(self._slot("raised", _name(CALL))), ast.Raise()]
         ensure = [self._function(self.pragma.ensure, "result")] if self.pragma.ensure else []
         end = ast.Expr(self._slot("end", _name(CALL), _name(RESULT), *ensure))
-        return ast.Try(body, [ast.ExceptHandler(self._attribute("BaseException"), None, raised)], [], [end])
+        return ast.Try(body, [self._except(raised)], [], [end])
 
     def _on_failure(self) -> list[ast.stmt]:
         pragma = self.pragma
@@ -139,20 +140,25 @@ class Rewriter:
             again: list[ast.stmt] = [*self._restore(), ast.Continue()]
             out.append(ast.If(self._slot("retry", _name(CALL)), again, []))
         if pragma.fallback:
-            value = self._fallback()
-            stop: list[ast.stmt] = [*self._restore(), ast.Return(self._slot("fell_back", _name(CALL), value))]
-            out.append(ast.If(self._slot("falls_back", _name(CALL)), stop, []))
+            stop: ast.stmt = ast.Return(self._slot("fell_back", _name(CALL), self._fallback()))
+            if pragma.fallback.function and pragma.trains:
+                stop = ast.Try([stop], [self._except(self._fail())], [], [])
+            out.append(ast.If(self._slot("falls_back", _name(CALL)), [*self._restore(), stop], []))
         if out or pragma.trains:
-            out += [ast.Expr(self._slot("failed", _name(CALL))), ast.Raise()]
+            out += self._fail()
         return out
+
+    def _fail(self) -> list[ast.stmt]:
+        return [ast.Expr(self._slot("failed", _name(CALL))), ast.Raise()]
 
     def _check_only(self, body: list[ast.stmt]) -> list[ast.stmt]:
         """No retries, no fallback, no record: only the type of the result is looked at, in line."""
-        unset = ast.Assign([_name(RESULT, store=True)], self._attribute("unset"))
+        unset, forget = (ast.Assign([_name(RESULT, store=True)], self._attribute("unset")) for _ in range(2))
+        raised = self._except([forget, ast.Raise()])
         check = ast.Expr(self._slot("check", _name(RESULT)))
         test = self._unlike(RESULT, self.plan.returns, False) if self.plan.returns else None
         final: list[ast.stmt] = [check if test is None else ast.If(test, [check], [])]
-        return [unset, ast.Try(body, [], [], final)]
+        return [unset, ast.Try(body, [raised], [], final)]
 
     def _checks_result(self) -> bool:
         if self.pragma.domain not in (None, "generic"):
@@ -165,7 +171,8 @@ class Rewriter:
         fallback = self.pragma.fallback
         assert fallback is not None
         if fallback.function is None:
-            return self._here(ast.parse(repr(fallback.value), mode="eval").body)
+            literal: ast.expr = _Infinite().visit(ast.parse(repr(fallback.value), mode="eval").body)
+            return self._here(literal)
         args = self.node.args
         positional: list[ast.expr] = [_name(a.arg) for a in (*args.posonlyargs, *args.args)]
         if args.vararg:
@@ -179,13 +186,18 @@ class Rewriter:
         if not self.names:
             return []
         target = ast.Tuple([_name(name, store=True) for name in self.names], ast.Store())
-        return [ast.Assign([target], ast.Attribute(_name(CALL), "arguments", ast.Load()))]
+        out: list[ast.stmt] = [ast.Assign([target], ast.Attribute(_name(CALL), "arguments", ast.Load()))]
+        if self.node.args.kwarg:  # the body may take keywords out of it
+            name = self.node.args.kwarg.arg
+            out.append(ast.Assign([_name(name, store=True)], _copy(name)))
+        return out
 
     def _key(self) -> list[ast.expr]:
         return [self._function(self.pragma.key)] if self.pragma.key and self.pragma.trains else []
 
     def _arguments(self) -> ast.expr:
-        return ast.Tuple([_name(name) for name in self.names], ast.Load())
+        kwarg = self.node.args.kwarg
+        return ast.Tuple([_copy(n) if kwarg and n == kwarg.arg else _name(n) for n in self.names], ast.Load())
 
     def _function(self, expression: str, *first: str) -> ast.expr:
         arguments = ast.arguments([], [ast.arg(n) for n in (*first, *self.names)], None, [], [], None, [])
@@ -199,6 +211,9 @@ class Rewriter:
                 part.col_offset = part.end_col_offset = 0
         return expression
 
+    def _except(self, handler: list[ast.stmt]) -> ast.ExceptHandler:
+        return ast.ExceptHandler(self._attribute("BaseException"), None, handler)
+
     def _attribute(self, name: str) -> ast.expr:
         return ast.Attribute(ast.Constant(self.slot), name, ast.Load())
 
@@ -208,6 +223,17 @@ class Rewriter:
 
 def _name(name: str, store: bool = False) -> ast.Name:
     return ast.Name(name, ast.Store() if store else ast.Load())
+
+
+def _copy(name: str) -> ast.Dict:
+    return ast.Dict([None], [_name(name)])
+
+
+class _Infinite(ast.NodeTransformer):
+    """`repr` writes an infinite number as a name."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(math.inf) if node.id == "inf" else node
 
 
 def _split_docstring(node: ast.FunctionDef) -> tuple[list[ast.stmt], list[ast.stmt]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import io
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from poet_hook.model import Diagnostic, Tunable, Tune
 
@@ -19,11 +21,11 @@ def find_tunables(
     Unmarked, a number counts when it takes part in a comparison or is a float in arithmetic; 0, 1 and -1,
     indices, slices, exponents, `range()` and keyword arguments never do.
     """
-    literals = list(_literals(node))
+    usable = dedented(node, lines)
+    literals = [item for item in _literals(node) if item[0].lineno in usable]
     problems: list[Diagnostic] = []
     if not tunes:
-        chosen: list[tuple[Number, str, Tune | None]] = [(number, hint, None) for number, hint, _ in literals if _decides(number, hint)]
-        return _named(node, chosen), problems
+        return _named(node, [(number, hint, None) for number, hint, _ in literals if _decides(number, hint)]), problems
     marked: list[tuple[Number, str, Tune | None]] = []
     for tune in tunes:
         here = [(number, hint) for number, hint, _ in literals if number.lineno == tune.line]
@@ -31,7 +33,7 @@ def find_tunables(
         source_line = lines[tune.line - 1].rstrip("\r\n")
         if len(compared) != 1:
             message = (
-                "no number on this line to tune"
+                "no number on this line can be tuned"
                 if not compared
                 else f"{len(compared)} numbers on this line; put the one to tune on a line of its own"
             )
@@ -49,13 +51,30 @@ def find_tunables(
     return _named(node, marked), problems
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of a text as Python counts them, with their ends: a form feed or U+2028 ends none."""
+    return list(io.StringIO(text, newline=""))
+
+
+def dedented(node: ast.FunctionDef, lines: list[str]) -> set[int]:
+    """The lines of a function that begin with its indentation: not those inside a string, or left of it."""
+    inside: set[int] = set()
+    for part in ast.walk(node):
+        if isinstance(part, (ast.Constant, ast.JoinedStr)) and part.end_lineno and part.end_lineno > part.lineno:
+            inside.update(range(part.lineno + 1, part.end_lineno + 1))
+    own = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    return {n for n in own if n not in inside and not lines[n - 1][: node.col_offset].strip()}
+
+
 def with_values(source: str, tunables: tuple[Tunable, ...], values: Mapping[str, float]) -> str:
     """The function's text with `values` (by tunable name) in place of its numbers; all else is kept."""
-    rows = source.splitlines(keepends=True)
+    rows = lines_of(source)
     for tunable in sorted(tunables, key=lambda t: (t.line, t.column), reverse=True):
         if tunable.name in values:
             row = rows[tunable.line].encode("utf-8", "surrogatepass")
             text = literal(tunable, values[tunable.name]).encode()
+            if text[:1] != b"-" and row[tunable.column - 1 : tunable.column].isalpha():
+                text = b" " + text  # the minus of `return-2.5` goes
             changed = row[: tunable.column] + text + row[tunable.end_column :]
             rows[tunable.line] = changed.decode("utf-8", "surrogatepass")
     return "".join(rows)
@@ -111,7 +130,9 @@ def _literals(node: ast.FunctionDef) -> Iterator[tuple[Number, str, ast.AST]]:
             found.append((part, hint, parent))  # type: ignore[arg-type]
             return
         for child in ast.iter_child_nodes(part):
-            if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Pow) and child is part.right:
+            # a sign would bind otherwise there: -2.5 ** x is -(2.5 ** x)
+            signless = isinstance(part, ast.Attribute) or (isinstance(part, ast.BinOp) and isinstance(part.op, ast.Pow))
+            if signless and (_is_number(child) or child is getattr(part, "right", None)):
                 continue
             visit(child, part, _hint(part, child, hint))
 
@@ -136,7 +157,14 @@ def _hint(part: ast.AST, child: ast.AST, outer: str) -> str:
 def _is_number(part: ast.AST) -> bool:
     if isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.USub):
         part = part.operand
-    return isinstance(part, ast.Constant) and isinstance(part.value, (int, float)) and not isinstance(part.value, bool) and math.isfinite(part.value)
+    return isinstance(part, ast.Constant) and type(part.value) in (int, float) and _is_finite(part.value)
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond what a float holds
+        return False
 
 
 def _value(number: Number) -> float:
@@ -154,8 +182,7 @@ def _decides(number: Number, hint: str) -> bool:
 
 
 def _column(number: Number, node: ast.FunctionDef) -> int:
-    # the text of the function has no indentation, except on lines that begin left of it
-    return number.col_offset if number.col_offset < node.col_offset else number.col_offset - node.col_offset
+    return number.col_offset - node.col_offset
 
 
 def _named(node: ast.FunctionDef, chosen: list[tuple[Number, str, Tune | None]]) -> tuple[Tunable, ...]:

@@ -1,0 +1,274 @@
+"""A six-line monitor on the Numenta series: naive, and after an operator's feedback on the first halves.
+
+    python benchmarks/nab.py --data DIR [--draws 20] [--json]
+
+DIR is a checkout of the Numenta Anomaly Benchmark; some of its folders of series are enough. Scores are NAB's
+(standard profile; 0: never alert, 100: perfect), on the whole files and on the second halves ("h2"), of which
+learning sees nothing. The feedback is that of an operator, decided before any second half was scored:
+
+- The naive monitor runs over the first halves, from the probation on, the streams side by side. Outside of the
+  labelled windows, alerts closer than 1 % of the file are one incident; inside, a window is one.
+- Of the false incidents, the windows caught and the windows missed he takes N at random. "false alarm" he says
+  of every alert of a false incident; "good catch", or "you missed this", of the strongest row of a window.
+- cost=1:9, since NAB weighs a false positive 0.11 and a miss 1.
+
+Recorded are, in order of their relative time, the rows that raised an alert, the strongest row of each window
+and some 2,000 quiet rows spread evenly: real calls of the enhanced function. So alerts are far more frequent
+among what is recorded, and among the silent rows that learning looks at, than in the series. Each draw learns
+in its own copy of that store, by `learn` after the last comment, and again (at most three times) as long as it
+promotes; since every promotion starts the evidence anew, one that follows without new comments is rare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from benchmarks import nab_scoring  # noqa: E402
+from poet_hook import settings as settings_module  # noqa: E402
+from poet_hook.domains.base import load as load_domain  # noqa: E402
+from poet_hook.learning.loop import learn  # noqa: E402
+from poet_hook.learning.study import plan_of  # noqa: E402
+from poet_hook.model import Plan, Tunable  # noqa: E402
+from poet_hook.signals.rules import read  # noqa: E402
+from poet_hook.store.database import Store  # noqa: E402
+from poet_hook.transform.plan import plan_module  # noqa: E402
+from poet_hook.versions.chain import Chain  # noqa: E402
+
+MONITOR = '''\
+from statistics import mean, stdev
+
+
+# poet: domain=ml_monitoring, optimize_for=alert_quality, cost=1:9
+def is_anomaly(value: float, history: list[float]) -> bool:
+    """True when a value is far from the last hundred."""
+    spread = stdev(history)
+    return spread > 0 and abs(value - mean(history)) / spread > 3.0  # poet: tune 1..100
+'''
+OPERATION = """\
+import json
+
+import poet_hook
+
+poet_hook.activate()
+
+from monitor import is_anomaly
+
+with open("rows.json", encoding="utf-8") as file:
+    results = [poet_hook.call(is_anomaly, value, history) for value, history in json.load(file)]
+with open("executions.json", "w", encoding="utf-8") as file:
+    json.dump([[result.execution_id, result.value] for result in results], file)
+"""
+HISTORY = 100
+GAP_SHARE = 0.01
+QUIET_ROWS = 2_000
+COMMENTS: dict[str, int | None] = {"20": 20, "80": 80, "all": None}
+LEARNING_RUNS = 4
+SILENT = 1e-4  # alerts per row
+
+Row = tuple[int, int]  # (number of the stream, row in it)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One file, and how far each of its rows is from the hundred before it, in their standard deviations."""
+
+    series: nab_scoring.Series
+    distances: tuple[float, ...]
+
+    @property
+    def watched(self) -> range:
+        """The rows on which feedback may be given."""
+        return range(max(self.series.probation, HISTORY), self.series.half)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What an operator comments on at once: the same words for each of its rows."""
+
+    words: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A folder with the monitor's module and the store of what it was called with."""
+
+    folder: Path
+    plan: Plan
+    executions: Mapping[Row, tuple[str, bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One operator's N comments: the constant in use after learning, and whether anything was promoted."""
+
+    limit: float
+    promoted: bool
+    reasons: tuple[str, ...]
+
+
+# --------------------------------------------------------------------------- the series
+
+
+def distances(values: Sequence[float]) -> tuple[float, ...]:
+    """For each row |value - mean| / standard deviation of the hundred before it; 0 where they are all equal."""
+    found = [0.0] * min(HISTORY, len(values))
+    for row in range(HISTORY, len(values)):
+        # Differences to one of them: hundreds of equal values have no spread, whatever rounding does.
+        base = values[row - HISTORY]
+        history = [value - base for value in values[row - HISTORY : row]]
+        middle = math.fsum(history) / HISTORY
+        spread = math.sqrt(math.fsum([(value - middle) ** 2 for value in history]) / (HISTORY - 1))
+        found.append(abs(values[row] - base - middle) / spread if spread > 0 else 0.0)
+    return tuple(found)
+
+
+def load(data: Path) -> list[Stream]:
+    """A checkout of NAB -> its streams; raises what `nab_scoring.load` raises."""
+    return [Stream(series, distances(series.values)) for series in nab_scoring.load(data)]
+
+
+def monitored() -> tuple[Plan, Tunable]:
+    """The monitor's plan, and the one number in it that is learned."""
+    (target,) = plan_module(MONITOR, "monitor.py", "monitor").targets
+    (tunable,) = target.plan.tunables
+    return target.plan, tunable
+
+
+# --------------------------------------------------------------------------- the operator
+
+
+def events(streams: Sequence[Stream], limit: float) -> list[Event]:
+    """All that can be commented on when the monitor alerts at distances above `limit` in the first halves."""
+    found: list[Event] = []
+    for number, stream in enumerate(streams):
+        watched, strength = stream.watched, stream.distances
+        inside: set[int] = set()
+        for first, last in stream.series.windows:
+            rows = range(max(first, watched.start), min(last + 1, watched.stop))
+            inside.update(rows)
+            if rows:
+                strongest = max(rows, key=strength.__getitem__)
+                words = "good catch" if strength[strongest] > limit else "you missed this"
+                found.append(Event(words, ((number, strongest),)))
+        outside = [row for row in watched if strength[row] > limit and row not in inside]
+        gap = int(GAP_SHARE * len(strength))
+        found += [Event("false alarm", tuple((number, row) for row in rows)) for rows in _incidents(outside, gap)]
+    return found
+
+
+def _incidents(rows: Sequence[int], gap: int) -> Iterator[list[int]]:
+    """Ascending rows, cut where the next one is more than `gap` rows away."""
+    incident: list[int] = []
+    for row in rows:
+        if incident and row - incident[-1] > gap:
+            yield incident
+            incident = []
+        incident.append(row)
+    if incident:
+        yield incident
+
+
+def recorded_rows(streams: Sequence[Stream], limit: float) -> list[Row]:
+    """The rows that are worth recording, in order of their relative time; see the top of this file."""
+    watched = [(number, row) for number, stream in enumerate(streams) for row in stream.watched]
+    alerts = [(number, row) for number, row in watched if streams[number].distances[row] > limit]
+    peaks = [row for event in events(streams, limit) for row in event.rows]
+    chosen = {*alerts, *peaks}
+    quiet = [row for row in watched if row not in chosen]
+    chosen.update(quiet[:: max(1, len(quiet) // QUIET_ROWS)])
+    return sorted(chosen, key=lambda place: (place[1] / len(streams[place[0]].distances), place))
+
+
+# --------------------------------------------------------------------------- the learner
+
+
+def record(streams: Sequence[Stream], folder: Path) -> Project:
+    """Make a project in an empty folder, and run its monitor over the rows worth recording.
+
+    Raises subprocess.CalledProcessError where that program fails, and RuntimeError where its answers are not
+    those that the distances foretell.
+    """
+    plan, tunable = monitored()
+    rows = recorded_rows(streams, tunable.value)
+    (folder / "monitor.py").write_text(MONITOR, encoding="utf-8")
+    (folder / "operation.py").write_text(OPERATION, encoding="utf-8")
+    values = [(streams[number].series.values, row) for number, row in rows]
+    calls = [[series[row], series[row - HISTORY : row]] for series, row in values]
+    (folder / "rows.json").write_text(json.dumps(calls), encoding="utf-8")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("POET_")}
+    places = [str(ROOT), *filter(None, [kept.get("PYTHONPATH")])]
+    environ = {**kept, **_variables(folder, folder), "PYTHONPATH": os.pathsep.join(places)}
+    subprocess.run([sys.executable, "operation.py"], cwd=folder, env=environ, check=True)
+    results = json.loads((folder / "executions.json").read_text(encoding="utf-8"))
+    for (number, row), (_, alert) in zip(rows, results, strict=True):
+        if alert != (streams[number].distances[row] > tunable.value):
+            raise RuntimeError(f"{streams[number].series.name}, row {row}: the monitor says {alert}")
+    store = Store(folder / ".poet")
+    store.absorb()
+    store.close()
+    return Project(folder, plan, {place: (name, alert) for place, (name, alert) in zip(rows, results, strict=True)})
+
+
+def _variables(folder: Path, user: Path) -> dict[str, str]:
+    return {"POET_HOME": str(folder / ".poet"), "POET_USER_DIR": str(user / "user")}
+
+
+def draw(project: Project, comments: Sequence[Event]) -> Draw:
+    """Give these comments, in this order, in a copy of the project's store, and learn from them."""
+    with tempfile.TemporaryDirectory(prefix="draw_", dir=project.folder) as name:
+        folder = Path(name)
+        shutil.copytree(project.folder / ".poet", folder / ".poet")
+        settings = settings_module.load(project.folder, _variables(folder, project.folder))
+        store = Store(settings.home)
+        try:
+            _say(store, project, comments)
+            return _learned(store, settings, project.plan.function)
+        finally:
+            store.close()
+
+
+def _say(store: Store, project: Project, comments: Sequence[Event]) -> None:
+    domain = load_domain("ml_monitoring")
+    for event in comments:
+        for row in event.rows:
+            execution, alert = project.executions[row]
+            store.add_feedback(execution, event.words, read(event.words, outcome=alert, domain=domain), "operator")
+
+
+def _learned(store: Store, settings: settings_module.Settings, function: str) -> Draw:
+    promoted = False
+    reasons: tuple[str, ...] = ()
+    for _ in range(LEARNING_RUNS):
+        result = learn(function, store, settings)
+        reasons = reasons or result.reasons
+        if not result.promoted:
+            break
+        promoted = True
+    plan, _ = plan_of(function, store)
+    (tunable,) = plan.tunables
+    values = Chain(settings, function).champion(plan).values
+    return Draw(values.get(tunable.name, tunable.value), promoted, reasons)
+
+
+def learned(project: Project, found: Sequence[Event], draws: int) -> dict[str, list[Draw]]:
+    """For each number of comments the draws with seeds 0, 1, ...; those of one seed begin with the same ones."""
+    orders = [random.Random(seed).sample(found, len(found)) for seed in range(draws)]
+    return {name: [draw(project, order[:count]) for order in orders] for name, count in COMMENTS.items()}

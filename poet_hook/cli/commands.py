@@ -1,0 +1,88 @@
+"""Every command but `run`: its arguments, and the function that carries it out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from poet_hook import __version__
+from poet_hook.cli import explain, lint, look, teach
+from poet_hook.cli.run import USAGE
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    Command = Callable[[argparse.Namespace], int]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line; each command's function is in `command` of what it parses."""
+    whole = argparse.ArgumentParser(
+        prog="poet_hook", description="Ordinary Python functions that improve from feedback.", allow_abbrev=False
+    )
+    whole.add_argument("--version", action="version", version=f"poet_hook {__version__}")
+    commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    # only for its help: `main` gives the words after `run` to the program as they are
+    commands.add_parser("run", help="run a script or a module with its pragmas carried out", usage=USAGE)
+    _looking(commands)
+    _teaching(commands)
+    return whole
+
+
+def _add(commands: Commands, name: str, command: Command, words: str, json: bool = True) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(name, help=words, description=words, allow_abbrev=False)
+    made.set_defaults(command=command)
+    if json:
+        made.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    return made
+
+
+def _looking(commands: Commands) -> None:
+    _add(commands, "status", look.status, "every function that learns: version in use, executions, feedback, accuracy")
+    log = _add(commands, "log", look.log, "the executions of a function, newest first, with what was said about them")
+    _function(log)
+    log.add_argument("--limit", type=_count, default=20, metavar="N", help="at most N executions (default: 20)")
+    log.add_argument("--with-feedback", action="store_true", help="only executions that somebody spoke about")
+    _function(_add(commands, "versions", look.versions, "the versions of a function"))
+    diff = _add(commands, "diff", look.diff, "what a version changed (default: the one in use)")
+    _function(diff)
+    diff.add_argument("old", nargs="?", type=_version, metavar="A", help="a version, such as 1 or v1")
+    diff.add_argument("new", nargs="?", type=_version, metavar="B", help="another one (default: the one in use)")
+    _function(_add(commands, "show", look.show, "the text of what really runs"))
+    words = "what is done to a function, and why: pragma, checks, tunables, version in use"
+    _function(_add(commands, "explain", explain.explain, words))
+    _add(commands, "config", look.config, "each setting, and where it came from")
+    check = _add(commands, "check", lint.check, "what is wrong in the pragmas of files and folders")
+    check.add_argument("paths", nargs="+", metavar="PATH")
+
+
+def _teaching(commands: Commands) -> None:
+    feedback = _add(commands, "feedback", teach.feedback, "say anything about an execution", json=False)
+    feedback.add_argument("execution", metavar="EXECUTION_ID", help="its id (or one end of it), or a business key")
+    feedback.add_argument("text", nargs="+", metavar="TEXT", help='such as: "false alarm", missed, correct, 4')
+    feedback.add_argument("--source", default="user", metavar="NAME", help="who says it (default: user)")
+    feedback.add_argument("--json-value", action="store_true", help='TEXT is JSON, such as {"expected": 3.5}')
+    learn = _add(commands, "learn", teach.learn, "look for better versions now, and judge them")
+    learn.add_argument("functions", nargs="*", metavar="FUNCTION", help="default: every function")
+    promote = _add(commands, "promote", teach.promote, "put a version in use", json=False)
+    _function(promote)
+    promote.add_argument("version", type=_version, metavar="VERSION", help="such as 2 or v2")
+    rollback = _add(commands, "rollback", teach.rollback, "put the version back that was in use before", json=False)
+    _function(rollback)
+
+
+def _function(command: argparse.ArgumentParser) -> None:
+    command.add_argument("function", metavar="FUNCTION", help="module:function, or the end of that name")
+
+
+def _version(text: str) -> int:
+    digits = text.removeprefix("v")
+    if not digits.isdecimal() or not 1 <= int(digits) < 1 << 31:
+        raise argparse.ArgumentTypeError(f"{text!r} is no version; write 2 or v2")
+    return int(digits)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of executions")
+    return int(text)

@@ -1,0 +1,182 @@
+"""`explain`: what is done to one function, and why, or why nothing is."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from typing import Any
+
+from poet_hook import api
+from poet_hook.cli.names import Found, find
+from poet_hook.cli.output import heading, plain, say, say_json, table
+from poet_hook.learning.loop import range_of
+from poet_hook.model import Diagnostic, Fallback, LeftAlone, Parameter, Plan, Pragma, Version
+from poet_hook.pragma.diagnose import render
+from poet_hook.versions.chain import Chain
+
+_PLACES = frozenset({"line", "target_line", "tunes"})
+_TRAINING = frozenset({"record", "learn", "after", "cost"})
+_READ = {
+    "float": 'text that is a number ("65,000", "25%") becomes one, other text is refused',
+    "int": 'text that is a whole number ("65,000") becomes one, other text is refused',
+    "bool": 'text that is a truth value ("yes", "off") becomes one, other text is refused',
+}
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Print the plan of a function: pragma, checks, tunables, version in use."""
+    found = find(options.function)
+    if isinstance(found.what, LeftAlone):
+        left = found.what
+        if options.json:
+            say_json({"enhanced": False, **plain(left)})
+        else:
+            heading(left.function)
+            say(f"{left.path}:{left.line}")
+            say(f"left alone, it runs as it is written: {left.reason}")
+        return 0
+    plan = found.what
+    if options.json:
+        say_json(_document(plan, found))
+    else:
+        _say_plan(plan, found)
+    return 0
+
+
+# --------------------------------------------------------------------------- in words
+
+
+def _say_plan(plan: Plan, found: Found) -> None:
+    heading(plan.function)
+    say(f"{plan.path}:{plan.line}")
+    for item in _problems(plan, found):
+        say(render(item, plan.path))
+    heading(f"\nPragma (line {plan.pragma.line})")
+    table(("option", "value", ""), [(n, v, "" if given else "default") for n, v, given in _options(plan.pragma)])
+    heading("\nChecks")
+    rows = [(item.name, item.kind or "-", _check(item, plan.pragma)) for item in plan.parameters]
+    table(("argument", "type", "what is done"), [*rows, ("result", plan.returns or "-", _result_check(plan))])
+    heading("\nLearning")
+    if not plan.pragma.trains:
+        say("no optimize_for=: nothing is recorded, nothing is learned, the version is always v1")
+        return
+    champion, version = _champion(plan)
+    _say_tunables(plan, dict(version.values) if version else {})
+    say(f"in use: v{champion}{_level(version)}")
+    for reason in version.verdict.reasons if version and version.verdict else ():
+        say(f"  {reason}")
+
+
+def _say_tunables(plan: Plan, values: dict[str, float]) -> None:
+    if not plan.tunables:
+        say("no number in it is tuned; mark one with: # poet: tune LOW..HIGH")
+        return
+    rows = []
+    for item in plan.tunables:
+        lower, upper = range_of(item)
+        found = "marked with tune" if item.declared else "found in a comparison or in arithmetic"
+        now = values.get(item.name, item.value)
+        rows.append(
+            (item.name, f"{item.value:g}", f"{now:g}", f"{lower:g}..{upper:g}", str(plan.line + item.line), found)
+        )
+    table(("tunable", "written", "in use", "range", "line", "why"), rows, flexible={5})
+
+
+def _level(version: Version | None) -> str:
+    if version is None or version.number == 1:
+        return ", the original"
+    return f" ({version.level})" if version.level else ""
+
+
+def _options(pragma: Pragma) -> list[tuple[str, str, bool]]:
+    """The options in effect as (name, value, whether it was given); those that matter count also by default."""
+    out = []
+    default = Pragma(0, 0)
+    for field in fields(Pragma):
+        value = getattr(pragma, field.name)
+        given = value != getattr(default, field.name)
+        matters = field.name == "coerce" or (pragma.trains and field.name in _TRAINING)
+        if field.name not in _PLACES and (given or matters):
+            out.append((field.name, _option_value(field.name, value), given))
+    return out
+
+
+def _option_value(name: str, value: Any) -> str:
+    if isinstance(value, Fallback):
+        return f"{value.function}()" if value.function else repr(value.value)
+    if name == "timeout":
+        return f"{value:g} s"
+    if name == "cost":
+        return f"{value[0]:g}:{value[1]:g}"
+    if name == "record_arguments":
+        return ", ".join(f"{argument}={mode}" for argument, mode in value.items())
+    return str(value)
+
+
+def _check(parameter: Parameter, pragma: Pragma) -> str:
+    """What Perceive does with an argument."""
+    base = parameter.kind.partition("[")[0]
+    if not base:
+        return "not checked"
+    if pragma.coerce == "off":
+        return "not checked (coerce=off)"
+    if pragma.coerce == "strict":
+        return f"refused unless it is {parameter.kind}{' or None' if parameter.optional else ''}"
+    words = _READ.get(base, "passed on as it is")
+    return words if pragma.domain in (None, "generic") else f"{words}; then normalised by {pragma.domain}"
+
+
+def _result_check(plan: Plan) -> str:
+    words = []
+    if plan.returns and plan.pragma.coerce != "off":
+        words.append(f"refused unless it is {plan.returns}")
+    if plan.pragma.domain not in (None, "generic"):
+        words.append(f"invariants of {plan.pragma.domain}")
+    if plan.pragma.ensure:
+        words.append("ensure=")
+    return "; ".join(words) or "not checked"
+
+
+# --------------------------------------------------------------------------- what is known
+
+
+def _problems(plan: Plan, found: Found) -> list[Diagnostic]:
+    end = plan.line + plan.source.count("\n")
+    return [item for item in found.diagnostics if plan.pragma.line <= item.line < end]
+
+
+def _champion(plan: Plan) -> tuple[int, Version | None]:
+    """What runs, which is the original where the stored version can't be used (a warning says why)."""
+    chain = Chain(api.settings(), plan.function)
+    number = chain.champion(plan).version
+    return number, None if number == 1 else chain.read(number)
+
+
+def _document(plan: Plan, found: Found) -> dict[str, Any]:
+    champion, version = _champion(plan)
+    tunables = []
+    for item in plan.tunables:
+        lower, upper = range_of(item)
+        in_use = version.values.get(item.name, item.value) if version else item.value
+        row = {"name": item.name, "value": item.value, "in_use": in_use, "lower": lower, "upper": upper}
+        tunables.append({**row, "line": plan.line + item.line, "declared": item.declared})
+    checks = [
+        {"name": item.name, "kind": item.kind, "optional": item.optional, "check": _check(item, plan.pragma)}
+        for item in plan.parameters
+    ]
+    return {
+        "enhanced": True,
+        "function": plan.function,
+        "path": plan.path,
+        "line": plan.line,
+        "pragma": plan.pragma,
+        "parameters": checks,
+        "returns": {"kind": plan.returns, "check": _result_check(plan)},
+        "tunables": tunables,
+        "champion": champion,
+        "level": version.level if version else None,
+        "reasons": version.verdict.reasons if version and version.verdict else (),
+        "diagnostics": [
+            {"code": item.code, "line": item.line, "message": item.message} for item in _problems(plan, found)
+        ],
+    }

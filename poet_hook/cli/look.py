@@ -1,0 +1,270 @@
+"""`status`, `log`, `versions`, `diff`, `show`, `config`: what is stored and what runs, and nothing is changed."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from poet_hook import api
+from poet_hook.cli.names import find, nothing_recorded, recorded
+from poet_hook.cli.output import aside, local_time, percent, plain, say, say_json, shown, table
+from poet_hook.errors import CodecError, NotEnhancedError, UnknownFunctionError, VersionError
+from poet_hook.model import Execution, Feedback, LeftAlone, Version
+from poet_hook.store import codec
+from poet_hook.transform.render import render
+from poet_hook.versions.chain import Chain
+from poet_hook.versions.diff import diff as text_diff
+
+_START = "Put `# poet: optimize_for=...` above a function, and run: python -m poet_hook run SCRIPT"
+
+
+def status(options: argparse.Namespace) -> int:
+    """One line for each function that was recorded here."""
+    items = [] if nothing_recorded() else api.status()
+    if options.json:
+        say_json({"home": api.settings().home, "functions": items})
+        return 0
+    if not items:
+        say(f"No function was recorded in {api.settings().home} yet. {_START}")
+        return 0
+    rows = [
+        (
+            item.function,
+            item.optimize_for,
+            f"v{item.champion}" + (f" {item.level}" if item.level else ""),
+            str(item.versions),
+            str(item.executions),
+            f"{item.feedback} ({item.unread} unread)" if item.unread else str(item.feedback),
+            f"{percent(item.accuracy_before)} -> {percent(item.accuracy_after)}" if item.accuracy_after else "-",
+        )
+        for item in items
+    ]
+    table(("function", "objective", "in use", "versions", "executions", "feedback", "accuracy"), rows, flexible={0, 1})
+    return 0
+
+
+# --------------------------------------------------------------------------- executions
+
+
+def log(options: argparse.Namespace) -> int:
+    """The newest executions of a function, with what was said about each."""
+    function = recorded(options.function)
+    said = True if options.with_feedback else None
+    found = list(api.store().executions(function, with_feedback=said, newest_first=True, limit=options.limit))
+    names = _ParameterNames(function)
+    rows = [_Row(item, names.of(item.source_hash), api.feedback_of(item.id)) for item in found]
+    if options.json:
+        say_json({"function": function, "executions": [row.document() for row in rows]})
+    elif not rows:
+        say(f"{function} has no executions{' with feedback' if said else ''} yet")
+    else:
+        table(("id", "time", "version", "arguments", "outcome", "feedback"), [row.cells() for row in rows], {3, 4, 5})
+    return 0
+
+
+class _ParameterNames:
+    """The parameters of each text that a function had."""
+
+    def __init__(self, function: str) -> None:
+        self.function = function
+        self.known: dict[str, tuple[str, ...]] = {}
+
+    def of(self, source_hash: str) -> tuple[str, ...]:
+        if source_hash not in self.known:
+            text = api.store().source_of(self.function, source_hash) or ""
+            self.known[source_hash] = _parameters(text)
+        return self.known[source_hash]
+
+
+def _parameters(text: str) -> tuple[str, ...]:
+    try:
+        node = ast.parse(text).body[0]
+    except (SyntaxError, ValueError, RecursionError, MemoryError, IndexError):
+        return ()
+    if not isinstance(node, ast.FunctionDef):
+        return ()
+    args = node.args
+    ordered = [*args.posonlyargs, *args.args, args.vararg, *args.kwonlyargs, args.kwarg]
+    return tuple(item.arg for item in ordered if item is not None)
+
+
+class _Row:
+    """One execution as it is shown."""
+
+    def __init__(self, execution: Execution, names: tuple[str, ...], said: list[Feedback]) -> None:
+        self.execution = execution
+        self.said = said
+        self.problem = ""
+        values = self._decoded(execution.arguments)
+        named = isinstance(values, tuple) and len(values) == len(names)
+        self.arguments: Mapping[str, Any] | None = dict(zip(names, values, strict=True)) if named else None
+        self.result = self._decoded(execution.result)
+
+    def _decoded(self, data: bytes | None) -> Any:
+        if data is None:
+            return None
+        try:
+            return codec.decode(data)
+        except CodecError as error:
+            self.problem = str(error)
+            return None
+
+    def cells(self) -> tuple[str, ...]:
+        item = self.execution
+        arguments = ", ".join(f"{name}={_shown(value)}" for name, value in (self.arguments or {}).items())
+        said = "; ".join(_feedback_words(feedback) for feedback in self.said)
+        return (item.id, local_time(item.started), f"v{item.version}", arguments or "-", self._outcome(), said or "-")
+
+    def _outcome(self) -> str:
+        if self.execution.outcome == "error":
+            return f"raised {self.execution.error}"
+        value = "-" if self.execution.result is None else self.problem or _shown(self.result)
+        return f"fell back: {value}" if self.execution.outcome == "fallback" else value
+
+    def document(self) -> dict[str, Any]:
+        item = self.execution
+        document = {
+            name: plain(getattr(item, name))
+            for name in ("id", "function", "version", "source_hash", "started", "duration", "outcome", "error", "key")
+        }
+        arguments = None if self.arguments is None else {k: _plain(v) for k, v in self.arguments.items()}
+        return document | {
+            "attempts": item.attempts,
+            "replayable": item.replayable,
+            "time": local_time(item.started),
+            "arguments": arguments,
+            "result": _plain(self.result),
+            "feedback": [feedback_document(feedback) for feedback in self.said],
+        }
+
+
+def _shown(value: Any) -> str:
+    return _summary(value) if isinstance(value, codec.Summary) else shown(value)
+
+
+def _plain(value: Any) -> Any:
+    return _summary(value) if isinstance(value, codec.Summary) else plain(value)
+
+
+def _summary(value: codec.Summary) -> str:
+    return f"<{value.mode}{' ' + value.text if value.text else ''}>"
+
+
+def _raw(item: Feedback) -> Any:
+    try:
+        return codec.decode(item.raw)
+    except CodecError as error:
+        return f"<{error}>"
+
+
+def _feedback_words(item: Feedback) -> str:
+    signal = item.signal
+    value = "" if signal.value is None else f" {shown(signal.value)}"
+    return f"{shown(_raw(item))} = {signal.kind}{value} ({item.source})"
+
+
+def feedback_document(item: Feedback) -> dict[str, Any]:
+    """One feedback as a JSON object."""
+    return {
+        "id": item.id,
+        "given": item.given,
+        "time": local_time(item.given),
+        "source": item.source,
+        "raw": plain(_raw(item)),
+        "signal": plain(item.signal),
+    }
+
+
+# --------------------------------------------------------------------------- versions
+
+
+def versions(options: argparse.Namespace) -> int:
+    """Every version of a function, and how the one in use got there."""
+    function = recorded(options.function)
+    stored = api.versions_of(function)
+    champion = api.champion(function)
+    if options.json:
+        say_json({"function": function, "champion": champion, "versions": stored})
+        return 0
+    say(function)
+    rows = [_version_cells(item, item.number == champion) for item in stored]
+    table(("version", "in use", "level", "made", "from", "changes", "accuracy"), rows, flexible={5})
+    return 0
+
+
+def _version_cells(item: Version, in_use: bool) -> tuple[str, ...]:
+    evidence = item.verdict.evidence if item.verdict else None
+    return (
+        f"v{item.number}",
+        "yes" if in_use else "",
+        item.level or ("original" if item.number == 1 else "-"),
+        local_time(item.created),
+        f"v{item.parent}" if item.parent else "-",
+        ", ".join(f"{name}={value:g}" for name, value in item.values.items()) or "-",
+        f"{percent(evidence.before)} -> {percent(evidence.after)}" if evidence else "-",
+    )
+
+
+def diff(options: argparse.Namespace) -> int:
+    """What changed from one version to another; by default from the parent of the one in use to it."""
+    function = recorded(options.function)
+    stored = {item.number: item for item in api.versions_of(function)}
+    new = options.new or api.champion(function)
+    old = options.old
+    if old is None:
+        old = _version(function, stored, new).parent
+        if old is None:
+            raise VersionError(f"{function}: v{new}, the original, is in use. {_offer(function, stored)}")
+    text = text_diff(_version(function, stored, old), _version(function, stored, new))
+    if options.json:
+        say_json({"function": function, "old": old, "new": new, "diff": text})
+    elif text:
+        say(text.rstrip("\n"))
+    else:
+        say(f"{function}: v{old} and v{new} are the same text")
+    return 0
+
+
+def _version(function: str, stored: Mapping[int, Version], number: int) -> Version:
+    if number not in stored:
+        return Chain(api.settings(), function).read(number)  # which raises, and says why
+    return stored[number]
+
+
+def _offer(function: str, stored: Iterable[int]) -> str:
+    latest = max(stored)
+    return "No other was made yet" if latest == 1 else f"See: python -m poet_hook diff {function} 1 {latest}"
+
+
+def show(options: argparse.Namespace) -> int:
+    """The text of what really runs, for recorded functions and for those of the project's files."""
+    try:
+        function = recorded(options.function)
+        text = api.show(function)
+        path = None
+    except UnknownFunctionError:
+        found = find(options.function)
+        if isinstance(found.what, LeftAlone):
+            raise NotEnhancedError(f"{found.what.function} runs as it is written: {found.what.reason}") from None
+        function, path = found.what.function, found.what.path
+        text = render(
+            found.source, path, found.what.module, found.what.qualname, Chain(api.settings(), function).champion
+        )
+    if options.json:
+        say_json({"function": function, "text": text})
+    else:
+        aside(f"# {function}; POET is the part of poet_hook that carries out its pragma")
+        say(text.rstrip("\n"))
+    return 0
+
+
+def config(options: argparse.Namespace) -> int:
+    """Each setting, and where it came from."""
+    rows = api.settings().rows()
+    if options.json:
+        say_json({"settings": [{"name": name, "value": value, "source": source} for name, value, source in rows]})
+    else:
+        table(("setting", "value", "from"), rows)
+    return 0

@@ -1,0 +1,103 @@
+"""What somebody calls a function -> the recorded one, or the one in the project's files."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from poet_hook import api
+from poet_hook.cli.lint import UNPARSABLE, module_of, python_files
+from poet_hook.errors import ReplayError, UnknownFunctionError
+from poet_hook.model import Diagnostic, LeftAlone, Plan
+from poet_hook.transform.plan import Planned, plan_module
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A function with a pragma: its plan, or else why it is left alone; `diagnostics` are those of its file."""
+
+    what: Plan | LeftAlone
+    source: str
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def nothing_recorded() -> bool:
+    """True where the project has no store yet; looking must not make one."""
+    return not api.settings().home.exists()
+
+
+def recorded(function: str) -> str:
+    """The stored name of a function; raises `UnknownFunctionError`."""
+    if nothing_recorded():
+        raise UnknownFunctionError(
+            f"no function is called {function!r}: nothing was recorded in {api.settings().home} yet. "
+            "Start the program with: python -m poet_hook run SCRIPT"
+        )
+    return api.name_of(function)
+
+
+def find(name: str) -> Found:
+    """The function that `name` means: a recorded one, `path/to/file.py:qualname`, `module:qualname`, or an end of it.
+
+    Raises `UnknownFunctionError` where there is none or more than one, and `ReplayError` where its file is broken.
+    """
+    head, _, qualname = name.rpartition(":")
+    if head.endswith(".py"):
+        return _only(name, [found for found in _in_file(Path(head), module_of(Path(head))) if _is(found, qualname)])
+    try:
+        record = api.store().function(recorded(name))
+    except UnknownFunctionError:
+        return _only(name, list(_in_project(name)))
+    assert record is not None
+    known = [found for found in _in_file(Path(record.path), record.module) if _is(found, record.qualname)]
+    return _only(name, known, record.path)
+
+
+def _is(found: Found, qualname: str) -> bool:
+    return found.what.function.partition(":")[2] == qualname
+
+
+def _only(name: str, found: list[Found], place: str = "") -> Found:
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        where = place or f"the Python files below {api.settings().root}, and none was recorded"
+        raise UnknownFunctionError(f"no function {name!r} has a `# poet:` comment above it in {where}")
+    listed = ", ".join(f"{item.what.path}:{item.what.function.partition(':')[2]}" for item in found)
+    raise UnknownFunctionError(f"several functions are called {name!r}: {listed}")
+
+
+def _in_file(path: Path, module: str) -> list[Found]:
+    try:
+        source = importlib.util.decode_source(path.read_bytes())
+        planned = plan_module(source, str(path), module)
+    except OSError as error:
+        raise ReplayError(f"{path} can't be read: {error.strerror or error}") from error
+    except UNPARSABLE as error:
+        raise ReplayError(f"{path}:{getattr(error, 'lineno', None) or 1}: syntax error: {error}") from error
+    return _functions(planned, source)
+
+
+def _functions(planned: Planned, source: str) -> list[Found]:
+    items = [target.plan for target in planned.targets] + planned.left_alone
+    return [Found(item, source, tuple(planned.diagnostics)) for item in items]
+
+
+def _in_project(name: str) -> Iterator[Found]:
+    wanted = "." + name.replace(":", ".")
+    root = api.settings().root
+    for path in python_files([root]):
+        try:
+            data = path.read_bytes()
+            if b"poet:" not in data:
+                continue
+            found = _in_file(path, module_of(path))
+        except (OSError, ReplayError):  # `check` reports those
+            continue
+        parts = path.relative_to(root).with_suffix("").parts
+        place = "." + ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        for item in found:
+            if f"{place}.{item.what.function.partition(':')[2]}".endswith(wanted):
+                yield item

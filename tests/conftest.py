@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import contextlib
+import importlib
+import linecache
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import poet_hook
+from poet_hook import api
+from poet_hook.hook import finder
+from poet_hook.runtime import record, slot
+from poet_hook.versions.watch import watch
+
+PACKAGE = Path(poet_hook.__file__).resolve().parent.parent
+Load = Callable[..., ModuleType]
+Python = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def forget(folder: Path) -> None:
+    """Drop the modules that were imported from `folder`."""
+    for name, module in list(sys.modules.items()):
+        path = getattr(module, "__file__", None)
+        if isinstance(path, str) and path.startswith(f"{folder}{os.sep}"):
+            del sys.modules[name]
+            linecache.cache.pop(path, None)
+    importlib.invalidate_caches()
+
+
+def reset() -> None:
+    """Bring poet_hook back to where it is right after its own import."""
+    thread = api._background.thread
+    if thread is not None:
+        thread.join()
+    watch.end()
+    finder.remove()
+    if record.recorder.store is not None:
+        record.recorder.store.close()
+    if api.store.cache_info().currsize:
+        api.store().close()
+    api.settings.cache_clear()
+    api.store.cache_clear()
+    record.recorder.configure(None)
+    record.recorder.lost = 0
+    record.recent.results.clear()
+    record.recent.dropped = False
+    slot._slots.clear()
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty project, which is the working directory; poet_hook knows of nothing before and after."""
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "pyproject.toml").write_text('[project]\nname = "monitor"\n', encoding="utf-8")
+    monkeypatch.setenv("POET_USER_DIR", str(tmp_path / "user"))
+    for name in ("POET_HOME", "POET_STRICT", "AITOMATIC_API_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(root)
+    monkeypatch.syspath_prepend(str(root))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    reset()
+    yield root
+    reset()
+    forget(root)
+
+
+@pytest.fixture
+def load(project: Path) -> Load:
+    """Write a module into the project and import it: enhanced, or plain with `active=False`."""
+
+    def load(source: str | None, name: str = "m", *, active: bool = True) -> ModuleType:
+        path = project.joinpath(*name.split(".")).with_suffix(".py")
+        if source is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(textwrap.dedent(source), encoding="utf-8", newline="")
+        sys.modules.pop(name, None)
+        linecache.cache.pop(str(path), None)
+        importlib.invalidate_caches()
+        with api.activated() if active else contextlib.nullcontext():
+            return importlib.import_module(name)
+
+    return load
+
+
+@pytest.fixture
+def python(project: Path) -> Python:
+    """Run a real Python in the project; `code` is dedented."""
+
+    def run(code: str, *arguments: str, check: bool = True, **environ: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=environment(**environ),
+        )
+        if check:
+            assert done.returncode == 0, done.stderr
+        return done
+
+    return run
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment of a child process that finds this poet_hook and the working directory's modules."""
+    path = os.pathsep.join([str(PACKAGE), os.getcwd()])
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTHON"))}
+    return {**kept, "PYTHONPATH": path, **changes}
