@@ -106,9 +106,9 @@ def same(left: Any, right: Any) -> bool:
         return bool(left.dtype == right.dtype and left.tobytes() == right.tobytes())
     if isinstance(left, datetime | time):
         zones = (left.tzinfo, right.tzinfo)
-        return left == right and repr(left) == repr(right) and type(zones[0]) is type(zones[1])
+        return bool(left == right and repr(left) == repr(right)) and type(zones[0]) is type(zones[1])
     if isinstance(left, Decimal):
-        return left.as_tuple() == right.as_tuple()
+        return bool(left.as_tuple() == right.as_tuple())
     if isinstance(left, Point):
         return same((left.x, left.tags, left.hidden), (right.x, right.tags, right.hidden))
     if isinstance(left, Slotted):

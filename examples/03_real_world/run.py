@@ -2,8 +2,8 @@
 
     python examples/03_real_world/run.py [--seed N]
 
-Rows 0-999 give the baseline (no labels). On rows 1,000-5,999 an operator comments on three alerts in ten ("false
-alarm", "good catch") and notices one miss in four ("you missed this"). Rows 6,000-15,999 give no feedback: every
+Rows 0-999 give the baseline (no labels). On rows 1,000-5,999 an operator closes each alert with a word ("false alarm",
+"good catch") and notices one miss in four ("you missed this"): what they say comes from the labels. Rows 6,000-15,999 give no feedback: every
 version is scored on them. Rows 16,000-49,096 played no part in choosing this monitor, and are the second check.
 """
 
@@ -70,9 +70,9 @@ def score(source: str, rows: range, readings, anomalies, usual, spread) -> Score
 
 def comment(alert: bool, anomaly: bool, chance: random.Random) -> str | None:
     """What the operator says of one reading, if anything."""
-    if alert and chance.random() < 0.30:
+    if alert:
         return "good catch" if anomaly else "false alarm"
-    if anomaly and not alert and chance.random() < 0.25:
+    if anomaly and chance.random() < 0.25:
         return "you missed this"
     return None
 

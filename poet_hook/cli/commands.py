@@ -23,7 +23,8 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"poet_hook {__version__}")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
     # only for its help: `main` gives the words after `run` to the program as they are
-    commands.add_parser("run", help="run a script or a module with its pragmas carried out", usage=USAGE)
+    words = "run a script or a module with its pragmas carried out"
+    commands.add_parser("run", help=words, description=words, usage=USAGE)
     _looking(commands)
     _teaching(commands)
     return whole

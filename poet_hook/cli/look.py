@@ -10,7 +10,7 @@ from typing import Any
 from poet_hook import api
 from poet_hook.cli.names import find, nothing_recorded, recorded
 from poet_hook.cli.output import aside, local_time, percent, plain, say, say_json, shown, table
-from poet_hook.errors import CodecError, NotEnhancedError, UnknownFunctionError, VersionError
+from poet_hook.errors import CodecError, NotEnhancedError, VersionError
 from poet_hook.model import Execution, Feedback, LeftAlone, Version
 from poet_hook.store import codec
 from poet_hook.transform.render import render
@@ -37,7 +37,9 @@ def status(options: argparse.Namespace) -> int:
             str(item.versions),
             str(item.executions),
             f"{item.feedback} ({item.unread} unread)" if item.unread else str(item.feedback),
-            f"{percent(item.accuracy_before)} -> {percent(item.accuracy_after)}" if item.accuracy_after else "-",
+            f"{percent(item.accuracy_before)} -> {percent(item.accuracy_after)}"
+            if item.accuracy_after is not None
+            else "-",
         )
         for item in items
     ]
@@ -240,18 +242,12 @@ def _offer(function: str, stored: Iterable[int]) -> str:
 
 def show(options: argparse.Namespace) -> int:
     """The text of what really runs, for recorded functions and for those of the project's files."""
-    try:
-        function = recorded(options.function)
-        text = api.show(function)
-        path = None
-    except UnknownFunctionError:
-        found = find(options.function)
-        if isinstance(found.what, LeftAlone):
-            raise NotEnhancedError(f"{found.what.function} runs as it is written: {found.what.reason}") from None
-        function, path = found.what.function, found.what.path
-        text = render(
-            found.source, path, found.what.module, found.what.qualname, Chain(api.settings(), function).champion
-        )
+    found = find(options.function)
+    plan = found.what
+    function = plan.function
+    if isinstance(plan, LeftAlone):
+        raise NotEnhancedError(f"{function} runs as it is written: {plan.reason}")
+    text = render(found.source, plan.path, plan.module, plan.qualname, Chain(api.settings(), function).champion)
     if options.json:
         say_json({"function": function, "text": text})
     else:

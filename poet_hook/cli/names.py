@@ -9,7 +9,7 @@ from pathlib import Path
 
 from poet_hook import api
 from poet_hook.cli.lint import UNPARSABLE, module_of, python_files
-from poet_hook.errors import ReplayError, UnknownFunctionError
+from poet_hook.errors import NotEnhancedError, ReplayError, UnknownFunctionError
 from poet_hook.model import Diagnostic, LeftAlone, Plan
 from poet_hook.transform.plan import Planned, plan_module
 
@@ -29,7 +29,28 @@ def nothing_recorded() -> bool:
 
 
 def recorded(function: str) -> str:
-    """The stored name of a function; raises `UnknownFunctionError`."""
+    """The stored name of a function.
+
+    Raises `UnknownFunctionError`, or `NotEnhancedError` where it is one of the project that does not learn.
+    """
+    try:
+        return _stored(function)
+    except UnknownFunctionError:
+        for found in _in_project(function):
+            what = found.what
+            if isinstance(what, LeftAlone):
+                raise NotEnhancedError(
+                    f"{what.function} ({what.path}:{what.line}) is left alone: {what.reason}"
+                ) from None
+            if not what.pragma.trains:
+                raise NotEnhancedError(
+                    f"{what.function} ({what.path}:{what.line}) has no optimize_for= in its pragma, so nothing of it "
+                    "is recorded, and nothing can be learned"
+                ) from None
+        raise
+
+
+def _stored(function: str) -> str:
     if nothing_recorded():
         raise UnknownFunctionError(
             f"no function is called {function!r}: nothing was recorded in {api.settings().home} yet. "
@@ -47,7 +68,7 @@ def find(name: str) -> Found:
     if head.endswith(".py"):
         return _only(name, [found for found in _in_file(Path(head), module_of(Path(head))) if _is(found, qualname)])
     try:
-        record = api.store().function(recorded(name))
+        record = api.store().function(_stored(name))
     except UnknownFunctionError:
         return _only(name, list(_in_project(name)))
     assert record is not None

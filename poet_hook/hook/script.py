@@ -22,7 +22,7 @@ def run_script(path: str, arguments: Sequence[str]) -> None:
     """Run a file (or a folder or zip with a `__main__.py`) as Python itself would; exceptions pass through."""
     sys.argv = [path, *arguments]
     if pkgutil.get_importer(path) is not None:
-        sys.path[0 : 0 if sys.flags.safe_path else 1] = [path]
+        sys.path[0 : 0 if sys.flags.safe_path else 1] = [os.path.join(os.getcwd(), path)]
         _fresh_main()
         runpy._run_module_as_main("__main__", alter_argv=False)  # type: ignore[attr-defined]
         return

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from poet_hook.errors import StoreError
 from poet_hook.domains.base import decision
+from poet_hook.errors import StoreError
 from poet_hook.learning import objective as objectives
 from poet_hook.learning.constants import Steps
 from poet_hook.learning.gate import Case, Judgement, e_value, judge
@@ -142,7 +142,7 @@ def _cases(
 ) -> tuple[list[Case], list[Case]]:
     chosen = [i for i, item in enumerate(study.known) if item.execution.replayable != NOT_REPRODUCED]
     traced = replay.trace(tunable, study.champion.values, *limits, chosen)
-    since = _champion_since(study)
+    since = study.chain.since()  # feedback before that helped to find the champion
     labelled, silent = [], []
     for index, steps in zip(chosen, traced, strict=True):
         item = study.known[index]
@@ -150,12 +150,16 @@ def _cases(
         if item.label is not None:
             labelled.append(_labelled_case(item, item.label, steps, outcome, aim, since))
         else:
-            known = Label(item.execution.id, "value", outcome, 1.0, True, 0)
-            decided = decision(outcome)
-            if decided is not None:
-                known = replace(known, kind="decision", value=decided)
-            silent.append(_case(item, known, steps, outcome, aim))
+            silent.append(_case(item, _agreed(item, outcome), steps, outcome, aim))
     return labelled, silent
+
+
+def _agreed(item: Known, outcome: Any) -> Label:
+    """Silence about an execution, taken as agreement with what the champion returns there."""
+    decided = decision(outcome)
+    if decided is None:
+        return Label(item.execution.id, "value", outcome, 1.0, True, 0)
+    return Label(item.execution.id, "decision", decided, 1.0, True, 0)
 
 
 def _labelled_case(item: Known, label: Label, steps: Steps, outcome: Any, aim: Objective, since: float) -> Case:
@@ -166,13 +170,6 @@ def _labelled_case(item: Known, label: Label, steps: Steps, outcome: Any, aim: O
 def _case(item: Known, label: Label, steps: Steps, outcome: Any, aim: Objective) -> Case:
     losses = steps.map(lambda wire: aim.loss(label, seen(wire)))
     return Case(item.execution.id, losses, alarm=decision(outcome))
-
-
-def _champion_since(study: Study) -> float:
-    """Feedback up to here helped to find the champion, and can't judge what comes after it."""
-    if study.champion.version == 1:
-        return 0.0
-    return study.chain.read(study.champion.version).created
 
 
 # --------------------------------------------------------------------------- verdict
@@ -273,7 +270,7 @@ def _rollback(study: Study, replay: Replay, champion: list[Outcome]) -> Learned 
     parent = study.chain.read(number).parent or 1
     values = values_of(study, parent)
     history = study.chain.history()
-    since = _champion_since(study)
+    since = study.chain.since()  # feedback before that helped to find the champion
     fresh = [i for i, item in enumerate(study.known) if item.label is not None and item.given > since]
     if values is None or not fresh or not history or history[-1] != parent:
         return None
@@ -281,6 +278,12 @@ def _rollback(study: Study, replay: Replay, champion: list[Outcome]) -> Learned 
     aim = _objective(study, champion)
     labels = [(i, study.known[i].label) for i in fresh]
     gains = [aim.loss(k, seen(champion[i])) - aim.loss(k, seen(before[i])) for i, k in labels if k is not None]
+    # people speak of the alerts of the champion, never of those that only its parent would have raised
+    gains += [
+        -aim.loss(_agreed(item, seen(champion[i])), seen(before[i]))
+        for i, item in enumerate(study.known)
+        if item.label is None and item.execution.version == number and item.execution.replayable != NOT_REPRODUCED
+    ]
     evidence = e_value(gains)
     if evidence < 1 / ALPHA:
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -22,6 +23,8 @@ from poet_hook.transform.tunables import replace_literal, set_values
 
 _VARIABLE = "_poet_value"
 _ONE_CALL = 2.0  # seconds for one execution with one value
+_ONE_TRACE = 3.0  # seconds for one execution with all values of a tunable
+_ALL_TRACES = 120.0  # seconds for all executions
 _WHOLE = 300.0  # seconds for one request, enforced from outside
 
 # an outcome on the wire: ("r", encoded result), ("e", "Type: text"), or ("x", why it can't be compared)
@@ -97,7 +100,11 @@ class Replay:
 
 
 class _TooLongError(BaseException):
-    pass
+    """One execution with one value does not end."""
+
+
+class _NoTimeLeftError(BaseException):
+    """An execution has so many intervals, or takes so long, that it is not followed any further."""
 
 
 class _Child:
@@ -171,17 +178,25 @@ class _Child:
         def index_of(outcome: Any) -> int:
             return outcomes.setdefault(_wire(outcome), len(outcomes))
 
+        everything = time.monotonic() + _ALL_TRACES
         steps = []
         for index in request["chosen"]:
+            deadline = min(everything, time.monotonic() + _ONE_TRACE)
 
-            def run(value: Any, index: int = index) -> Any:
+            def run(value: Any, index: int = index, deadline: float = deadline) -> Any:
+                if time.monotonic() > deadline:
+                    raise _NoTimeLeftError
                 self.globals[_VARIABLE] = value
                 return self.call(function, index)
 
-            if integer:
-                found = trace_integers(run, int(request["lower"]), int(request["upper"]))
-            else:
-                found = trace(run, request["lower"], request["upper"], start=request["start"])
+            try:
+                if integer:
+                    found = trace_integers(run, int(request["lower"]), int(request["upper"]))
+                else:
+                    found = trace(run, request["lower"], request["upper"], start=request["start"])
+            except _NoTimeLeftError:  # then no other value is known to change anything
+                self.globals[_VARIABLE] = int(request["start"]) if integer else request["start"]
+                found = Steps((), (self.call(function, index),), (), exact=False)
             numbered = found.map(index_of)
             steps.append([numbered.breaks, numbered.values, numbered.at, numbered.exact])
         return {"steps": steps, "outcomes": list(outcomes)}

@@ -32,18 +32,47 @@ class TimeLimit:
 
     def __init__(self, seconds: float, function: str) -> None:
         self.error = OperateTimeout(f"{function} took longer than timeout={seconds:g}s")
+        self.late: type[OperateTimeout] | None = None
         self.deadline = time.monotonic() + seconds
+        _running.append(self)
         self._alarm = _alarms.claim(self)
         self._watch = None if self._alarm else _Watch(self, seconds)
 
     def cancel(self) -> None:
         """Stop the clock; safe to call twice."""
+        if self in _running:
+            _running.remove(self)
         if self._alarm:
             self._alarm = False
             _alarms.release(self)
         elif self._watch is not None:
             watch, self._watch = self._watch, None
             watch.cancel()
+
+
+_running: list[TimeLimit] = []
+
+
+def ends_more(error: BaseException | None) -> bool:
+    """True for the `OperateTimeout` of a call that goes on around this one: no attempt here may outlive it."""
+    return isinstance(error, OperateTimeout) and any(
+        limit.error is error or limit.late is type(error) for limit in _running
+    )
+
+
+def _late(message: str) -> type[OperateTimeout]:
+    class Late(OperateTimeout):
+        """Set on a thread as a class: the interpreter makes the instance there."""
+
+        def __init__(self) -> None:
+            super().__init__(message)
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return OperateTimeout, (message,)
+
+    Late.__name__ = Late.__qualname__ = "OperateTimeout"
+    Late.__module__ = OperateTimeout.__module__
+    return Late
 
 
 class _Alarms:
@@ -56,12 +85,14 @@ class _Alarms:
     def claim(self, limit: TimeLimit) -> bool:
         if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
             return False
+        handler = signal.getsignal(signal.SIGALRM)
         if not self.limits:
-            previous = signal.getsignal(signal.SIGALRM)
-            if previous not in (signal.SIG_DFL, signal.SIG_IGN, None) or signal.getitimer(signal.ITIMER_REAL)[0]:
+            if handler not in (signal.SIG_DFL, signal.SIG_IGN) or signal.getitimer(signal.ITIMER_REAL)[0]:
                 return False
-            self.previous = previous
+            self.previous = handler
             signal.signal(signal.SIGALRM, self._rang)
+        elif handler != self._rang:
+            return False
         self.limits.append(limit)
         self._set()
         return True
@@ -72,12 +103,14 @@ class _Alarms:
         self._set()
 
     def _set(self) -> None:
+        if signal.getsignal(signal.SIGALRM) != self._rang:
+            return  # the body took the alarm for itself, and keeps it
         if self.limits:
             nearest = min(limit.deadline for limit in self.limits)
             signal.setitimer(signal.ITIMER_REAL, max(nearest - time.monotonic(), 1e-4))
         else:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, self.previous or signal.SIG_DFL)
+            signal.signal(signal.SIGALRM, self.previous)
 
     def _rang(self, _number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -97,7 +130,7 @@ class _Watch:
 
     def __init__(self, limit: TimeLimit, seconds: float) -> None:
         self.thread = threading.get_ident()
-        self.message = str(limit.error)
+        self.limit = limit
         self.lock = threading.Lock()
         self.over = False
         self.fired = False
@@ -109,16 +142,8 @@ class _Watch:
         with self.lock:
             if not self.over:
                 self.fired = True
-                message = self.message
-
-                class Late(OperateTimeout):
-                    """Set on a thread as a class: the interpreter makes the instance there."""
-
-                    def __init__(self) -> None:
-                        super().__init__(message)
-
-                Late.__name__ = Late.__qualname__ = "OperateTimeout"
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), ctypes.py_object(Late))
+                late = self.limit.late = _late(str(self.limit.error))
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), ctypes.py_object(late))
 
     def cancel(self) -> None:
         try:

@@ -71,8 +71,11 @@ def number(text: str, whole: bool = False) -> Any:
     percent = word.endswith("%")
     word = word[:-1].rstrip() if percent else word
     if "," in word:
-        head, *groups = word.split(".")[0].split(",")
-        if not head.lstrip("+-").isdigit() or len(head.lstrip("+-")) > 3 or any(len(g) != 3 for g in groups):
+        before, _, after = word.partition(".")
+        head, *groups = before.split(",")
+        head = head.lstrip("+-")
+        thousands = all(len(group) == 3 and group.isdecimal() for group in groups)
+        if not (head.isdecimal() and len(head) <= 3 and thousands and "," not in after):
             return UNSET
         word = word.replace(",", "")
     if not word or "_" in word or len(word) > 400:

@@ -17,11 +17,11 @@ from types import CodeType
 from typing import Any
 
 from poet_hook.domains.base import Domain, load
-from poet_hook.errors import EnforceError, PerceiveError
+from poet_hook.errors import EnforceError, OperateTimeout, PerceiveError
 from poet_hook.model import SLOT_PREFIX, UNSET, RecordMode
 from poet_hook.runtime import record
 from poet_hook.runtime.enforce import broken_type
-from poet_hook.runtime.operate import TimeLimit, pause
+from poet_hook.runtime.operate import TimeLimit, ends_more, pause
 from poet_hook.runtime.perceive import RefusedError, perceive
 from poet_hook.store.database import FunctionRecord
 
@@ -92,9 +92,16 @@ class Slot:
 
     def require(self, arguments: tuple[Any, ...], rule: Callable[..., Any]) -> None:
         """Raise `PerceiveError` unless the `require=` expression holds."""
-        if not rule(*arguments):
-            shown = ", ".join(f"{n}={self._shown(n, v)}" for n, v in zip(self.names, arguments, strict=True))
-            raise PerceiveError(f"{self.function}: require={self.rule!r} does not hold for {shown}")
+        cause = None
+        try:
+            if rule(*arguments):
+                return
+        except Exception as error:  # noqa: BLE001 - a rule that can't be evaluated does not hold
+            cause = error
+        shown = ", ".join(f"{n}={self._shown(n, v)}" for n, v in zip(self.names, arguments, strict=True))
+        raise PerceiveError(
+            f"{self.function}: require={self.rule!r} {_broken(cause)} for {shown}{_told(cause)}"
+        ) from cause
 
     def _shown(self, name: str, value: Any) -> str:
         if self.record_arguments.get(name, self.record) != "full":
@@ -120,7 +127,12 @@ class Slot:
     def arm(self, call: Call) -> None:
         """Start the time limit of this attempt."""
         if self.timeout is not None:
-            call.limit = TimeLimit(self.timeout, self.function)
+            try:
+                call.limit = TimeLimit(self.timeout, self.function)
+            except OperateTimeout:
+                raise
+            except Exception as error:  # noqa: BLE001 - no thread or signal to be had: the body runs unlimited
+                logger.warning("%s: timeout= has no effect: %s", self.function, error)
 
     def raised(self, call: Call) -> None:
         """The body raised: remember it, so that `end` knows."""
@@ -131,7 +143,7 @@ class Slot:
     def retry(self, call: Call) -> bool:
         """True where the body shall be run once more."""
         error = sys.exc_info()[1]
-        if not isinstance(error, Exception) or call.attempt > self.retries:
+        if not isinstance(error, Exception) or call.attempt > self.retries or ends_more(error):
             return False
         logger.debug("%s: attempt %d failed: %r", self.function, call.attempt, error)
         pause(call.attempt)
@@ -141,7 +153,8 @@ class Slot:
 
     def falls_back(self, _call: Call) -> bool:
         """True where the fallback takes over: not for KeyboardInterrupt and its like."""
-        return self.has_fallback and isinstance(sys.exc_info()[1], Exception)
+        error = sys.exc_info()[1]
+        return self.has_fallback and isinstance(error, Exception) and not ends_more(error)
 
     def fell_back(self, call: Call, value: Any) -> Any:
         """The fallback's value, recorded as such."""
@@ -162,9 +175,19 @@ class Slot:
         if call.limit is not None:
             call.limit.cancel()
         self.check(result)
-        if promise is not None and not promise(result, *call.arguments):
-            raise EnforceError(f"{self.function}: ensure={self.promise!r} does not hold for {_short(result)}")
+        if promise is not None:
+            self._keep(promise, result, call.arguments)
         self._note(call, result, "result", None)
+
+    def _keep(self, promise: Callable[..., Any], result: Any, arguments: tuple[Any, ...]) -> None:
+        cause = None
+        try:
+            if promise(result, *arguments):
+                return
+        except Exception as error:  # noqa: BLE001 - a promise that can't be evaluated is not kept
+            cause = error
+        said = f"ensure={self.promise!r} {_broken(cause)} for {_short(result)}{_told(cause)}"
+        raise EnforceError(f"{self.function}: {said}") from cause
 
     def check(self, result: Any) -> None:
         """Raise `EnforceError` where the result breaks its annotation or its domain's invariants."""
@@ -221,6 +244,14 @@ class Slot:
         elif type(names) is list:
             names[:] = [name for name in names if name not in _OURS]
         return names
+
+
+def _broken(cause: Exception | None) -> str:
+    return "does not hold" if cause is None else "can't be evaluated"
+
+
+def _told(cause: Exception | None) -> str:
+    return "" if cause is None else f": {type(cause).__name__}"
 
 
 def _short(value: Any) -> str:

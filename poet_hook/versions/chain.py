@@ -100,6 +100,10 @@ class Chain:
         """The versions in use before the champion, oldest first."""
         return list(self._pointer()["history"])
 
+    def since(self) -> float:
+        """When the champion came into use, seconds since the epoch; 0 for an original that always was."""
+        return float(self._pointer()["since"])
+
     def champion(self, plan: Plan) -> Champion:
         """What to put into the code of `plan`; the original, with one warning, where that can't be done."""
         try:
@@ -117,11 +121,12 @@ class Chain:
         path = self.folder / "champion.json"
         try:
             pointer = json.loads(_read(path))
-            if type(pointer["champion"]) is int and all(type(n) is int for n in pointer["history"]):
+            numbers = [pointer["champion"], *pointer["history"]]
+            if all(type(n) is int for n in numbers) and type(pointer["since"]) is float:
                 return dict(pointer)
-            raise ValueError("champion and history must be numbers")
-        except FileNotFoundError:
-            return {"champion": 1, "history": []}
+            raise ValueError("champion, history and since must be numbers")
+        except (FileNotFoundError, NotADirectoryError):
+            return {"champion": 1, "history": [], "since": 0.0}
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise VersionError(
                 f"{path} is damaged: {error}. Choose again: poet_hook promote {self.function} VERSION"
@@ -177,7 +182,7 @@ class Chain:
 
     def point(self, number: int, history: list[int]) -> None:
         """Move the champion pointer, and tell running processes."""
-        pointer = json.dumps({"champion": number, "history": history}) + "\n"
+        pointer = json.dumps({"champion": number, "history": history, "since": time.time()}) + "\n"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomic(self.folder / "champion.json", pointer)

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poet_hook.cli.lint import module_of, python_files
+from poet_hook.cli.main import main
+
+Poet = Callable[..., tuple[int, str, str]]
+GOOD = "# poet: optimize_for=accuracy\ndef f(value: float) -> bool:\n    return value > 2.0\n"
+
+
+@pytest.fixture
+def poet(project: Path, capsys: pytest.CaptureFixture[str]) -> Poet:
+    def run(*words: str) -> tuple[int, str, str]:
+        code = main(words)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def write(path: str | Path, text: str) -> Path:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+# --------------------------------------------------------------------------- check
+
+
+def test_nothing_wrong(poet: Poet) -> None:
+    write("app.py", GOOD)
+    write("other.py", "x = 1\n")
+    assert poet("check", ".") == (0, "0 problems in 0 files (2 checked)\n", "")
+    assert json.loads(poet("check", "--json", "app.py")[1]) == {"problems": [], "files": 0, "checked": 1}
+
+
+def test_a_typo_is_shown_in_its_place(poet: Poet) -> None:
+    write("app.py", GOOD.replace("accuracy", "accuracy, retires=2"))
+    code, out, err = poet("check", "app.py")
+    assert (code, err) == (1, "")
+    first, line, carets, hint, last = out.splitlines()
+    assert first.startswith("app.py:1:32: PH201 ")
+    assert carets.index("^") == line.index("retires")
+    assert hint.strip() == "did you mean 'retries'?"
+    assert last == "1 problem in 1 file (1 checked)"
+    (problem,) = json.loads(poet("check", "app.py", "--json")[1])["problems"]
+    assert (problem["path"], problem["line"], problem["column"], problem["code"]) == ("app.py", 1, 32, "PH201")
+    assert problem["hint"] == "did you mean 'retries'?"
+
+
+def test_what_the_planner_finds_is_reported_too(poet: Poet) -> None:
+    write("app.py", GOOD.replace("accuracy", "accuracy, record.valeu=none"))
+    code, out, _ = poet("check", "app.py")
+    assert code == 1
+    assert "PH401 record.valeu: f() has no argument 'valeu'" in out
+
+
+def test_a_file_with_a_syntax_error(poet: Poet) -> None:
+    write("app.py", "# poet: retires=2\ndef f(a):\n    return a\n\nx = = 1\n")
+    code, out, _ = poet("check", "app.py")
+    assert code == 1
+    assert "app.py:1:9: PH201 " in out
+    assert "app.py:5:5: PH000 syntax error: " in out
+    assert out.endswith("2 problems in 1 file (1 checked)\n")
+
+
+def test_a_file_that_does_not_even_tokenize_is_reported_once(poet: Poet) -> None:
+    write("app.py", GOOD + "x = '''\n")
+    code, out, _ = poet("check", "app.py")
+    assert code == 1
+    assert out.count("PH000") == 1
+
+
+def test_broken_files_without_pragmas_are_not_our_business(poet: Poet) -> None:
+    write("old.py", "print 'poetry'\n")
+    Path("latin.py").write_bytes(b"x = '\xe9'\n")
+    assert poet("check", ".")[0] == 0
+
+
+def test_a_file_that_can_not_be_decoded(poet: Poet) -> None:
+    Path("latin.py").write_bytes(b"# poet: retries=1\ndef f():\n    return '\xe9'\n")
+    code, out, _ = poet("check", ".")
+    assert code == 1
+    assert out.startswith("latin.py:1:1: PH000 the file can't be decoded")
+
+
+def test_a_file_that_can_not_be_read(poet: Poet) -> None:
+    Path("loop.py").symlink_to("loop.py")
+    Path("there.py").symlink_to("nowhere.py")
+    write("app.py", GOOD)
+    code, out, _ = poet("check", ".")
+    assert code == 1
+    assert out.endswith("2 problems in 2 files (3 checked)\n")
+
+
+def test_a_path_that_is_not_there(poet: Poet) -> None:
+    write("app.py", GOOD)
+    assert poet("check", "app.py", "nowhere") == (2, "", "poet_hook: no such file or folder: nowhere\n")
+
+
+def test_installed_and_hidden_files_are_skipped_unless_named(project: Path) -> None:
+    for name in ("app.py", "a/b.py", ".venv/x.py", ".git/x.py", "lib/site-packages/x.py", "a/__pycache__/x.py"):
+        write(name, "")
+    write("env/pyvenv.cfg", "")
+    write("env/lib/x.py", "")
+    write("notes.txt", "")
+    assert [str(path) for path in python_files(["."])] == ["app.py", "a/b.py"]
+    assert [str(path) for path in python_files([".venv", "notes.txt"])] == [".venv/x.py", "notes.txt"]
+
+
+def test_the_module_of_a_file(project: Path) -> None:
+    for name in ("src/p/__init__.py", "src/p/q/__init__.py", "src/p/q/m.py", "src/s.py"):
+        write(name, "")
+    names = {str(path): module_of(path) for path in python_files(["src"])}
+    assert names == {"src/s.py": "s", "src/p/__init__.py": "p", "src/p/q/__init__.py": "p.q", "src/p/q/m.py": "p.q.m"}
+
+
+# --------------------------------------------------------------------------- explain
+
+
+def explained(poet: Poet, name: str) -> Any:
+    code, out, err = poet("explain", name, "--json")
+    assert (code, err) == (0, "")
+    return json.loads(out)
+
+
+PACKAGE = """
+class Monitor:
+    # poet: optimize_for=accuracy, domain=ml_monitoring, fallback=False, timeout=2s, retries=3
+    def check(self, value: float, flags: list[str], name: str | None = None, other=1) -> bool:
+        few = len(flags) < 7  # poet: tune 1..9 as most
+        return value > 2.0 and few
+
+# poet: coerce=strict, ensure="result > 0"
+def strict(count: int | None, text: str) -> int:
+    return 1
+
+# poet: retries=1
+async def later():
+    return 1
+
+# poet: coerce=off
+def loose(value: float) -> float:
+    return value
+
+def bare(value: float) -> bool:
+    return value > 1.0
+"""
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["check", "Monitor.check", "p.m:Monitor.check", "m:Monitor.check", "src/p/m.py:Monitor.check", "p.m.Monitor.check"],
+)
+def test_a_function_is_found_in_the_files_of_the_project(poet: Poet, name: str) -> None:
+    write("src/p/__init__.py", "")
+    write("src/p/m.py", PACKAGE)
+    write(".venv/m.py", PACKAGE)
+    found = explained(poet, name)
+    assert (found["function"], found["line"]) == ("p.m:Monitor.check", 4)
+    assert found["path"].endswith("src/p/m.py")
+    assert not Path(".poet").exists()
+
+
+def test_a_plan_in_words(poet: Poet) -> None:
+    write("m.py", PACKAGE)
+    code, out, err = poet("explain", "check")
+    assert (code, err) == (0, "")
+    lines = {line.split()[0]: " ".join(line.split()[1:]) for line in out.splitlines() if line.split()}
+    assert lines["domain"] == "ml_monitoring"
+    assert lines["timeout"] == "2 s"
+    assert lines["fallback"] == "False"
+    assert lines["retries"] == "3"
+    assert lines["learn"] == "auto default"
+    assert lines["value"].startswith('float text that is a number ("65,000", "25%") becomes one')
+    assert lines["flags"] == "list passed on as it is; then normalised by ml_monitoring"
+    assert lines["other"] == "- not checked"
+    assert lines["result"] == "bool refused unless it is bool; invariants of ml_monitoring"
+    assert lines["most"] == "7 7 1..9 5 marked with tune"
+    assert "in use: v1, the original" in out
+
+
+def test_the_checks_of_other_modes(poet: Poet) -> None:
+    write("m.py", PACKAGE)
+    strict = explained(poet, "strict")
+    assert [item["check"] for item in strict["parameters"]] == [
+        "refused unless it is int or None",
+        "refused unless it is str",
+    ]
+    assert strict["returns"] == {"kind": "int", "check": "refused unless it is int; ensure="}
+    loose = explained(poet, "loose")
+    assert [item["check"] for item in loose["parameters"]] == ["not checked (coerce=off)"]
+    assert loose["returns"]["check"] == "not checked"
+    assert "nothing is recorded" in poet("explain", "loose")[1]
+
+
+def test_a_function_that_is_left_alone(poet: Poet) -> None:
+    write("m.py", PACKAGE)
+    code, out, _ = poet("explain", "later")
+    assert code == 0
+    assert "left alone, it runs as it is written: it is async" in out
+    found = explained(poet, "m:later")
+    assert (found["enhanced"], found["function"]) == (False, "m:later")
+    assert found["reason"].startswith("it is async")
+    code, _, err = poet("show", "later")
+    assert (code, "it is async" in err) == (1, True)
+
+
+def test_what_is_wrong_in_its_pragma_is_shown(poet: Poet) -> None:
+    write("m.py", GOOD.replace("accuracy", "accuracy, retires=2") + "\n# poet: nosuch=1\ndef g():\n    pass\n")
+    out = poet("explain", "f")[1]
+    assert "PH201" in out
+    assert "nosuch" not in out
+    assert [item["code"] for item in explained(poet, "g")["diagnostics"]] == ["PH201"]
+
+
+@pytest.mark.parametrize("name", ["bare", "m.py:bare", "m.py:nothing", "m:nothing", "check:Monitor"])
+def test_a_function_without_a_pragma_is_not_found(poet: Poet, name: str) -> None:
+    write("m.py", PACKAGE)
+    code, out, err = poet("explain", name)
+    assert (code, out) == (1, "")
+    assert "has a `# poet:` comment above it" in err
+
+
+def test_a_name_that_several_functions_have(poet: Poet) -> None:
+    write("a.py", GOOD)
+    write("b.py", GOOD)
+    code, _, err = poet("explain", "f")
+    assert code == 1
+    assert "/a.py:f" in err
+    assert "/b.py:f" in err
+    assert explained(poet, "b:f")["function"] == "b:f"
+
+
+@pytest.mark.parametrize(("text", "says"), [(None, "can't be read"), ("x = = 1\n", "m.py:1: syntax error")])
+def test_a_file_that_can_not_be_explained(poet: Poet, text: str | None, says: str) -> None:
+    if text:
+        write("m.py", text)
+    code, out, err = poet("explain", "m.py:f")
+    assert (code, out) == (1, "")
+    assert says in err
+    assert "Traceback" not in err
+
+
+def test_show_a_function_that_never_ran(poet: Poet) -> None:
+    write("m.py", PACKAGE)
+    out = poet("show", "m:strict")[1]
+    assert "POET.perceive(1, text)" in out
+    assert "m" not in sys.modules

@@ -1,0 +1,448 @@
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import poet_hook
+from conftest import environment
+from poet_hook import api
+from poet_hook.versions.chain import Chain
+
+Load = Callable[..., ModuleType]
+
+HOT = """
+    # poet: optimize_for={objective}, after=100000{more}
+    def is_hot(celsius: float) -> bool:
+        return celsius > {threshold}  # poet: tune 0..100
+"""
+
+
+def hot(load: Load, threshold: float = 55.0, objective: str = "accuracy", more: str = "", module: str = "m") -> Any:
+    return load(HOT.format(threshold=threshold, objective=objective, more=more), module).is_hot
+
+
+def teach(function: Any, values: list[float], truth: Callable[[float], bool]) -> None:
+    for value in values:
+        result = poet_hook.call(function, float(value))
+        poet_hook.feedback(result, result.value == truth(value))
+
+
+def spread(count: int, seed: int = 1) -> list[float]:
+    return [round(random.Random(seed * 1000 + i).uniform(0, 60), 3) for i in range(count)]
+
+
+# --------------------------------------------------------------------------- the loop
+
+
+def test_feedback_makes_the_running_function_better(load: Load) -> None:
+    is_hot = hot(load)
+    assert not is_hot(35.0)
+    teach(is_hot, spread(60), lambda c: c > 30)
+    learned = poet_hook.learn(is_hot)
+    assert learned.promoted
+    assert learned.version == 2
+    assert learned.verdict is not None
+    assert learned.verdict.level == "proven"
+    assert learned.verdict.evidence.before < 0.8 < learned.verdict.evidence.after
+    assert is_hot(35.0)
+    assert poet_hook.call(is_hot, 35.0).version == 2
+
+
+def test_a_version_is_files_that_a_person_reads(load: Load, project: Path) -> None:
+    is_hot = hot(load)
+    teach(is_hot, spread(60), lambda c: c > 30)
+    poet_hook.learn(is_hot)
+    folder = project / ".poet" / "functions" / "m.is_hot" / "v2"
+    value = json.loads((folder / "version.json").read_text())["values"]["celsius_limit"]
+    assert (folder / "operate.py").read_text() == (
+        f"def is_hot(celsius: float) -> bool:\n    return celsius > {value}  # poet: tune 0..100\n"
+    )
+    assert f"celsius > {value}" in (folder / "enhanced.py").read_text()
+    assert "POET.begin" in (folder / "enhanced.py").read_text()
+
+
+def test_the_next_import_loads_the_champion(load: Load, project: Path) -> None:
+    teach(hot(load), spread(60), lambda c: c > 30)
+    poet_hook.learn("is_hot")
+    code = "import poet_hook; poet_hook.activate()\nimport m; print(m.is_hot(35.0))"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env=environment()
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_learning_starts_by_itself_after_enough_feedback(load: Load) -> None:
+    is_hot = load("""
+        # poet: optimize_for=accuracy, after=20
+        def is_hot(celsius: float) -> bool:
+            return celsius > 55.0
+    """).is_hot
+    teach(is_hot, spread(19), lambda c: c > 30)
+    assert poet_hook.wait_for_learning(30)
+    assert api.champion(is_hot) == 1
+    teach(is_hot, spread(30, seed=2), lambda c: c > 30)
+    assert poet_hook.wait_for_learning(30)
+    assert api.champion(is_hot) >= 2
+    assert is_hot(35.0)
+
+
+def test_the_objective_weighs_misses_against_false_alarms(load: Load) -> None:
+    def noisy(value: float) -> bool:
+        return random.Random(value).random() < (value - 10) / 40  # between 10 and 50 nobody can be sure
+
+    learned = {}
+    for module, cost in (("dear_miss", "1:9"), ("dear_alarm", "9:1")):
+        function = hot(load, 30.0, "alert_quality", f", cost={cost}", module)
+        teach(function, spread(150), noisy)
+        run = poet_hook.learn(function)
+        assert run.candidate is not None
+        learned[module] = run.candidate.values["celsius_limit"]
+    assert learned["dear_miss"] < 30 < learned["dear_alarm"]
+
+
+# --------------------------------------------------------------------------- exactness
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    derandomize=True,
+)
+@given(
+    points=st.lists(st.tuples(st.integers(1, 59), st.booleans()), min_size=1, max_size=25, unique_by=lambda p: p[0]),
+    incumbent=st.sampled_from([5.5, 30.5, 55.5]),
+)
+def test_the_learned_constant_is_the_exact_optimum(
+    load: Load, project: Path, points: list[tuple[int, bool]], incumbent: float
+) -> None:
+    is_hot = hot(load, incumbent)
+    for execution in list(poet_hook.executions("is_hot")) if poet_hook.status() else []:
+        poet_hook.feedback(execution.id, "")
+    for value, truth in points:
+        poet_hook.feedback(poet_hook.call(is_hot, float(value)), {"expected": truth})
+    learned = poet_hook.learn(is_hot)
+
+    def mistakes(threshold: float) -> int:
+        return sum((value > threshold) != truth for value, truth in points)
+
+    best = min(mistakes(i / 2) for i in range(121))
+    if learned.candidate is None:
+        assert mistakes(incumbent) == best
+        return
+    value = learned.candidate.values["celsius_limit"]
+    assert mistakes(value) == best < mistakes(incumbent)
+    nearest = min((i / 2 for i in range(121) if mistakes(i / 2) == best), key=lambda t: abs(t - incumbent))
+    lower, upper = learned.candidate.interval or (value, value)
+    assert lower <= nearest <= upper  # of several optima the one next to the incumbent
+
+
+def test_an_optimal_incumbent_stays(load: Load) -> None:
+    is_hot = hot(load, 30.0)
+    teach(is_hot, spread(60), lambda c: c > 30)
+    learned = poet_hook.learn(is_hot)
+    assert not learned.promoted
+    assert learned.candidate is None
+    assert "no other value" in learned.reasons[0]
+
+
+# --------------------------------------------------------------------------- honesty
+
+
+@pytest.mark.parametrize("kind", ["false alarms", "misses"])
+def test_twenty_complaints_and_nothing_else_change_no_good_function(load: Load, kind: str) -> None:
+    is_hot = hot(load, 30.0)
+    chance = random.Random(3)
+    complaints = 0
+    while complaints < 20:
+        truth = chance.random() < 0.5
+        value = chance.gauss(36 if truth else 24, 6)
+        result = poet_hook.call(is_hot, value)
+        if result.value and not truth and kind == "false alarms":
+            poet_hook.feedback(result, "false alarm")
+            complaints += 1
+        elif truth and not result.value and kind == "misses":
+            poet_hook.feedback(result, "you missed this")
+            complaints += 1
+    learned = poet_hook.learn(is_hot)
+    assert not learned.promoted
+    assert any("silence" in reason for reason in learned.reasons)
+
+
+def test_few_feedbacks_say_how_many_more_are_needed(load: Load) -> None:
+    is_hot = hot(load)
+    teach(is_hot, [35, 36, 20], lambda c: c > 30)
+    learned = poet_hook.learn(is_hot)
+    assert not learned.promoted
+    assert learned.verdict is not None
+    assert learned.verdict.decision == "wait"
+    assert any("more labelled executions" in reason for reason in learned.reasons)
+
+
+def test_unread_feedback_counts_for_nothing_and_is_said(load: Load) -> None:
+    is_hot = hot(load)
+    for value in spread(10):
+        assert poet_hook.feedback(poet_hook.call(is_hot, value), "qwertz uiop").signal.kind == "unread"
+    learned = poet_hook.learn(is_hot)
+    assert learned.verdict is None
+    assert any("10 feedbacks could not be read" in reason for reason in learned.reasons)
+
+
+def test_contradictory_sources_cancel_out(load: Load) -> None:
+    is_hot = hot(load)
+    for value in spread(20):
+        result = poet_hook.call(is_hot, value)
+        poet_hook.feedback(result, True, source="ann")
+        poet_hook.feedback(result, False, source="bob")
+    assert poet_hook.learn(is_hot).verdict is None
+
+
+def test_the_latest_word_of_a_source_counts(load: Load) -> None:
+    is_hot = hot(load)
+    for value in spread(60):
+        result = poet_hook.call(is_hot, value)
+        poet_hook.feedback(result, result.value != (value > 30))
+        poet_hook.feedback(result, result.value == (value > 30))
+    assert poet_hook.learn(is_hot).promoted
+
+
+# --------------------------------------------------------------------------- what learn= allows
+
+
+def test_propose_waits_for_promote(load: Load) -> None:
+    is_hot = hot(load, more=", learn=propose")
+    teach(is_hot, spread(60), lambda c: c > 30)
+    learned = poet_hook.learn(is_hot)
+    assert (learned.promoted, learned.version) == (False, 2)
+    assert not is_hot(35.0)
+    assert poet_hook.learn(is_hot).version == 2  # the same proposal, not one more
+    assert poet_hook.promote(is_hot, 2) == 1
+    assert is_hot(35.0)
+    assert poet_hook.rollback(is_hot) == (2, 1)
+    assert not is_hot(35.0)
+
+
+def test_proven_does_not_take_a_provisional_version(load: Load) -> None:
+    levels = {}
+    for learn in ("auto", "proven"):
+        is_hot = hot(load, more=f", learn={learn}")
+        for value in (31, 32, 33, 34, 35, 36, 37):
+            poet_hook.feedback(poet_hook.call(is_hot, float(value)), False)
+            learned = poet_hook.learn(is_hot)
+            if learned.verdict is not None and learned.verdict.evidence.e_value >= 10:
+                break
+        levels[learn] = learned.promoted, learned.verdict and learned.verdict.evidence.e_value
+        if learned.promoted:
+            poet_hook.rollback(is_hot)
+    promoted, evidence = levels["auto"]
+    assert promoted
+    assert evidence is not None
+    assert 10 <= evidence < 20
+    assert levels["proven"][0] is False
+
+
+def test_off_judges_nothing(load: Load) -> None:
+    is_hot = hot(load, more=", learn=off")
+    teach(is_hot, spread(60), lambda c: c > 30)
+    learned = poet_hook.learn(is_hot)
+    assert learned.verdict is None
+    assert learned.reasons[0].startswith("learn=off")
+
+
+def test_a_champion_that_does_worse_is_rolled_back(load: Load) -> None:
+    is_hot = hot(load)
+    teach(is_hot, spread(60), lambda c: c > 30)
+    assert poet_hook.learn(is_hot).promoted
+    for value in spread(60, seed=7):  # the world has changed back
+        poet_hook.feedback(poet_hook.call(is_hot, value), {"expected": value > 55})
+    learned = poet_hook.learn(is_hot)
+    assert "rolled back to v1" in learned.reasons[0]
+    assert not is_hot(35.0)
+    assert api.champion(is_hot) == 1
+    assert not poet_hook.learn(is_hot).promoted  # what found v2 does not judge again
+
+
+# --------------------------------------------------------------------------- what replay can't run
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import random\n# poet: optimize_for=accuracy\ndef f(x: float) -> bool:\n    return x > 3.0 + random.random()", "random"),
+        ("SEEN = []\n# poet: optimize_for=accuracy\ndef f(x: float) -> bool:\n    SEEN.append(x)\n    return x > 3.0", "SEEN"),
+        ("N = 0\n# poet: optimize_for=accuracy\ndef f(x: float) -> bool:\n    global N\n    N += 1\n    return x > 3.0", "N"),
+        ("def load():\n    return 1.0\nLIMIT = load()\n# poet: optimize_for=accuracy\ndef f(x: float) -> bool:\n    return x > LIMIT * 3.0", "load() makes when the module is imported"),
+        ("# poet: optimize_for=accuracy\ndef f(x: float) -> bool:\n    with open('/dev/null') as file:\n        return x > 3.0", "open"),
+        ("class C:\n    pass\nc = C()\n# poet: optimize_for=accuracy\ndef f(x: float) -> bool:\n    c.x = x\n    return x > 3.0", "C()"),
+    ],
+)  # fmt: skip
+def test_a_function_with_effects_is_refused_with_the_reason(load: Load, source: str, reason: str) -> None:
+    function = load(source.replace("accuracy", "accuracy, after=1000")).f
+    poet_hook.feedback(poet_hook.call(function, 5.0), False)
+    learned = poet_hook.learn(function)
+    assert learned.verdict is None
+    assert "can't be replayed" in learned.reasons[0]
+    assert reason in learned.reasons[0]
+
+
+def test_results_that_replay_does_not_give_are_set_aside(load: Load) -> None:
+    module = load("""
+        LIMIT = 1.0
+
+        # poet: optimize_for=accuracy, after=1000
+        def f(x: float) -> bool:
+            return x > LIMIT * 3.0
+    """)
+    module.LIMIT = 2.0
+    for value in (4.0, 5.0, 7.0):
+        poet_hook.feedback(poet_hook.call(module.f, value), False)
+    learned = poet_hook.learn(module.f)
+    assert any(
+        "2 executions with feedback were set aside" in r and "more than its arguments" in r for r in learned.reasons
+    )
+
+
+def test_executions_of_an_earlier_text_are_set_aside(load: Load) -> None:
+    teach(hot(load, 55.0), spread(30), lambda c: c > 30)
+    teach(hot(load, 50.0), [1.0, 2.0], lambda c: c > 30)
+    learned = poet_hook.learn("is_hot")
+    assert any("30 executions" in reason and "earlier text" in reason for reason in learned.reasons)
+
+
+def test_helpers_of_the_module_are_loaded_and_its_top_level_is_not_run(load: Load, project: Path) -> None:
+    function = load("""
+        from pathlib import Path
+        from statistics import mean
+        Path("ran").write_text("x" + (Path("ran").read_text() if Path("ran").exists() else ""))
+        SCALE = 2.0
+
+        def centre(values: list[float]) -> float:
+            return mean(values) * SCALE
+
+        # poet: optimize_for=accuracy, after=1000
+        def far(x: float, history: list[float]) -> bool:
+            return x - centre(history) > 55.0  # poet: tune 0..100
+    """).far
+    for value in spread(60):
+        result = poet_hook.call(function, value + 2.0, [0.0, 2.0])
+        poet_hook.feedback(result, result.value == (value > 30))
+    learned = poet_hook.learn(function)
+    assert learned.promoted
+    assert (project / "ran").read_text() == "x"
+
+
+def test_a_method_that_does_not_use_self_can_learn(load: Load) -> None:
+    module = load("""
+        class Monitor:
+            # poet: optimize_for=accuracy, after=1000
+            def is_hot(self, celsius: float) -> bool:
+                return celsius > 55.0
+    """)
+    monitor = module.Monitor()
+    for value in spread(60):
+        result = poet_hook.call(monitor.is_hot, value)
+        poet_hook.feedback(result, result.value == (value > 30))
+    assert poet_hook.learn(monitor.is_hot).promoted
+    assert monitor.is_hot(35.0)
+
+
+def test_a_method_that_uses_self_says_why_it_can_not(load: Load) -> None:
+    module = load("""
+        class Monitor:
+            offset = 1.0
+            # poet: optimize_for=accuracy, after=1000
+            def is_hot(self, celsius: float) -> bool:
+                return celsius > 45.0 + self.offset
+    """)
+    poet_hook.feedback(poet_hook.call(module.Monitor().is_hot, 50.0), False)
+    assert any("argument 'self'" in reason for reason in poet_hook.learn("is_hot").reasons)
+
+
+def test_a_body_that_never_ends_with_another_value_is_no_candidate(load: Load) -> None:
+    function = load("""
+        # poet: optimize_for=accuracy, after=1000
+        def f(x: float) -> bool:
+            step = 1.0  # poet: tune 0..2
+            while x > 0 and x < 1e9:
+                x = x - step
+            return x == 0.0
+    """).f
+    poet_hook.feedback(poet_hook.call(function, 2.5), False)
+    started = time.monotonic()
+    poet_hook.learn(function)
+    assert time.monotonic() - started < 60
+
+
+# --------------------------------------------------------------------------- kinds of results
+
+
+def test_numbers_are_learned_from_expected_values(load: Load) -> None:
+    price = load("""
+        # poet: optimize_for=error, after=1000
+        def price(hours: float) -> float:
+            return 10.0 * hours if hours < 3.0 else 8.0 * hours
+    """).price
+    for hours in spread(60):
+        result = poet_hook.call(price, hours / 4)
+        poet_hook.feedback(result, {"expected": 10.0 * hours / 4 if hours / 4 < 9.0 else 8.0 * hours / 4})
+    learned = poet_hook.learn(price)
+    assert learned.promoted
+    assert price(6.0) == 60.0
+
+
+def test_a_dict_with_a_decision_learns_from_words(load: Load) -> None:
+    function = load("""
+        # poet: domain=ml_monitoring, optimize_for=f1, after=1000
+        def drift(distance: float) -> dict:
+            return {"drift_detected": distance > 0.1, "distance": 1.0}
+    """).drift
+    for value in spread(60):
+        result = poet_hook.call(function, value / 60)
+        truth = value > 30
+        words = "missed it" if truth else "false alarm"
+        poet_hook.feedback(result, "correct" if result.value["drift_detected"] == truth else words)
+    assert poet_hook.learn(function).promoted
+    assert not function(0.4)["drift_detected"]
+    assert function(0.6)["drift_detected"]
+
+
+def test_of_several_numbers_the_one_that_matters_is_changed(load: Load) -> None:
+    function = load("""
+        # poet: optimize_for=accuracy, after=1000
+        def odd(x: float, y: float) -> bool:
+            return x > 55.0 or y > 1000.0
+    """).odd
+    for value in spread(60):
+        result = poet_hook.call(function, value, 0.0)
+        poet_hook.feedback(result, result.value == (value > 30))
+    learned = poet_hook.learn(function)
+    assert learned.promoted
+    assert learned.candidate is not None
+    assert set(learned.candidate.values) == {"x_limit"}
+
+
+def test_an_integer_stays_an_integer(load: Load, project: Path) -> None:
+    function = load("""
+        # poet: optimize_for=accuracy, after=1000
+        def many(errors: int) -> bool:
+            return errors >= 55
+    """).many
+    for value in range(0, 60):
+        result = poet_hook.call(function, value)
+        poet_hook.feedback(result, result.value == (value >= 30))
+    learned = poet_hook.learn(function)
+    assert learned.promoted
+    version = Chain(api.settings(), "m:many").read(2)
+    assert version.values == {"errors_limit": 30.0}
+    assert "errors >= 30\n" in version.source
