@@ -16,7 +16,7 @@ Recorded are, in order of their relative time, the rows that raised an alert, th
 and some 2,000 quiet rows spread evenly: real calls of the enhanced function. So alerts are far more frequent
 among what is recorded, and among the silent rows that learning looks at, than in the series. Each draw learns
 in its own copy of that store, by `learn` after the last comment, and again (at most three times) as long as it
-promotes; since every promotion starts the evidence anew, one that follows without new comments is rare.
+promotes. A promotion starts the evidence anew, so a second one without new comments is not to be expected.
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT))
 
 from benchmarks import nab_scoring  # noqa: E402
 from poet_hook import settings as settings_module  # noqa: E402
@@ -125,7 +124,6 @@ class Draw:
 
     limit: float
     promoted: bool
-    reasons: tuple[str, ...]
 
 
 # --------------------------------------------------------------------------- the series
@@ -145,8 +143,13 @@ def distances(values: Sequence[float]) -> tuple[float, ...]:
 
 
 def load(data: Path) -> list[Stream]:
-    """A checkout of NAB -> its streams; raises what `nab_scoring.load` raises."""
-    return [Stream(series, distances(series.values)) for series in nab_scoring.load(data)]
+    """A checkout of NAB -> its streams.
+
+    Raises what `nab_scoring.load` raises, and ValueError where no window starts in a second half.
+    """
+    corpus = nab_scoring.load(data)
+    nab_scoring.normalised(0.0, corpus, part="h2")
+    return [Stream(series, distances(series.values)) for series in corpus]
 
 
 def monitored() -> tuple[Plan, Tunable]:
@@ -259,17 +262,14 @@ def _say(store: Store, project: Project, comments: Sequence[Event]) -> None:
 
 def _learned(store: Store, settings: settings_module.Settings, function: str) -> Draw:
     promoted = False
-    reasons: tuple[str, ...] = ()
     for _ in range(LEARNING_RUNS):
-        result = learn(function, store, settings)
-        reasons = reasons or result.reasons
-        if not result.promoted:
+        if not learn(function, store, settings).promoted:
             break
         promoted = True
     plan, _ = plan_of(function, store)
     (tunable,) = plan.tunables
     values = Chain(settings, function).champion(plan).values
-    return Draw(values.get(tunable.name, tunable.value), promoted, reasons)
+    return Draw(values.get(tunable.name, tunable.value), promoted)
 
 
 def learned(project: Project, found: Sequence[Event], draws: int) -> dict[str, list[Draw]]:
@@ -305,17 +305,13 @@ class Scorer:
 
     def is_silent(self, limit: float) -> bool:
         """Whether there is less than one alert in 10,000 rows."""
-        rows = alerts = 0
-        for stream in self.streams:
-            scored = stream.distances[stream.series.probation :]
-            rows += len(scored)
-            alerts += sum(distance > limit for distance in scored)
-        return alerts < SILENT * rows
+        scored = [distance for stream in self.streams for distance in stream.distances[stream.series.probation :]]
+        return sum(distance > limit for distance in scored) < SILENT * len(scored)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the table over the draws of one N (of the naive monitor: over one)."""
+    """What the draws of one N came to: scores, constants, shares without a promotion and practically silent."""
 
     name: str
     h2: tuple[float, ...]
@@ -326,7 +322,7 @@ class Line:
 
 
 def line(name: str, found: Sequence[Draw], scorer: Scorer) -> Line:
-    """The draws of one N -> their scores, and the shares without a promotion and practically silent."""
+    """The draws of one N -> one line of the table."""
     limits = tuple(one.limit for one in found)
     return Line(
         name,
@@ -342,31 +338,24 @@ def oracle(scorer: Scorer, tunable: Tunable) -> tuple[float, float]:
     """The best h2 score of any constant, to 3 %, within the tunable's range, and that constant."""
     lower, upper = range_of(tunable)
     count = math.ceil(math.log(upper / lower) / math.log(1.03))
-    return max((scorer(limit, "h2"), limit) for limit in (lower * (upper / lower) ** (i / count) for i in range(count)))
+    limits = [lower * (upper / lower) ** (i / count) for i in range(count + 1)]
+    return max((scorer(limit, "h2"), limit) for limit in limits)
 
 
-def quantile(values: Sequence[float], share: float) -> float:
-    """The value below which a share of them lies, between two of them by interpolation."""
-    ordered = sorted(values)
-    place = share * (len(ordered) - 1)
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+def twentieth(values: Sequence[float]) -> float:
+    """The 5 % quantile, inclusive; that of one value is the value."""
+    return statistics.quantiles([*values, *values[: len(values) == 1]], n=20, method="inclusive")[0]
 
 
-def measure(data: Path, draws: int) -> tuple[list[Line], tuple[float, float]]:
-    """A checkout of NAB -> the lines of the table, and the oracle's score and constant.
-
-    Raises what `nab_scoring.load` and `record` raise.
-    """
-    streams = load(data)
+def measure(streams: Sequence[Stream], draws: int) -> tuple[list[Line], tuple[float, float]]:
+    """The lines of the table, and the oracle's score and constant; raises what `record` raises."""
     _, tunable = monitored()
-    scorer = Scorer(streams)
     with tempfile.TemporaryDirectory(prefix="poet_hook_nab_") as folder:
         project = record(streams, Path(folder))
         found = learned(project, events(streams, tunable.value), draws)
-    naive = line("naive", [Draw(tunable.value, False, ())], scorer)
-    return [naive, *(line(name, one, scorer) for name, one in found.items())], oracle(scorer, tunable)
+    scorer = Scorer(streams)
+    drawn = {"naive": [Draw(tunable.value, False)], **found}
+    return [line(name, one, scorer) for name, one in drawn.items()], oracle(scorer, tunable)
 
 
 def table(lines: Sequence[Line], best: tuple[float, float], draws: int) -> str:
@@ -377,7 +366,7 @@ def table(lines: Sequence[Line], best: tuple[float, float], draws: int) -> str:
     for one in lines:
         name = one.name if one.name == "naive" else f"learned, N = {one.name}"
         rows.append(
-            f"{name:20}{statistics.median(one.h2):9.1f}{statistics.fmean(one.h2):8.1f}{quantile(one.h2, 0.05):8.1f}"
+            f"{name:20}{statistics.median(one.h2):9.1f}{statistics.fmean(one.h2):8.1f}{twentieth(one.h2):8.1f}"
             f"{statistics.fmean(one.full):13.1f}{statistics.median(one.limits):10.1f}"
             f"{one.unchanged:11.0%}{one.silent:8.0%}"
         )
@@ -398,9 +387,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.draws < 1:
         parser.error("--draws must be at least 1")
     try:
-        lines, best = measure(options.data, options.draws)
+        streams = load(options.data)
     except (FileNotFoundError, ValueError) as error:
         parser.error(f"--data: {error}")
+    lines, best = measure(streams, options.draws)
     if options.json:
         scores = {one.name: {"full": statistics.fmean(one.full), "h2": statistics.fmean(one.h2)} for one in lines}
         print(json.dumps({"scores": scores}))

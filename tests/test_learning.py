@@ -11,11 +11,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from conftest import environment
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import poet_hook
-from conftest import environment
 from poet_hook import api
 from poet_hook.versions.chain import Chain
 
@@ -438,7 +438,7 @@ def test_an_integer_stays_an_integer(load: Load, project: Path) -> None:
         def many(errors: int) -> bool:
             return errors >= 55
     """).many
-    for value in range(0, 60):
+    for value in range(60):
         result = poet_hook.call(function, value)
         poet_hook.feedback(result, result.value == (value >= 30))
     learned = poet_hook.learn(function)
@@ -446,3 +446,24 @@ def test_an_integer_stays_an_integer(load: Load, project: Path) -> None:
     version = Chain(api.settings(), "m:many").read(2)
     assert version.values == {"errors_limit": 30.0}
     assert "errors >= 30\n" in version.source
+
+
+def test_a_dataclass_result_is_learned_from_in_a_process_that_never_imported_it(load: Load) -> None:
+    module = load("""
+        from dataclasses import dataclass
+
+        @dataclass
+        class Finding:
+            is_anomaly: bool
+            score: float
+
+        # poet: domain=ml_monitoring, optimize_for=accuracy, after=1000
+        def find(score: float) -> Finding:
+            return Finding(score > 55.0, 1.0)
+    """)
+    for value in spread(60):
+        result = poet_hook.call(module.find, value)
+        poet_hook.feedback(result, result.value.is_anomaly == (value > 30))
+    code = "import poet_hook; print(poet_hook.learn('find').promoted)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True)
+    assert done.stdout == "True\n"

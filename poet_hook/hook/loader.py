@@ -32,7 +32,7 @@ def enhanced_code(data: bytes, path: str, module: str, champion: FindChampion, s
         if not compiled.plans:
             return None
         return bind(compiled.code, {plan.qualname: plan.source for plan in compiled.plans})
-    except PragmaError:
+    except (PragmaError, PoetWarning):  # a warning that the user made an error
         raise
     except (SyntaxError, UnicodeDecodeError):
         return None  # Python's own compiler says it better

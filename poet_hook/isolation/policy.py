@@ -10,191 +10,38 @@ import ast
 from collections.abc import Collection, Iterable
 
 PURE_MODULES = frozenset(
-    [
-        "__future__",
-        "abc",
-        "array",
-        "base64",
-        "bisect",
-        "cmath",
-        "collections",
-        "copy",
-        "dataclasses",
-        "datetime",
-        "decimal",
-        "enum",
-        "fractions",
-        "functools",
-        "hashlib",
-        "heapq",
-        "itertools",
-        "json",
-        "logging",
-        "math",
-        "numbers",
-        "numpy",
-        "operator",
-        "pandas",
-        "re",
-        "scipy",
-        "statistics",
-        "string",
-        "textwrap",
-        "types",
-        "typing",
-        "typing_extensions",
-        "unicodedata",
-        "warnings",
-        "zoneinfo",
-    ]
+    """
+    __future__ abc array base64 bisect cmath collections copy dataclasses datetime decimal enum fractions functools
+    hashlib heapq itertools json logging math numbers numpy operator pandas re scipy statistics string textwrap
+    types typing typing_extensions unicodedata warnings zoneinfo
+    """.split()
 )
 _EFFECTS = frozenset(
-    [
-        "open",
-        "exec",
-        "eval",
-        "compile",
-        "__import__",
-        "input",
-        "globals",
-        "setattr",
-        "delattr",
-        "breakpoint",
-        "exit",
-        "quit",
-        "help",
-        "memoryview",
-        "vars",
-        "locals",
-        "id",
-        "hash",
-    ]
+    """
+    open exec eval compile __import__ input globals setattr delattr breakpoint exit quit help memoryview vars locals
+    id hash
+    """.split()
 )
 _READS_WORLD = frozenset(
-    [
-        "now",
-        "utcnow",
-        "today",
-        "random",
-        "rand",
-        "randn",
-        "default_rng",
-        "load",
-        "save",
-        "savez",
-        "savez_compressed",
-        "savetxt",
-        "loadtxt",
-        "genfromtxt",
-        "fromfile",
-        "tofile",
-        "memmap",
-        "read_csv",
-        "read_parquet",
-        "read_pickle",
-        "read_sql",
-        "read_excel",
-        "read_json",
-        "to_csv",
-        "to_parquet",
-        "to_pickle",
-        "to_sql",
-    ]
+    """
+    now utcnow today random rand randn default_rng load save savez savez_compressed savetxt loadtxt genfromtxt
+    fromfile tofile memmap read_csv read_parquet read_pickle read_sql read_excel read_json to_csv to_parquet
+    to_pickle to_sql
+    """.split()
 )
 _CHANGES = frozenset(
-    [
-        "append",
-        "extend",
-        "insert",
-        "add",
-        "update",
-        "pop",
-        "popitem",
-        "clear",
-        "remove",
-        "discard",
-        "setdefault",
-        "sort",
-        "reverse",
-        "appendleft",
-        "popleft",
-    ]
+    """
+    append extend insert add update pop popitem clear remove discard setdefault sort reverse appendleft popleft
+    """.split()
 )
 _IMPORT_TIME_CALLS = frozenset(
-    [
-        "int",
-        "float",
-        "str",
-        "bool",
-        "bytes",
-        "complex",
-        "tuple",
-        "list",
-        "dict",
-        "set",
-        "frozenset",
-        "range",
-        "min",
-        "max",
-        "sum",
-        "abs",
-        "round",
-        "len",
-        "sorted",
-        "enumerate",
-        "zip",
-        "map",
-        "filter",
-        "reversed",
-        "slice",
-        "object",
-        "property",
-        "staticmethod",
-        "classmethod",
-        "compile",
-        "namedtuple",
-        "field",
-        "dataclass",
-        "Decimal",
-        "Fraction",
-        "TypeVar",
-        "NewType",
-        "timedelta",
-        "datetime",
-        "date",
-        "time",
-        "sqrt",
-        "log",
-        "log2",
-        "log10",
-        "exp",
-        "radians",
-        "degrees",
-        "getLogger",
-        "array",
-        "asarray",
-        "arange",
-        "linspace",
-        "zeros",
-        "ones",
-        "full",
-        "Counter",
-        "OrderedDict",
-        "defaultdict",
-        "deque",
-        "lru_cache",
-        "cache",
-        "partial",
-        "itemgetter",
-        "attrgetter",
-        "log1p",
-        "NamedTuple",
-        "Enum",
-        "auto",
-        "ParamSpec",
-        "total_ordering",
-        "wraps",
-    ]
+    """
+    int float str bool bytes complex tuple list dict set frozenset range min max sum abs round len sorted enumerate
+    zip map filter reversed slice object property staticmethod classmethod compile namedtuple field dataclass
+    Decimal Fraction TypeVar NewType timedelta datetime date time sqrt log log2 log10 exp radians degrees getLogger
+    array asarray arange linspace zeros ones full Counter OrderedDict defaultdict deque lru_cache cache partial
+    itemgetter attrgetter log1p NamedTuple Enum auto ParamSpec total_ordering wraps
+    """.split()
 )
 
 
@@ -266,9 +113,9 @@ def _node(part: ast.AST, state: set[str], modules: Collection[str]) -> str | Non
             return f"it uses .{part.attr}, whose result depends on more than the arguments"
         if part.attr in _CHANGES and isinstance(part.value, ast.Name) and part.value.id in state:
             return f"it changes the module's {part.value.id}"
-    if isinstance(part, ast.Subscript) and isinstance(part.ctx, (ast.Store, ast.Del)):
-        if isinstance(part.value, ast.Name) and part.value.id in state:
-            return f"it changes the module's {part.value.id}"
+    stored = isinstance(part, ast.Subscript) and isinstance(part.ctx, (ast.Store, ast.Del))
+    if stored and isinstance(part.value, ast.Name) and part.value.id in state:
+        return f"it changes the module's {part.value.id}"
     return None
 
 

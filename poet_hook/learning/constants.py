@@ -47,7 +47,7 @@ class Steps:
     def map(self, f: Callable[[Any], Any]) -> Steps:
         """The steps of f(value), without the breaks at which nothing changes."""
         values, at = [f(v) for v in self.values], [f(v) for v in self.at]
-        keep = [i for i, v in enumerate(at) if not (_same(values[i], v) and _same(v, values[i + 1]))]
+        keep = [i for i, v in enumerate(at) if not (same(values[i], v) and same(v, values[i + 1]))]
         return Steps(
             tuple(self.breaks[i] for i in keep),
             (values[0], *(values[i + 1] for i in keep)),
@@ -56,16 +56,16 @@ class Steps:
         )
 
 
-def _same(x: Any, y: Any) -> bool:
+def same(x: Any, y: Any) -> bool:
     """Whether two outcomes are one: of one type throughout (True is not 1), and NaN equals NaN."""
     if x is y:
         return True
     if type(x) is not type(y):
         return False
     if isinstance(x, list | tuple):
-        return len(x) == len(y) and all(map(_same, x, y))
+        return len(x) == len(y) and all(map(same, x, y))
     if isinstance(x, dict):
-        return list(x) == list(y) and all(_same(v, y[k]) for k, v in x.items())
+        return list(x) == list(y) and all(same(v, y[k]) for k, v in x.items())
     try:
         return bool(x == y) or bool(x != x and y != y)
     except (TypeError, ValueError):  # an array has no single answer
@@ -155,7 +155,7 @@ def _sample(run: Callable[[Any], Any], lower: float, upper: float, start: float,
         grid |= {lower * (upper / lower) ** (i / SAMPLES) for i in range(SAMPLES)}
     ts = sorted(grid)
     outcomes = [run(t) for t in ts]
-    changes = [i for i in range(len(ts) - 1) if not _same(outcomes[i], outcomes[i + 1])]
+    changes = [i for i in range(len(ts) - 1) if not same(outcomes[i], outcomes[i + 1])]
     breaks = []
     # An outcome that changes nearly everywhere follows t: there is no break to look for.
     halvings = 0 if len(changes) > len(ts) // 4 else min(40, budget // max(1, len(changes)))
@@ -165,7 +165,7 @@ def _sample(run: Callable[[Any], Any], lower: float, upper: float, start: float,
             middle = low + (high - low) / 2
             if high - low <= 1e-9 * max(abs(low), abs(high)):
                 break
-            if _same(run(middle), outcomes[i]):
+            if same(run(middle), outcomes[i]):
                 low = middle
             else:
                 high = middle

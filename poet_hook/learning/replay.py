@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 from poet_hook.errors import CodecError, ReplayError
@@ -129,13 +129,14 @@ class _Child:
         try:
             tree = ast.parse(request["source"])
             module = ast.Module([tree.body[i] for i in request["keep"]], [])
-            self.namespace = {"__name__": request["module"], "__builtins__": __builtins__}
+            # classes are stored by name: they must be found again by it
+            home = ModuleType(request["module"])
+            sys.modules.setdefault(request["module"], home)
+            self.namespace = home.__dict__
             exec(compile(module, request["path"], "exec", dont_inherit=True), self.namespace)
-            self.types = {
-                f"{request['module']}:{name}": value
-                for name, value in self.namespace.items()
-                if isinstance(value, type)
-            }
+            for name, value in self.namespace.items():
+                if isinstance(value, type):
+                    self.types[f"{request['module']}:{name}"] = self.types[f"__main__:{name}"] = value
         except Exception as error:  # noqa: BLE001 - the user's module
             return {"error": f"{type(error).__name__}: {error}"}
         return {}

@@ -11,6 +11,7 @@ from typing import Any
 
 from poet_hook.errors import CodecError, ReplayError, UnknownFunctionError, VersionError
 from poet_hook.learning import objective as objectives
+from poet_hook.learning.constants import same
 from poet_hook.learning.objective import Label
 from poet_hook.learning.replay import Outcome, Replay
 from poet_hook.learning.slice import used_parameters
@@ -124,7 +125,7 @@ def _only_unused_missing(execution: Execution, plan: Plan) -> bool:
     """True where each argument that was not recorded in full is one that the body never reads."""
     assert execution.arguments is not None
     try:
-        arguments = codec.decode(execution.arguments)
+        arguments = codec.decode(execution.arguments, plain=True)
         node = ast.parse(plan.source).body[0]
     except (CodecError, SyntaxError):
         return False
@@ -140,11 +141,11 @@ def arguments_of(execution: Execution) -> bytes:
 
 
 def value_of(data: bytes | None) -> Any:
-    """A recorded result; UNSET where it can't be read here."""
+    """A recorded result, dataclasses as dicts (their modules need not be imported); UNSET if it can't be read."""
     if data is None:
         return UNSET
     try:
-        return codec.decode(data)
+        return codec.decode(data, plain=True)
     except CodecError:
         return UNSET
 
@@ -167,13 +168,21 @@ def keep_reproduced(study: Study, replay: Replay) -> list[Outcome]:
     kept: list[Known] = []
     for index, item in enumerate(study.known):
         own = outcomes[item.execution.version]
-        same = bool(own) and own[index] == ("r", item.execution.result)
-        if not same and item.label is not None:
+        reproduced = bool(own) and _is(own[index], item.execution.result)
+        if not reproduced and item.label is not None:
             reason = "their replay does not give the recorded result: the function depends on more than its arguments"
             study.set_aside[reason] = study.set_aside.get(reason, 0) + 1
-        kept.append(item if same else Known(replace(item.execution, replayable=NOT_REPRODUCED), None, item.given))
+        kept.append(item if reproduced else Known(replace(item.execution, replayable=NOT_REPRODUCED), None, item.given))
     study.known = kept
     return outcomes[study.champion.version]
+
+
+def _is(outcome: Outcome, recorded: bytes | None) -> bool:
+    """Whether a replay gave what was recorded; a class of the main script has another module's name there."""
+    if outcome == ("r", recorded):
+        return True
+    found, known = seen(outcome), value_of(recorded)
+    return found is not UNSET and known is not UNSET and same(found, known)
 
 
 def values_of(study: Study, number: int) -> Mapping[str, float] | None:

@@ -74,14 +74,15 @@ def encode(value: Any, max_bytes: int = 262_144) -> bytes:
     return data
 
 
-def decode(data: bytes, types: Mapping[str, type] | None = None) -> Any:
+def decode(data: bytes, types: Mapping[str, type] | None = None, *, plain: bool = False) -> Any:
     """Return the value that `encode` made `data` of; CodecError for any other bytes.
 
-    Classes are named "module:qualname" and looked up in `types`, then among the modules already imported.
+    Classes are named "module:qualname" and looked up in `types`, then among the modules already imported. With
+    `plain` none is looked up: a dataclass instance becomes a dict of its fields, a member its name.
     """
     try:
         node = _unpack(memoryview(data)[1:])
-        reader = Reader(types or {})
+        reader = Reader(types or {}, plain)
         if data[:1] == _TUPLE_ON_TOP:
             return tuple(reader.items(node, 0))
         if data[:1] == _VALUE:

@@ -20,7 +20,8 @@ from poet_hook.store.to_nodes import MAX_DEPTH, SCALARS, Summary, blank, find_cl
 class Reader:
     """Makes the value of nodes; anything unforeseen raises (of any type, `decode` makes one of it)."""
 
-    def __init__(self, types: Mapping[str, type]) -> None:
+    def __init__(self, types: Mapping[str, type], plain: bool = False) -> None:
+        self.plain = plain
         self.types = types
 
     def value(self, node: Any, depth: int) -> Any:
@@ -57,6 +58,8 @@ class Reader:
 
     def enum(self, node: Any, _depth: int) -> Any:
         path, member = _typed(node, list)
+        if self.plain:
+            return member
         kind = self.found(path)
         if not isinstance(kind, EnumType):
             raise CodecError(f"{path} is not an enumeration any more")
@@ -68,6 +71,8 @@ class Reader:
 
     def instance(self, node: Any, depth: int) -> Any:
         path, state = _typed(node, list)
+        if self.plain:
+            return {name: self.value(item, depth + 1) for name, item in _typed(state, dict).items()}
         kind = self.found(path)
         names = _typed(state, dict).keys()
         if not is_dataclass(kind) or {field.name for field in fields(kind)} != names:

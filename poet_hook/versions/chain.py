@@ -203,7 +203,7 @@ def fits(version: Version, plan: Plan) -> None:
     """Raise `VersionError` unless `version` is exactly `plan`'s function with other numbers, each in its range."""
     if version.source_hash != plan.source_hash:
         raise VersionError(
-            f"{plan.function} was edited after v{version.number} was learned, which therefore does not fit it any more. "
+            f"{plan.function} was edited after v{version.number} was learned, and the two no longer fit. "
             f"Go back with: poet_hook rollback {plan.function}, or learn again"
         )
     known = {tunable.name: tunable for tunable in plan.tunables}

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import statistics
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import nab, nab_scoring
+
+FILES, ROWS, HALF = 6, 600, 300
+NAIVE = 3.0
+
+
+def series(seed: int, tail: int) -> list[float]:
+    """Noise with bumps that are nothing, and a large one in each window; `tail` seeds the second half."""
+    chance, later = random.Random(seed), random.Random(tail)
+    values = [(chance if row < HALF else later).gauss(0, 1) for row in range(ROWS)]
+    for row in (*range(120, 240, 12), 320, 400):
+        values[row] = 6.0 + (chance if row < HALF else later).random()
+    values[265] = values[455] = 60.0
+    return values
+
+
+def write(folder: Path, tail: int = 1) -> Path:
+    labels = {}
+    for number in range(FILES):
+        name = f"real{number % 2}/metric_{number}.csv"
+        stamps = [str(datetime(2024, 1, 1) + timedelta(minutes=5 * row)) for row in range(ROWS)]
+        path = folder / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file)
+            rows.writerow(["timestamp", "value"])
+            rows.writerows(zip(stamps, series(number, 100 * tail + number), strict=True))
+        labels[name] = [[stamps[250], stamps[280]], [stamps[450], stamps[480]]]
+    (folder / "labels").mkdir()
+    (folder / "labels" / "combined_windows.json").write_text(json.dumps(labels), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("nab"))
+
+
+@pytest.fixture(scope="module")
+def streams(data: Path) -> list[nab.Stream]:
+    return nab.load(data)
+
+
+@pytest.fixture(scope="module")
+def project(streams: list[nab.Stream], tmp_path_factory: pytest.TempPathFactory) -> nab.Project:
+    return nab.record(streams, tmp_path_factory.mktemp("project"))
+
+
+def stream(strength: Sequence[float], *windows: tuple[int, int]) -> nab.Stream:
+    stamps = tuple(str(row) for row in range(len(strength)))
+    return nab.Stream(nab_scoring.Series("a/b.csv", stamps, (0.0,) * len(strength), windows), tuple(strength))
+
+
+def strengths(rows: int, **at: float) -> list[float]:
+    found = [0.0] * rows
+    for name, strength in at.items():
+        found[int(name[1:])] = strength
+    return found
+
+
+def test_the_one_tunable_of_the_monitor_is_its_limit() -> None:
+    plan, tunable = nab.monitored()
+    assert nab.plan_module(nab.MONITOR, "monitor.py", "monitor").diagnostics == []
+    assert (tunable.value, tunable.lower, tunable.upper, tunable.declared) == (NAIVE, 1.0, 100.0, True)
+    assert plan.pragma.cost == (1.0, 9.0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.floats(-1e3, 1e3).map(lambda x: round(x, 3)), min_size=101, max_size=110),
+    st.sampled_from([0.0, 0.1, 1e6]),
+)
+def test_distances_are_those_of_the_monitor(values: list[float], offset: float) -> None:
+    values = [value + offset for value in values]
+    found = nab.distances(values)
+    assert len(found) == len(values)
+    assert found[:100] == (0.0,) * 100
+    for row in range(100, len(values)):
+        history = values[row - 100 : row]
+        spread = statistics.stdev(history)
+        if spread > 1e-6:
+            assert found[row] == pytest.approx(abs(values[row] - statistics.mean(history)) / spread, rel=1e-6, abs=1e-9)
+
+
+def test_a_flat_history_raises_no_alert() -> None:
+    assert nab.distances([0.1] * 100 + [7.0]) == (0.0,) * 101
+
+
+def test_alerts_closer_than_one_percent_of_the_file_are_one_incident() -> None:
+    found = nab.events([stream(strengths(1000, r200=4, r210=5, r221=4, r300=3))], NAIVE)
+    assert found == [nab.Event("false alarm", ((0, 200), (0, 210))), nab.Event("false alarm", ((0, 221),))]
+
+
+def test_a_window_is_one_event_at_its_strongest_row_before_the_half() -> None:
+    caught = stream(strengths(1000, r200=4, r205=9, r211=4), (195, 210))
+    missed = stream(strengths(1000, r480=1, r499=2, r505=50), (470, 520))
+    assert nab.events([caught, missed], NAIVE) == [
+        nab.Event("good catch", ((0, 205),)),
+        nab.Event("false alarm", ((0, 211),)),
+        nab.Event("you missed this", ((1, 499),)),
+    ]
+
+
+def test_nothing_is_said_of_the_probation_or_the_second_half() -> None:
+    silent = stream(strengths(1000, r149=9, r500=9, r600=9), (120, 148), (550, 650))
+    assert nab.events([silent], NAIVE) == []
+
+
+def test_recorded_are_alerts_peaks_and_quiet_rows_in_order_of_relative_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nab, "QUIET_ROWS", 50)
+    pair = [stream(strengths(1000, r200=4, r201=5, r700=9)), stream(strengths(2000, r900=1), (890, 910))]
+    rows = nab.recorded_rows(pair, NAIVE)
+    assert {(0, 200), (0, 201), (1, 900)} <= set(rows)
+    assert (0, 700) not in rows
+    assert len(rows) == pytest.approx(50, abs=10)
+    shares = [row / (1000, 2000)[number] for number, row in rows]
+    assert shares == sorted(shares)
+    assert max(after - before for before, after in zip(shares, shares[1:], strict=False)) < 0.05
+
+
+def test_recorded_executions_are_real_calls(streams: list[nab.Stream], project: nab.Project) -> None:
+    alerts = [row for row, (_, alert) in project.executions.items() if alert]
+    assert len(alerts) >= FILES * 5
+    assert all(streams[number].distances[row] > NAIVE for number, row in alerts)
+    store = nab.Store(project.folder / ".poet")
+    assert store.count("monitor:is_anomaly") == len(project.executions)
+    assert {found.id for found in store.executions()} == {name for name, _ in project.executions.values()}
+    store.close()
+
+
+def test_a_monitor_that_answers_otherwise_is_noticed(streams: list[nab.Stream], tmp_path: Path) -> None:
+    wrong = replace(streams[0], distances=(0.0,) * ROWS)
+    with pytest.raises(RuntimeError, match="the monitor says True"):
+        nab.record([wrong], tmp_path)
+
+
+def test_learning_puts_the_limit_between_false_alarms_and_catches(
+    streams: list[nab.Stream], project: nab.Project
+) -> None:
+    found = nab.events(streams, NAIVE)
+    kinds = Counter(event.words for event in found)
+    assert kinds["good catch"] == FILES
+    strength = {event: [streams[number].distances[row] for number, row in event.rows] for event in found}
+    false = max(max(strength[event]) for event in found if event.words == "false alarm")
+    caught = min(min(strength[event]) for event in found if event.words == "good catch")
+    order = random.Random(0).sample(found, len(found))
+    one = nab.draw(project, order)
+    assert one.promoted
+    assert false <= one.limit < caught
+    assert nab.draw(project, order) == one  # the project's own store is as it was
+    assert nab.draw(project, []) == nab.Draw(NAIVE, promoted=False)
+
+
+def test_the_second_halves_teach_nothing(data: Path, streams: list[nab.Stream], tmp_path: Path) -> None:
+    other = nab.load(write(tmp_path / "other", tail=2))
+    assert [s.series.values[:HALF] for s in streams] == [s.series.values[:HALF] for s in other]
+    assert all(a.series.values[HALF:] != b.series.values[HALF:] for a, b in zip(streams, other, strict=True))
+    lines, _ = nab.measure(streams, 2)
+    changed, _ = nab.measure(other, 2)
+    assert [one.limits for one in lines] == [one.limits for one in changed]
+    assert len({one.limits for one in lines}) > 1  # something was learned, so the lines above could differ
+    assert [one.h2 for one in lines] != [one.h2 for one in changed]
+
+
+def test_scores_are_those_of_the_scorer(streams: list[nab.Stream]) -> None:
+    scorer = nab.Scorer(streams)
+    corpus = [one.series for one in streams]
+    for limit in (1.5, NAIVE, 3.01, 8.0, 99.0, NAIVE):
+        alerts = [[distance > limit for distance in one.distances] for one in streams]
+        assert scorer(limit, "h2") == pytest.approx(nab_scoring.score(alerts, corpus, part="h2"))
+        assert scorer(limit, "full") == pytest.approx(nab_scoring.score(alerts, corpus))
+    assert scorer(1e9, "full") == 0.0
+
+
+def test_silent_means_less_than_one_alert_in_ten_thousand_rows() -> None:
+    scorer = nab.Scorer([stream(strengths(21_000, r100=9, r6000=4, r7000=5, r8000=6))])
+    assert [scorer.is_silent(limit) for limit in (3.0, 4.0, 5.0)] == [False, True, True]
+
+
+def test_the_oracle_is_the_best_of_the_range(streams: list[nab.Stream]) -> None:
+    scorer = nab.Scorer(streams)
+    score, limit = nab.oracle(scorer, nab.monitored()[1])
+    assert scorer(limit, "h2") == score
+    assert 1.0 <= limit <= 100.0
+    assert all(score >= scorer(1.1**i, "h2") - 1.0 for i in range(49))
+
+
+def test_the_line_of_the_table() -> None:
+    scorer = nab.Scorer([stream(strengths(1000, r700=9), (690, 710))])
+    one = nab.line("20", [nab.Draw(3.0, False), nab.Draw(5.0, True), nab.Draw(50.0, True)], scorer)
+    assert (one.unchanged, one.silent) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
+    assert one.h2[2] == 0.0 < one.h2[0] == one.h2[1]
+    assert nab.twentieth([4.0]) == 4.0
+    assert nab.twentieth([float(i) for i in range(41)]) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("form", [["--json"], []])
+def test_the_program_prints_scores(data: Path, form: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert nab.main(["--data", str(data), "--draws", "1", *form]) == 0
+    printed = capsys.readouterr().out
+    if not form:
+        assert [word in printed for word in ("never alert", "naive", "N = 20", "N = 80", "N = all", "oracle")] == [
+            True
+        ] * 6
+        return
+    scores = json.loads(printed)["scores"]
+    assert list(scores) == ["naive", "20", "80", "all"]
+    scorer = nab.Scorer(nab.load(data))
+    assert scores["naive"] == {part: pytest.approx(scorer(NAIVE, part)) for part in ("full", "h2")}  # type: ignore[arg-type]
+    assert scores["all"]["h2"] > scores["naive"]["h2"]
+
+
+def test_bad_arguments_are_explained(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "combined_windows.json").write_text("{}", encoding="utf-8")
+    for arguments, words in (
+        (["--data", str(tmp_path)], "no series in"),
+        (["--data", str(tmp_path / "none")], "combined_windows.json"),
+        (["--data", str(data), "--draws", "0"], "at least 1"),
+    ):
+        with pytest.raises(SystemExit) as exit_:
+            nab.main(arguments)
+        assert exit_.value.code == 2
+        assert words in capsys.readouterr().err
+
+
+@pytest.mark.skipif("POET_NAB_DATA" not in os.environ, reason="POET_NAB_DATA names no checkout of NAB")
+def test_the_numenta_series(tmp_path: Path) -> None:
+    streams = nab.load(Path(os.environ["POET_NAB_DATA"]))
+    scorer = nab.Scorer(streams)
+    assert scorer(NAIVE, "h2") == pytest.approx(-421.1, abs=0.05)
+    assert scorer(NAIVE, "full") == pytest.approx(-369.9, abs=0.05)
+    found = nab.events(streams, NAIVE)
+    assert Counter(event.words for event in found) == {"false alarm": 329, "good catch": 38, "you missed this": 3}
+    one = nab.draw(nab.record(streams, tmp_path), random.Random(0).sample(found, len(found))[:80])
+    assert scorer(one.limit, "h2") >= scorer(NAIVE, "h2")
