@@ -16,7 +16,7 @@ Recorded are, in order of their relative time, the rows that raised an alert, th
 and some 2,000 quiet rows spread evenly: real calls of the enhanced function. So alerts are far more frequent
 among what is recorded, and among the silent rows that learning looks at, than in the series. Each draw learns
 in its own copy of that store, by `learn` after the last comment, and again (at most three times) as long as it
-promotes. A promotion starts the evidence anew, so a second one without new comments is not to be expected.
+promotes; since that starts the evidence anew, a second promotion is not to be expected.
 """
 
 from __future__ import annotations

@@ -17,8 +17,9 @@ import sys
 import threading
 import traceback
 import types
+import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ import poet_hook
 from poet_hook import api
 from poet_hook.errors import PoetWarning, PragmaError, PragmaWarning
 from poet_hook.hook import finder, loader
+from poet_hook.runtime import slot as slot_module
 from poet_hook.runtime.slot import Slot, bind, slots
 from poet_hook.transform.compile import ORIGINAL, compile_module
 
@@ -296,11 +298,6 @@ def outcome(expression: str, m: types.ModuleType) -> Any:
     return repr(value)
 
 
-@pytest.fixture
-def plain_answers(load: Load) -> Callable[[str], list[Any]]:
-    return lambda source: [outcome(call, load(source, active=False)) for call in CALLS]
-
-
 @pytest.mark.filterwarnings("ignore::poet_hook.errors.PragmaWarning")
 @pytest.mark.parametrize("options", OPTIONS)
 def test_an_enhanced_module_is_the_same_module(load: Load, options: str) -> None:
@@ -315,7 +312,7 @@ def test_an_enhanced_module_is_the_same_module(load: Load, options: str) -> None
 
 def test_the_recursion_limit_is_as_far_away(load: Load) -> None:
     depths = []
-    for active in (False, True):
+    for active in (False, True):  # and what ends there is not tried again at each depth, which would never end
         m = load("depth = 0\n# poet: retries=1\ndef f():\n    global depth\n    depth += 1\n    f()\n", active=active)
         with pytest.raises(RecursionError):
             m.f()
@@ -451,21 +448,18 @@ def test_what_lies_elsewhere_is_untouched(project: Path, tmp_path: Path, monkeyp
     with api.activated():
         assert importlib.import_module("near_m").f(0) == 0
         assert importlib.import_module("projectile_m").f(0) == 0
-    with api.activated(roots=[tmp_path / "near"]):
-        sys.modules.pop("near_m")
-        with pytest.raises(poet_hook.PerceiveError):
-            importlib.import_module("near_m").f(0)
+    sys.modules.pop("near_m")
+    with api.activated(roots=[tmp_path / "near"]), pytest.raises(poet_hook.PerceiveError):
+        importlib.import_module("near_m").f(0)
     for name in ("near_m", "projectile_m"):
         sys.modules.pop(name)
 
 
 def test_the_standard_library_is_untouched(project: Path) -> None:
-    with api.activated(roots=["/"]):
-        active = finder.active()
-        assert active is not None
-        assert not active.covers(json.__file__)
-        assert not active.covers(poet_hook.__file__)
-        assert active.covers(str(project / "m.py"))
+    everywhere = finder.Finder([Path("/")], lambda _: ORIGINAL, strict=False)
+    assert not everywhere.covers(json.__file__)
+    assert not everywhere.covers(poet_hook.__file__)
+    assert everywhere.covers(str(project / "m.py"))
 
 
 def test_modules_without_pragma_keep_their_loader(load: Load) -> None:
@@ -729,18 +723,19 @@ def test_a_failure_of_ours_leaves_the_plain_module(
     assert m.f(0) == 0
 
 
-def test_too_deep_for_us_is_not_too_deep_for_python(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_deep_for_us_is_not_too_deep_for_python(load: Load) -> None:
     source = "# poet: require='x'\ndef f(x): return " + "+".join(["x"] * 900) + "\n"
     expected = load(source, active=False).f(1)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(pytest.warns())
-        m = load(source)
-        warnings_expected = not slots()
-        if not warnings_expected:
-            import warnings
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PoetWarning)  # where it is too deep for us
+        assert load(source).f(1) == expected == 900
 
-            warnings.warn("fits", stacklevel=1)
-    assert m.f(1) == expected == 900
+
+def test_blocks_too_deep_to_be_wrapped_leave_the_plain_module(load: Load) -> None:
+    body = "".join(f"{'  ' * n}for i in [1]:\n" for n in range(1, 20)) + f"{'  ' * 20}return x\n"
+    with pytest.warns(PoetWarning, match="not enhanced, the original runs: SyntaxError: too many statically nested"):
+        m = load(f"# poet: retries=1\ndef f(x):\n{body}")
+    assert m.f(3) == 3
 
 
 def test_mistakes_in_pragmas_are_one_warning_each(load: Load, project: Path) -> None:
@@ -834,7 +829,8 @@ def test_the_optimisation_level_is_pythons() -> None:
         if level:
             assert namespace["f"](0) is expected
         else:
-            pytest.raises(AssertionError, namespace["f"], 0)
+            with pytest.raises(AssertionError):
+                namespace["f"](0)
         assert namespace["f"].__doc__ == (None if level == 2 else "Doc.")
 
 
@@ -888,7 +884,9 @@ def test_plain_bytecode_is_not_poisoned(project: Path, python: Python, first: st
     assert said == [{"plain": "0", "enhanced": "PerceiveError"}[mode] for mode in order]
     written = list((project / "__pycache__").iterdir())
     assert {path.name.split(".")[0] for path in written} == {"m", "other"}
-    assert not [path for path in written if b"poet_hook\0" in path.read_bytes() or b"PerceiveError" in path.read_bytes()]
+    assert not [
+        path for path in written if b"poet_hook\0" in path.read_bytes() or b"PerceiveError" in path.read_bytes()
+    ]
 
 
 COVERED = """
@@ -944,7 +942,7 @@ def test_coverage_is_the_same(project: Path, python: Python, options: str) -> No
     (project / "m.py").write_text(MEASURED.format(p=options))
     plain, enhanced = (python(COVERED, mode).stdout for mode in ("plain", "enhanced"))
     assert plain == enhanced
-    assert "[8, 13, 24, 31]" in plain
+    assert plain.endswith(" [8, 24, 31]\n")
 
 
 SCRIPT = '''\
@@ -958,37 +956,25 @@ print(sys.modules["__main__"].f is f)
 if len(sys.argv) > 1:
     f(int(sys.argv[1]))
 '''
-DRIVER = """
-import sys
-import poet_hook
-from poet_hook.hook import script
-poet_hook.activate()
-try:
-    script.run_script(sys.argv[1], sys.argv[2:])
-except Exception as error:
-    sys.exit(script.report(error))
-"""
+START = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, *sys.argv[1:]]))"
 
 
 def test_a_script_runs_as_under_python(project: Path, python: Python) -> None:
     (project / "app").mkdir()
     (project / "app" / "run.py").write_text(SCRIPT)
-    start = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, *sys.argv[1:]]))"
-    plain = python(start, "app/run.py", "2")
-    enhanced = python(DRIVER, "app/run.py", "2")
+    plain = python(START, "app/run.py", "2")
+    enhanced = python(START, "-m", "poet_hook", "run", "app/run.py", "2")
     assert enhanced.stdout == plain.stdout
-    plain, enhanced = python(start, "app/run.py", "0", check=False), python(DRIVER, "app/run.py", "0", check=False)
-    assert (plain.returncode, enhanced.returncode) == (1, 1)
-    assert "ZeroDivisionError" in plain.stderr
-    assert "PerceiveError: run:f: require='x' does not hold for x=0" in enhanced.stderr
+    failed = python(START, "-m", "poet_hook", "run", "app/run.py", "0", check=False)
+    assert failed.returncode == 1
+    assert "PerceiveError: run:f: require='x' does not hold for x=0" in failed.stderr
 
 
 def test_a_scripts_traceback_is_its_own(project: Path, python: Python) -> None:
     (project / "run.py").write_text("# poet: retries=0 optimize_for=f1\ndef f(x):\n    return 1 / x\nf(0)\n")
-    start = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, *sys.argv[1:]]))"
-    plain, enhanced = python(start, "run.py", check=False), python(DRIVER, "run.py", check=False)
-    assert enhanced.stderr == plain.stderr
+    plain = python(START, "run.py", check=False)
     assert "ZeroDivisionError" in plain.stderr
+    assert python(START, "-m", "poet_hook", "run", "run.py", check=False).stderr == plain.stderr
 
 
 def test_no_public_name_is_a_submodule() -> None:
@@ -1042,6 +1028,7 @@ def compound(inner: st.SearchStrategy[list[str]]) -> st.SearchStrategy[list[str]
     return st.one_of(
         st.tuples(EXPRESSIONS, block, block).map(lambda t: [f"if {t[0]}:", *indented(t[1]), "else:", *indented(t[2])]),
         loop.map(lambda b: ["for c in range(2):", *indented(b)]),
+        block.map(lambda b: ["with suppress(TypeError):", *indented(b)]),
         block.map(lambda b: ["while len(log) < 3:", "    log.append(0)", *indented(b)]),
         st.tuples(block, block, block).map(
             lambda t: [
@@ -1066,7 +1053,7 @@ PRAGMAS = [
 ]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(FUNCTIONS, st.tuples(*[st.sampled_from([0, 1, -2.5, None, "t"])] * 3))
 def test_any_small_function_does_the_same(body: list[str], arguments: tuple[Any, ...]) -> None:
     lines = ["def f(a, b=2, *, c=3):", *indented(body)]
@@ -1084,10 +1071,19 @@ def enhanced(source: str, path: str, mode: str) -> types.CodeType:
     return bind(compile_module(source, path, "m").code)
 
 
-def run(source: str, arguments: tuple[Any, ...], build: Callable[..., types.CodeType]) -> tuple[str, list[Any], list[Any]]:
+@pytest.fixture(scope="module", autouse=True)
+def impatient() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(slot_module, "pause", lambda attempt: None)
+        yield
+
+
+def run(
+    source: str, arguments: tuple[Any, ...], build: Callable[..., types.CodeType]
+) -> tuple[str, list[Any], list[Any]]:
     """What f returns, the exceptions with their lines, and what it logged."""
     log: list[Any] = []
-    namespace: dict[str, Any] = {"log": log}
+    namespace: dict[str, Any] = {"log": log, "suppress": contextlib.suppress}
     exec(build(source, "m.py", "exec"), namespace)
     a, b, c = arguments
     errors: list[Any] = []

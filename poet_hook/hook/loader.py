@@ -34,13 +34,23 @@ def enhanced_code(data: bytes, path: str, module: str, champion: FindChampion, s
         return bind(compiled.code, {plan.qualname: plan.source for plan in compiled.plans})
     except (PragmaError, PoetWarning):  # a warning that the user made an error
         raise
-    except (SyntaxError, UnicodeDecodeError):
-        return None  # Python's own compiler says it better
     except Exception as error:  # noqa: BLE001 - never worse than the original
+        if isinstance(error, (SyntaxError, UnicodeDecodeError)) and not _compiles(data, path):
+            return None  # Python's own compiler says it better
         warnings.warn_explicit(
             f"not enhanced, the original runs: {type(error).__name__}: {error}", PoetWarning, path, 1
         )
         return None
+
+
+def _compiles(data: bytes, path: str) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(data, path, "exec", dont_inherit=True)
+    except Exception:  # noqa: BLE001 - whatever it says will be said again
+        return False
+    return True
 
 
 def _report(diagnostics: tuple[Diagnostic, ...], path: str, strict: bool) -> None:

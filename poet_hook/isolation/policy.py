@@ -113,8 +113,12 @@ def _node(part: ast.AST, state: set[str], modules: Collection[str]) -> str | Non
             return f"it uses .{part.attr}, whose result depends on more than the arguments"
         if part.attr in _CHANGES and isinstance(part.value, ast.Name) and part.value.id in state:
             return f"it changes the module's {part.value.id}"
-    stored = isinstance(part, ast.Subscript) and isinstance(part.ctx, (ast.Store, ast.Del))
-    if stored and isinstance(part.value, ast.Name) and part.value.id in state:
+    if (
+        isinstance(part, ast.Subscript)
+        and isinstance(part.ctx, (ast.Store, ast.Del))
+        and isinstance(part.value, ast.Name)
+        and part.value.id in state
+    ):
         return f"it changes the module's {part.value.id}"
     return None
 

@@ -55,12 +55,12 @@ class Worker:
             self.process.stdin.flush()
             size = _HEADER.unpack(self._read(_HEADER.size, deadline))[0]
             return msgspec.msgpack.decode(self._read(size, deadline))
-        except (OSError, EOFError, msgspec.MsgspecError) as error:
-            self.end()
-            raise ReplayError(f"the replay process ended: {error or 'it was killed'}") from error
         except TimeoutError:
             self.end()
             raise ReplayError(f"the replay took longer than {seconds:g} s and was ended") from None
+        except (OSError, EOFError, msgspec.MsgspecError) as error:
+            self.end()
+            raise ReplayError(f"the replay process ended: {error or 'it was killed'}") from error
 
     def _read(self, size: int, deadline: float) -> bytes:
         assert self.process.stdout is not None

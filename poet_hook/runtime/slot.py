@@ -143,7 +143,9 @@ class Slot:
     def retry(self, call: Call) -> bool:
         """True where the body shall be run once more."""
         error = sys.exc_info()[1]
-        if not isinstance(error, Exception) or call.attempt > self.retries or ends_more(error):
+        if not isinstance(error, Exception) or call.attempt > self.retries:
+            return False
+        if isinstance(error, RecursionError) or ends_more(error):  # each depth would try again: 2 ** 1000 attempts
             return False
         logger.debug("%s: attempt %d failed: %r", self.function, call.attempt, error)
         pause(call.attempt)

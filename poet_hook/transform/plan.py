@@ -121,6 +121,8 @@ def _why_not(node: FunctionNode, nested: bool, earlier: int | None) -> str:
         return f"another function of the same name, at line {earlier}, is enhanced already"
     if any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in own_scope(node)):
         return "it is a generator; only plain functions and methods are enhanced"
+    if any(map(_strays, node.body)):
+        return "it has a break or continue outside of a loop"  # which would end our loop, and is a SyntaxError
     for name in _names(node):
         if name.startswith("_poet_"):
             return f"it uses the name {name!r}; names that start with _poet_ are ours"
@@ -131,6 +133,14 @@ def _why_not(node: FunctionNode, nested: bool, earlier: int | None) -> str:
         if name in _COMPILED:
             return f"@{name} compiles it elsewhere; the enhanced body would not be understood there"
     return ""
+
+
+def _strays(node: ast.AST) -> bool:
+    if isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
+        return any(map(_strays, node.orelse))
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.expr)):
+        return False
+    return isinstance(node, (ast.Break, ast.Continue)) or any(map(_strays, ast.iter_child_nodes(node)))
 
 
 def _names(node: ast.AST) -> Iterator[str]:

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import ast
+import os
+import time
+
+import pytest
+
+from poet_hook.errors import ReplayError
+from poet_hook.isolation.policy import why_not_replay
+from poet_hook.isolation.worker import Worker
+from poet_hook.learning.objective import label, objective, score
+from poet_hook.learning.replay import Replay
+from poet_hook.learning.slice import slice_function
+from poet_hook.model import UNSET, Feedback, Plan, Signal
+from poet_hook.store import codec
+from poet_hook.transform.plan import plan_module
+
+
+def planned(source: str) -> tuple[Plan, str]:
+    return plan_module(source, "m.py", "m").targets[0].plan, source
+
+
+def replay(source: str, *arguments: tuple[object, ...]) -> Replay:
+    plan, source = planned(source)
+    part = slice_function(source, plan.qualname, plan.line)
+    assert part.reason is None
+    return Replay(plan, part, source, [codec.encode(a) for a in arguments])
+
+
+LOUD = """
+import sys
+
+# poet: optimize_for=accuracy
+def f(x: float) -> bool:
+    print("noise", flush=True)
+    return x > 2.0
+"""
+
+
+def test_outcomes_with_other_numbers() -> None:
+    with replay(LOUD, (1.0,), (3.0,)) as running:
+        assert [codec.decode(data) for _, data in running.run({})] == [False, True]  # type: ignore[arg-type]
+        assert [codec.decode(data) for _, data in running.run({"x_limit": 0.5})] == [True, True]  # type: ignore[arg-type]
+
+
+def test_a_trace_gives_every_outcome() -> None:
+    with replay(LOUD, (1.0,), (3.0,)) as running:
+        (tunable,) = running.plan.tunables
+        low, high = running.trace(tunable, {}, 0.0, 10.0, [0, 1])
+    assert (low.breaks, high.breaks) == ((1.0,), (3.0,))
+    assert [codec.decode(data) for _, data in low.values] == [True, False]
+    assert low.exact
+
+
+def test_errors_are_outcomes() -> None:
+    with replay("# poet: optimize_for=accuracy\ndef f(x: float) -> bool:\n    return 1 / x > 2.5\n", (0.0,)) as running:
+        assert running.run({}) == [("e", "ZeroDivisionError: float division by zero")]
+
+
+def test_arguments_of_every_kind_reach_their_parameters() -> None:
+    source = """
+# poet: optimize_for=error
+def f(a, /, b, *rest, c, **more):
+    return [a, b, rest, c, more, 2.5]
+"""
+    with replay(source, (1, 2, (3, 4), 5, {"d": 6})) as running:
+        ((kind, data),) = running.run({})
+    assert (kind, codec.decode(data)) == ("r", [1, 2, (3, 4), 5, {"d": 6}, 2.5])  # type: ignore[arg-type]
+
+
+def test_a_body_that_does_not_end_is_cut_off() -> None:
+    source = (
+        "# poet: optimize_for=accuracy\ndef f(x: float) -> bool:\n    while x > 2.5:\n        pass\n    return True\n"
+    )
+    with replay(source, (3.0,), (1.0,)) as running:
+        assert [kind for kind, _ in running.run({})] == ["x", "r"]
+
+
+def test_a_call_that_hangs_in_c_is_killed_from_outside() -> None:
+    source = "# poet: optimize_for=accuracy\ndef f(x: int) -> bool:\n    return len(str(x ** x ** x)) > 2.5\n"
+    running = replay(source, (9,))
+    started = time.monotonic()
+    with pytest.raises(ReplayError, match="took longer than 1 s"):
+        running.worker.ask({"op": "run", "values": {}}, 1.0)
+    assert time.monotonic() - started < 20
+    assert running.worker.process.poll() is not None
+
+
+def test_a_child_that_dies_is_an_error() -> None:
+    worker = Worker("poet_hook.learning.replay")
+    worker.process.kill()
+    worker.process.wait()
+    with pytest.raises(ReplayError, match="replay process ended"):
+        worker.ask({"op": "run"}, 5.0)
+
+
+def test_the_child_can_write_no_file(tmp_path: object) -> None:
+    source = f"""
+import logging
+
+# poet: optimize_for=accuracy
+def f(x: float) -> bool:
+    logging.FileHandler({os.fspath(tmp_path)!r} + "/log").emit(logging.makeLogRecord({{"msg": "x" * 5000}}))
+    return x > 2.5
+"""
+    with replay(source, (3.0,)) as running:
+        running.run({})
+    written = os.path.join(os.fspath(tmp_path), "log")  # type: ignore[call-overload]
+    assert not os.path.exists(written) or os.path.getsize(written) == 0
+
+
+# --------------------------------------------------------------------------- what is loaded
+
+
+def test_only_what_the_function_needs_is_kept() -> None:
+    source = """
+import os
+from math import sqrt
+LIMIT = 3.0
+start_server()
+
+def root(x):
+    return sqrt(x)
+
+def unused():
+    return os.getcwd()
+
+def f(x):
+    return root(x) > LIMIT
+"""
+    part = slice_function(source, "f", 13)
+    assert part.reason is None
+    assert [ast.unparse(part.tree.body[i]).splitlines()[0] for i in part.keep] == [
+        "from math import sqrt",
+        "LIMIT = 3.0",
+        "def root(x):",
+    ]
+
+
+def test_a_name_that_nobody_defines_is_a_reason() -> None:
+    reason = slice_function("def f(x):\n    return x > limit\n", "f", 1).reason
+    assert reason is not None
+    assert "limit, which the module does not define" in reason
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("return x > 2", None),
+        ("y = [1]\n    y.append(x)\n    return y", None),
+        ("import time\n    return time.time() > x", "time"),
+        ("from . import other\n    return x", "other' its own"),
+        ("return eval('x')", "eval"),
+        ("x.y = 1\n    return x", "attribute"),
+        ("return x.__class__", "__class__"),
+        ("return datetime.now()", "now"),
+        ("return numpy.random.rand()", "rand"),
+    ],
+)
+def test_what_may_not_be_run_again(body: str, reason: str | None) -> None:
+    node = ast.parse(f"def f(x):\n    {body}\n").body[0]
+    assert isinstance(node, ast.FunctionDef)
+    found = why_not_replay(node, [])
+    if reason is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert reason.split("'")[0] in found or "replay_modules" in found
+
+
+def test_a_declared_module_may_be_used() -> None:
+    node = ast.parse("def f(x):\n    import mine.stats\n    return x\n").body[0]
+    assert isinstance(node, ast.FunctionDef)
+    assert why_not_replay(node, []) is not None
+    assert why_not_replay(node, [], ["mine"]) is None
+    assert why_not_replay(node, [], ["min"]) is not None
+
+
+# --------------------------------------------------------------------------- what people said
+
+
+def said(number: int, source: str = "ann", **signal: object) -> Feedback:
+    return Feedback(number, "e1", float(number), source, b"", Signal(**signal))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("signal", "recorded", "kind", "value", "approved"),
+    [
+        ({"kind": "right"}, True, "decision", True, True),
+        ({"kind": "wrong"}, True, "decision", False, False),
+        ({"kind": "expected", "value": False}, False, "decision", False, True),
+        ({"kind": "wrong"}, {"drift": True}, "decision", False, False),
+        ({"kind": "right"}, 3.5, "value", 3.5, True),
+        ({"kind": "wrong"}, 3.5, "not", 3.5, False),
+        ({"kind": "expected", "value": 4.0}, 3.5, "value", 4.0, False),
+        ({"kind": "direction", "value": -1}, 3.5, "direction", (3.5, -1), False),
+        ({"kind": "reward", "value": 0.9}, True, "decision", True, True),
+        ({"kind": "reward", "value": 0.2}, True, "decision", False, False),
+    ],
+)
+def test_a_signal_becomes_a_label(
+    signal: dict[str, object], recorded: object, kind: str, value: object, approved: bool
+) -> None:
+    known = label("e1", [said(1, **signal)], recorded)
+    assert known is not None
+    assert (known.kind, known.value, known.approved) == (kind, value, approved)
+
+
+@pytest.mark.parametrize("signal", [{"kind": "unread"}, {"kind": "reward", "value": 0.5}])
+def test_what_says_nothing_is_no_label(signal: dict[str, object]) -> None:
+    assert label("e1", [said(1, **signal)], True) is None
+
+
+def test_two_against_one() -> None:
+    votes = [said(1, kind="right"), said(2, "bob", kind="wrong"), said(3, "eve", kind="wrong")]
+    known = label("e1", votes, True)
+    assert known is not None
+    assert (known.value, known.weight) == (False, 1.0)
+    assert label("e1", votes[:2], True) is None
+
+
+def test_losses() -> None:
+    def of(recorded: object, **signal: object) -> object:
+        return label("e1", [said(1, **signal)], recorded)
+
+    alarm = objective("alert_quality", (1.0, 4.0))
+    truth = of(True, kind="expected", value=True)
+    quiet = of(True, kind="expected", value=False)
+    assert [alarm.loss(truth, o) for o in (True, False, UNSET)] == [0.0, 1.0, 1.0]  # type: ignore[arg-type]
+    assert [alarm.loss(quiet, o) for o in (True, False)] == [0.25, 0.0]  # type: ignore[arg-type]
+    error = objective("error", (1.0, 1.0))
+    exact = of(3.0, kind="expected", value=4.0)
+    assert [error.loss(exact, o) for o in (4.0, 3.0, 99.0, "x")] == [0.0, 0.25, 1.0, 1.0]  # type: ignore[arg-type]
+    high = of(3.0, kind="direction", value=-1)
+    assert [error.loss(high, o) for o in (2.0, 3.0, 4.0)] == [0.0, 1.0, 1.0]  # type: ignore[arg-type]
+    wrong = of("a", kind="wrong")
+    assert [error.loss(wrong, o) for o in ("a", "b")] == [1.0, 0.5]  # type: ignore[arg-type]
+
+
+def test_f1_weighs_by_half_of_what_is_to_be_beaten() -> None:
+    aim = objective("f1", (1.0, 1.0), 0.4)
+    assert (round(aim.false_alarm, 6), aim.miss) == (0.25, 1.0)
+
+
+def test_score_counts_alerts() -> None:
+    labels = [label("e1", [said(i, kind="expected", value=i % 2 == 0)], True) for i in range(1, 5)]
+    found = score(zip(labels, [True, True, False, False], strict=True))  # type: ignore[arg-type]
+    assert (found.right, found.wrong, found.true_alarms, found.false_alarms, found.misses) == (2, 2, 1, 1, 1)
+    assert (found.accuracy, found.f1) == (0.5, 0.5)
