@@ -1,6 +1,6 @@
 """ns per call: plain, Perceive-Operate-Enforce, recorded; one run, ratios against the plain call.
 
-    python benchmarks/call.py [--calls N] [--rounds N] [--json]
+python benchmarks/call.py [--calls N] [--rounds N] [--json]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-SOURCE = '''
+SOURCE = """
 def plain(value: float, limit: float) -> bool:
     return value > limit
 
@@ -39,7 +39,7 @@ def plain_list(value: float, history: list[float]) -> bool:
 # poet: optimize_for=accuracy
 def recorded_list(value: float, history: list[float]) -> bool:
     return value > history[0]
-'''
+"""
 
 
 def per_call(function: Callable[..., Any], arguments: tuple[Any, ...], calls: int) -> float:

@@ -12,9 +12,10 @@ learning sees nothing. The feedback is that of an operator, decided before any s
   of every alert of a false incident; "good catch", or "you missed this", of the strongest row of a window.
 - cost=1:9, since NAB weighs a false positive 0.11 and a miss 1.
 
-Recorded are, in order of their relative time, the rows that raised an alert, the strongest row of each window
-and some 2,000 quiet rows spread evenly: real calls of the enhanced function. So alerts are far more frequent
-among what is recorded, and among the silent rows that learning looks at, than in the series. Each draw learns
+Recorded are, in order of their relative time, the alerts of the false incidents, the strongest row of each window
+(which stands for it: an operator is paged once) and some 2,000 quiet rows spread evenly: real calls of the enhanced
+function. So alerts are far more frequent among what is recorded than in the series, and silence on quiet rows counts
+for less than if every row were recorded. Each draw learns
 in its own copy of that store, by `learn` after the last comment, and again (at most three times) as long as it
 promotes; since that starts the evidence anew, a second promotion is not to be expected.
 """
@@ -196,10 +197,9 @@ def _incidents(rows: Sequence[int], gap: int) -> Iterator[list[int]]:
 def recorded_rows(streams: Sequence[Stream], limit: float) -> list[Row]:
     """The rows that are worth recording, in order of their relative time; see the top of this file."""
     watched = [(number, row) for number, stream in enumerate(streams) for row in stream.watched]
-    alerts = [(number, row) for number, row in watched if streams[number].distances[row] > limit]
-    peaks = [row for event in events(streams, limit) for row in event.rows]
-    chosen = {*alerts, *peaks}
-    quiet = [row for row in watched if row not in chosen]
+    alerts = {(number, row) for number, row in watched if streams[number].distances[row] > limit}
+    chosen = {row for event in events(streams, limit) for row in event.rows}
+    quiet = [row for row in watched if row not in chosen and row not in alerts]
     chosen.update(quiet[:: max(1, len(quiet) // QUIET_ROWS)])
     return sorted(chosen, key=lambda place: (place[1] / len(streams[place[0]].distances), place))
 
@@ -246,18 +246,14 @@ def draw(project: Project, comments: Sequence[Event]) -> Draw:
         settings = settings_module.load(project.folder, _variables(folder, project.folder))
         store = Store(settings.home)
         try:
-            _say(store, project, comments)
+            for event in comments:
+                for row in event.rows:
+                    execution, alert = project.executions[row]
+                    signal = read(event.words, outcome=alert, domain=load_domain("ml_monitoring"))
+                    store.add_feedback(execution, event.words, signal, "operator")
             return _learned(store, settings, project.plan.function)
         finally:
             store.close()
-
-
-def _say(store: Store, project: Project, comments: Sequence[Event]) -> None:
-    domain = load_domain("ml_monitoring")
-    for event in comments:
-        for row in event.rows:
-            execution, alert = project.executions[row]
-            store.add_feedback(execution, event.words, read(event.words, outcome=alert, domain=domain), "operator")
 
 
 def _learned(store: Store, settings: settings_module.Settings, function: str) -> Draw:

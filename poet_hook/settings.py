@@ -76,7 +76,7 @@ def load(cwd: Path | None = None, environ: Mapping[str, str] | None = None) -> S
         home=_home(found.get("home"), here, root),
         strict=_flag(found.get("strict")),
         api_url=_api_url(found.get("api_url")),
-        user_dir=Path(found["user_dir"][0]).expanduser() if "user_dir" in found else _user_dir(env),
+        user_dir=_user_dir(found.get("user_dir"), here, env),
         replay_modules=_modules(found.get("replay_modules")),
         sources=sources,
     )
@@ -169,7 +169,12 @@ def _modules(found: tuple[Any, str, bool] | None) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _user_dir(env: Mapping[str, str]) -> Path:
+def _user_dir(found: tuple[Any, str, bool] | None, here: Path, env: Mapping[str, str]) -> Path:
+    if found is not None:
+        value, source, _ = found
+        if not value.strip():
+            raise SettingsError(f"{source}: must be a folder's path, not {value!r}")
+        return Path(os.path.abspath(here / Path(value).expanduser()))
     if sys.platform == "win32":  # pragma: no cover
         return Path(env.get("APPDATA", Path.home())) / "poet_hook"
     base = env.get("XDG_CONFIG_HOME")

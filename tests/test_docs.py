@@ -64,7 +64,9 @@ def normal(text: str) -> list[str]:
 
 def matches(expected: str, actual: str) -> bool:
     """`...` stands for anything in a line, and alone in its line for any lines."""
-    rows = ["(?:.*\n)*?" if row == "..." else re.escape(row).replace(r"\.\.\.", ".*") + "\n" for row in normal(expected)]
+    rows = [
+        "(?:.*\n)*?" if row == "..." else re.escape(row).replace(r"\.\.\.", ".*") + "\n" for row in normal(expected)
+    ]
     return re.fullmatch("".join(rows), "".join(row + "\n" for row in normal(actual))) is not None
 
 
@@ -82,7 +84,13 @@ class Reader:
         python.chmod(0o755)
         nowhere = "http://127.0.0.1:9"
         path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
-        own = {"HOME": str(home), "PATH": path, "PYTHONPATH": str(PACKAGE), "http_proxy": nowhere, "https_proxy": nowhere}
+        own = {
+            "HOME": str(home),
+            "PATH": path,
+            "PYTHONPATH": str(PACKAGE),
+            "http_proxy": nowhere,
+            "https_proxy": nowhere,
+        }
         kept = environment(**own, LC_ALL="C.UTF-8").items()
         self.environment = {name: value for name, value in kept if not name.startswith(("POET_", "AITOMATIC_", "XDG_"))}
 
@@ -137,7 +145,8 @@ def exists(command: str) -> None:
     elif words[0] == "pip":
         project = tomllib.loads((PACKAGE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         extra = re.fullmatch(r"pip install '?\.(?:\[(\w+)\])?'?", command)
-        assert extra and (extra[1] is None or extra[1] in project["optional-dependencies"]), command
+        assert extra, command
+        assert extra[1] in (None, *project["optional-dependencies"]), command
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PACKAGE).as_posix())

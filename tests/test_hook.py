@@ -996,7 +996,7 @@ EXPRESSIONS = st.recursive(
         st.tuples(inner, st.sampled_from("+-*/%"), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
         st.tuples(inner, st.sampled_from(["<", "==", ">="]), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
         st.tuples(inner, inner, inner).map(lambda t: f"({t[0]} if {t[1]} else {t[2]})"),
-        inner.map(lambda e: f"[{e} for a in range(2)]"),
+        inner.map(lambda e: f"[{e} for i in range(2)]"),  # no cell of f: locals() there crashes Python 3.13.0
         inner.map(lambda e: f"(lambda b: {e})(1)"),
         st.just("sorted(locals())"),
     ),

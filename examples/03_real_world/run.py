@@ -3,7 +3,8 @@
     python examples/03_real_world/run.py [--seed N]
 
 Rows 0-999 give the baseline (no labels). On rows 1,000-5,999 an operator closes each alert with a word ("false alarm",
-"good catch") and notices one miss in four ("you missed this"): what they say comes from the labels. Rows 6,000-15,999 give no feedback: every
+"good catch") and notices one miss in four ("you missed this"): what they say comes from the labels.
+Rows 6,000-15,999 give no feedback: every
 version is scored on them. Rows 16,000-49,096 played no part in choosing this monitor, and are the second check.
 """
 
@@ -57,7 +58,7 @@ class Score:
 def score(source: str, rows: range, readings, anomalies, usual, spread) -> Score:
     """A version's own text, run on rows that gave no feedback."""
     namespace: dict = {}
-    exec(source, namespace)  # noqa: S102  (the text of a version of this very example)
+    exec(source, namespace)  # the text of a version of this very example
     alerts = [namespace["is_anomaly"](readings[row], usual, spread) for row in rows]
     pairs = list(zip(alerts, (anomalies[row] for row in rows), strict=True))
     return Score(

@@ -150,7 +150,8 @@ def _cases(
         if item.label is not None:
             labelled.append(_labelled_case(item, item.label, steps, outcome, aim, since))
         else:
-            silent.append(_case(item, _agreed(item, outcome), steps, outcome, aim))
+            case = _case(item, _agreed(item, outcome), steps, outcome, aim)
+            silent.append(replace(case, weight=item.stands_for))
     return labelled, silent
 
 
@@ -279,11 +280,12 @@ def _rollback(study: Study, replay: Replay, champion: list[Outcome]) -> Learned 
     labels = [(i, study.known[i].label) for i in fresh]
     gains = [aim.loss(k, seen(champion[i])) - aim.loss(k, seen(before[i])) for i, k in labels if k is not None]
     # people speak of the alerts of the champion, never of those that only its parent would have raised
-    gains += [
-        -aim.loss(_agreed(item, seen(champion[i])), seen(before[i]))
-        for i, item in enumerate(study.known)
-        if item.label is None and item.execution.version == number and item.execution.replayable != NOT_REPRODUCED
-    ]
+    for i, item in enumerate(study.known):
+        if item.label is None and item.execution.version == number and item.execution.replayable != NOT_REPRODUCED:
+            loss = aim.loss(_agreed(item, seen(champion[i])), seen(before[i]))
+            gains += [-loss] * round(item.stands_for) if loss else []
+    if sum(gains) <= 0:
+        return None
     evidence = e_value(gains)
     if evidence < 1 / ALPHA:
         return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from poet_hook.domains.base import decision
 from poet_hook.errors import CodecError, ReplayError, UnknownFunctionError, VersionError
 from poet_hook.learning import objective as objectives
 from poet_hook.learning.constants import same
@@ -22,8 +23,9 @@ from poet_hook.transform.compile import Champion
 from poet_hook.transform.plan import plan_module
 from poet_hook.versions.chain import Chain
 
-MOST_SILENT = 500
 MOST_LABELLED = 5_000
+READ_SILENT = 20_000  # executions without feedback that are looked at
+MOST_SILENT = 500  # and replayed, of each kind of result
 NOT_REPRODUCED = "not reproduced"
 
 
@@ -34,6 +36,7 @@ class Known:
     execution: Execution
     label: Label | None
     given: float
+    stands_for: float = 1.0
 
 
 @dataclass(slots=True)
@@ -81,32 +84,35 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
         unread += item.signal.kind == "unread"
     aside: dict[str, int] = {}
     known: list[Known] = []
-    for execution in _executions(plan, store, set(said)):
+    spoken = store.executions(plan.function, with_feedback=True, newest_first=True, limit=MOST_LABELLED)
+    for execution in spoken:
         reason = _unusable(execution, plan)
         if reason:
-            if execution.id in said:
-                aside[reason] = aside.get(reason, 0) + 1
+            aside[reason] = aside.get(reason, 0) + 1
             continue
         items = said.get(execution.id, [])
         label = objectives.label(execution.id, items, value_of(execution.result)) if items else None
-        if items and label is None:
-            continue  # something was said, but it is unread or contradicts itself: that is not silence
-        known.append(Known(execution, label, max((item.given for item in items), default=0.0)))
-    known.sort(key=lambda item: item.label.order if item.label else 1 << 62)
+        if label is not None:  # what is unread or contradicts itself is no label, and no silence either
+            known.append(Known(execution, label, max(item.given for item in items)))
+    known.sort(key=lambda item: item.label.order if item.label else 0)
+    known += sorted(_silent(plan, store, len(said)), key=lambda item: item.execution.started)
     return Study(plan, source, chain, chain.champion(plan), known, unread, aside)
 
 
-def _executions(plan: Plan, store: Store, labelled: set[str]) -> Iterator[Execution]:
-    count = 0
-    for execution in store.executions(plan.function, with_feedback=True, newest_first=True, limit=MOST_LABELLED):
-        yield execution
-    for execution in store.executions(plan.function, with_feedback=False, newest_first=True):
-        if execution.id in labelled:
-            continue
-        yield execution
-        count += 1
-        if count >= MOST_SILENT:
-            return
+def _silent(plan: Plan, store: Store, spoken: int) -> Iterator[Known]:
+    """Executions that nobody spoke of: a sample of each kind of result, and how many each of it stands for."""
+    every = max(1, -(-(store.count(plan.function) - spoken) // READ_SILENT))
+    kinds: dict[bool | None, list[Execution]] = {}
+    for execution in store.executions(plan.function, with_feedback=False, every=every):
+        if _unusable(execution, plan) is None:
+            kinds.setdefault(decision(value_of(execution.result)), []).append(execution)
+    for members in kinds.values():
+        kept = members
+        if len(members) > MOST_SILENT:
+            kept = [members[i * len(members) // MOST_SILENT] for i in range(MOST_SILENT)]
+        weight = every * len(members) / len(kept)
+        for execution in kept:
+            yield Known(execution, None, 0.0, weight)
 
 
 def _unusable(execution: Execution, plan: Plan) -> str | None:

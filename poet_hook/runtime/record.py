@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import random
@@ -30,10 +31,11 @@ class Ids:
     """Makes execution ids: 20 characters that sort by time; 50 random bits a process and a counter."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
         self.seed()
 
     def seed(self) -> None:
+        """Begin anew, in a forked child too, where another thread's lock would never be released."""
+        self.lock = threading.Lock()
         self.tag = random.SystemRandom().getrandbits(32)
         self.counter = 0
 
@@ -52,14 +54,14 @@ _ids = Ids()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_ids.seed)
 
-_captured: ContextVar[list[POETResult] | None] = ContextVar("poet_hook_captured", default=None)
+_captured: ContextVar[tuple[list[POETResult], ...]] = ContextVar("poet_hook_captured", default=())
 
 
 @contextmanager
 def capture() -> Iterator[list[POETResult]]:
     """Collect a `POETResult` of each execution recorded inside the block, in the order in which they end."""
     results: list[POETResult] = []
-    token = _captured.set(results)
+    token = _captured.set((*_captured.get(), results))
     try:
         yield results
     finally:
@@ -93,6 +95,7 @@ class Recorder:
         self.store: Store | None = None
         self.lost = 0
         self.known: set[tuple[str, str]] = set()
+        atexit.register(self.settle)
 
     def configure(self, store: Store | None) -> None:
         """Record into `store` from here on; None records nothing."""
@@ -117,12 +120,23 @@ class Recorder:
         except StoreError as error:
             self.complain(error)
 
-    def complain(self, error: Exception) -> None:
-        """One warning for all: the user's calls go on."""
+    def settle(self) -> None:
+        """At the end of the process, bring what it recorded into the database; a killed one leaves that to others."""
+        if self.store is not None and self.known:
+            try:
+                self.store.absorb()
+            except StoreError as error:
+                logger.debug("left in the journal: %s", error)
+
+    def complain(self, error: Exception, what: str = "executions are not recorded") -> None:
+        """One warning for all: the user's calls go on, also where warnings are errors."""
         self.lost += 1
-        if self.lost == 1:
-            warnings.warn(f"executions are not recorded: {error}", StoreWarning, stacklevel=4)
-        logger.debug("not recorded: %s", error)
+        try:
+            if self.lost == 1:
+                warnings.warn(f"{what}: {error}", StoreWarning, stacklevel=4)
+        except StoreWarning as warning:
+            logger.warning("%s", warning)
+        logger.debug("%s: %s", what, error)
 
 
 recorder = Recorder()
@@ -177,7 +191,7 @@ def note(slot: Any, call: Any, result: Any, outcome: str, error: BaseException |
             outcome=outcome,  # type: ignore[arg-type]
             arguments=call.frozen[0],
             result=encoded,
-            error=None if error is None else _told(error, slot.record),
+            error=None if error is None else _told(error, slot.hides),
             key=call.key,
             attempts=call.attempt,
             replayable=reason,
@@ -185,15 +199,17 @@ def note(slot: Any, call: Any, result: Any, outcome: str, error: BaseException |
     )
     if outcome != "error":
         recent.add(result, execution_id, slot.function)
-    results = _captured.get()
-    if results is not None:
+    captured = _captured.get()
+    if captured:
         phases = (
             Phase("perceive", "ok"),
             Phase("operate", "fallback" if outcome == "fallback" else "retried" if call.attempt > 1 else "ok"),
             Phase("enforce", "ok" if outcome == "result" else "skipped"),
             Phase("train", reason or "recorded"),
         )
-        results.append(POETResult(result, execution_id, slot.function, slot.version, duration, phases))
+        made = POETResult(result, execution_id, slot.function, slot.version, duration, phases)
+        for results in captured:
+            results.append(made)
 
 
 def _frozen_result(mode: RecordMode, result: Any, outcome: str, reason: str) -> tuple[bytes | None, str]:
@@ -208,9 +224,12 @@ def _frozen_result(mode: RecordMode, result: Any, outcome: str, reason: str) -> 
         return None, reason or f"result: {problem}"
 
 
-def _told(error: BaseException, mode: RecordMode) -> str:
+def _told(error: BaseException, hides: bool) -> str:
     """An exception's text may quote what must not be recorded: then only its type is kept."""
-    return f"{type(error).__name__}: {error}"[:2000] if mode == "full" else type(error).__name__
+    try:
+        return type(error).__name__ if hides else f"{type(error).__name__}: {error}"[:2000]
+    except Exception:  # noqa: BLE001 - the user's own __str__
+        return type(error).__name__
 
 
 def now() -> tuple[float, float]:

@@ -73,6 +73,7 @@ class Slot:
         self.coerce: str = spec["coerce"]
         self.record: RecordMode = spec["record"]
         self.record_arguments: dict[str, RecordMode] = spec["record_arguments"]
+        self.hides = any(mode != "full" for mode in (self.record, *self.record_arguments.values()))
         self.domain_name: str | None = spec["domain"]
         self.domain: Domain | None = load(spec["domain"]) if spec["domain"] else None
         self.source: str = spec.get("source", "")
@@ -118,11 +119,20 @@ class Slot:
                 self._introduce()
                 call.frozen = record.freeze(arguments, self.names, self.record, self.record_arguments)
                 if key is not None:
-                    call.key = str(key(*arguments))
+                    call.key = self._key(key, arguments)
             except Exception as error:  # noqa: BLE001 - recording never breaks the call
                 record.recorder.complain(error)
             call.started, call.clock = record.now()
         return call
+
+    def _key(self, key: Callable[..., Any], arguments: tuple[Any, ...]) -> str | None:
+        try:
+            value = key(*arguments)
+            return None if value is None else str(value)
+        except Exception as error:  # noqa: BLE001 - the user's expression
+            what = f"{self.function}: executions have no key: {type(error).__name__}"
+            record.recorder.complain(error, what)
+            return None
 
     def arm(self, call: Call) -> None:
         """Start the time limit of this attempt."""

@@ -85,9 +85,11 @@ class Executions(Database):
         outcome: str | None = None,
         newest_first: bool = False,
         limit: int | None = None,
+        every: int = 1,
     ) -> Iterator[Execution]:
         """Yield executions in order of their start, `since` <= start < `until` (seconds since the epoch).
 
+        With `every` = n only one execution in n is looked at, evenly spread over the time of recording.
         They are read page by page, so that a slow reader holds up nobody; what is recorded meanwhile may appear.
         """
         conditions: list[tuple[str, tuple[Any, ...]]] = []
@@ -99,6 +101,8 @@ class Executions(Database):
         ):
             if value is not None:
                 conditions.append((condition, (value,)))
+        if every > 1:
+            conditions.append(("rowid % ? = 0", (every,)))
         if with_feedback is not None:
             word = "EXISTS" if with_feedback else "NOT EXISTS"
             conditions.append((f"{word} (SELECT 1 FROM feedback WHERE execution_id = executions.id)", ()))

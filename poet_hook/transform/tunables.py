@@ -29,7 +29,8 @@ def find_tunables(
     marked: list[tuple[Number, str, Tune | None]] = []
     for tune in tunes:
         here = [(number, hint) for number, hint, _ in literals if number.lineno == tune.line]
-        compared = [(number, hint) for number, hint in here if hint.endswith("_limit")] or here
+        deciding = [(number, hint) for number, hint in here if _decides(number, hint)] or here
+        compared = [(number, hint) for number, hint in deciding if hint.endswith("_limit")] or deciding
         source_line = lines[tune.line - 1].rstrip("\r\n")
         if len(compared) != 1:
             message = (

@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -114,49 +115,65 @@ def _by_name(slot: Slot) -> Iterator[Any]:
 
 
 class Watch:
-    """A daemon thread that looks at one file's identity; started again in a forked child."""
+    """A daemon thread that looks at one file's identity; it pauses while the process forks."""
 
     def __init__(self) -> None:
         self.settings: Settings | None = None
         self.thread: threading.Thread | None = None
         self.stop = threading.Event()
+        self.lock = threading.RLock()
+        self.seen = (0, 0)
+        self.paused = False
 
     def start(self, settings: Settings) -> None:
         """Watch the project's champions; does nothing where that is done already."""
-        if self.thread is not None and self.thread.is_alive() and self.settings == settings:
-            return
-        self.end()
-        self.settings = settings
-        self.stop = threading.Event()
-        self.thread = threading.Thread(
-            target=self._run, args=(settings, self.stop), name="poet_hook watch", daemon=True
-        )
-        self.thread.start()
+        with self.lock:
+            if self.thread is not None and self.thread.is_alive() and self.settings == settings:
+                return
+            self.end()
+            self.settings = settings
+            self.seen = _identity(settings)
+            self._begin(settings)
 
     def end(self) -> None:
         """Stop watching."""
-        self.stop.set()
-        if self.thread is not None and self.thread.is_alive() and self.thread is not threading.current_thread():
-            self.thread.join(PERIOD * 5)
-        self.thread = None
+        with self.lock:
+            thread, self.thread = self.thread, None
+            self.stop.set()
+            if thread is not None and thread.is_alive() and thread is not threading.current_thread():
+                thread.join(PERIOD * 5)
 
-    def restart(self) -> None:
-        """In a forked child the thread is gone."""
-        if self.thread is not None and self.settings is not None:
-            self.thread = None
-            self.start(self.settings)
+    def before_fork(self) -> None:
+        """Python 3.12 warns of a fork beside threads, and the child would miss what this one was about to do."""
+        self.paused = self.thread is not None
+        self.end()
 
-    @staticmethod
-    def _run(settings: Settings, stop: threading.Event) -> None:
-        seen = _identity(settings)
+    def after_fork(self, child: bool = False) -> None:
+        """Go on, in the child too."""
+        if child:
+            self.lock = threading.RLock()
+        if self.paused and self.settings is not None:
+            self._begin(self.settings)
+
+    def _begin(self, settings: Settings) -> None:
+        self.stop = threading.Event()
+        thread = threading.Thread(target=self._run, args=(settings, self.stop), name="poet_hook watch", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # no thread to be had: what runs goes on, as it is
+            logger.warning("promotions elsewhere are not followed: %s", error)
+            return
+        self.thread = thread
+
+    def _run(self, settings: Settings, stop: threading.Event) -> None:
         while not stop.wait(PERIOD):
             now = _identity(settings)
-            if now != seen:
-                seen = now
+            if now != self.seen:
                 try:
                     refresh(settings)
                 except Exception as error:  # noqa: BLE001 - the thread must live
                     logger.warning("a new version could not be loaded: %s", error)
+                self.seen = now
 
 
 def _identity(settings: Settings) -> tuple[int, int]:
@@ -169,4 +186,6 @@ def _identity(settings: Settings) -> tuple[int, int]:
 
 watch = Watch()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=watch.restart)
+    os.register_at_fork(
+        before=watch.before_fork, after_in_parent=watch.after_fork, after_in_child=partial(watch.after_fork, child=True)
+    )
