@@ -254,3 +254,18 @@ def test_show_a_function_that_never_ran(poet: Poet) -> None:
     out = poet("show", "m:strict")[1]
     assert "POET.perceive(1, text)" in out
     assert "m" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        ("# poet: retries=1\ndef f(x: float) -> bool:\n    return x > 2.0  # poet: tune 1..3\n", "PH407"),
+        ("# poet: optimize_for=accuracy, cost=1:3\ndef f(x: float) -> bool:\n    return x > 2.0\n", "PH408"),
+        ("# poet: retries=1\nasync def f(x: float) -> bool:\n    return x > 2.0\n", "PH409"),
+    ],
+)
+def test_what_has_no_effect_is_said(poet: Poet, source: str, code: str) -> None:
+    write("app.py", source)
+    exit_code, out, _ = poet("check", "app.py")
+    assert exit_code == 1
+    assert f" {code} " in out

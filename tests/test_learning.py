@@ -467,3 +467,38 @@ def test_a_dataclass_result_is_learned_from_in_a_process_that_never_imported_it(
     code = "import poet_hook; print(poet_hook.learn('find').promoted)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True)
     assert done.stdout == "True\n"
+
+
+READING = """
+    from dataclasses import dataclass
+
+    @dataclass
+    class Reading:
+        celsius: float
+        offset: float = 0.0
+        {method}
+
+    {function}
+"""
+BY_ARGUMENT = """
+    # poet: optimize_for=accuracy, after=1000
+    def is_hot(reading: Reading) -> bool:
+        return reading.celsius > 55.0
+"""
+BY_SELF = """
+        # poet: optimize_for=accuracy, after=1000
+        def is_hot(self) -> bool:
+            return self.celsius + self.offset > 55.0
+"""
+
+
+@pytest.mark.parametrize(("method", "function"), [("", BY_ARGUMENT), (BY_SELF, "")])
+def test_a_dataclass_of_the_module_can_be_an_argument(load: Load, method: str, function: str) -> None:
+    module = load(READING.format(method=method, function=function))
+    is_hot = module.is_hot if function else module.Reading.is_hot
+    for value in spread(60):
+        result = poet_hook.call(is_hot, module.Reading(value))
+        poet_hook.feedback(result, result.value == (value > 30))
+    learned = poet_hook.learn(is_hot)
+    assert learned.promoted, learned.reasons
+    assert is_hot(module.Reading(35.0))

@@ -14,7 +14,7 @@ from poet_hook.cli.output import say, say_json
 from poet_hook.model import Diagnostic
 from poet_hook.pragma.diagnose import render
 from poet_hook.pragma.scan import find
-from poet_hook.transform.plan import plan_module
+from poet_hook.transform.plan import left_alone, plan_module
 
 # what `ast.parse` raises for text that is no Python
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
@@ -81,7 +81,8 @@ def problems_of(path: Path) -> list[Diagnostic]:
         return [Diagnostic(SYNTAX_ERROR, f"the file can't be decoded: {error}", 1, 0, 0)]
     found = find(source)
     try:
-        items = plan_module(source, str(path), module_of(path)).diagnostics
+        planned = plan_module(source, str(path), module_of(path))
+        items = planned.diagnostics + [left_alone(item, source) for item in planned.left_alone]
     except UNPARSABLE as error:
         items = list(found.diagnostics)
         # a file without pragmas is none of our business, and one that does not tokenize was reported so

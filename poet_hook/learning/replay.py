@@ -16,7 +16,7 @@ from typing import Any
 from poet_hook.errors import CodecError, ReplayError
 from poet_hook.isolation.worker import Worker, serve
 from poet_hook.learning.constants import Steps, trace, trace_integers
-from poet_hook.learning.slice import Slice
+from poet_hook.learning.slice import Slice, bare
 from poet_hook.model import Plan, Tunable
 from poet_hook.store import codec
 from poet_hook.transform.tunables import replace_literal, set_values
@@ -37,7 +37,7 @@ class Replay:
     def __init__(self, plan: Plan, part: Slice, source: str, arguments: Sequence[bytes]) -> None:
         self.plan = plan
         self.worker = Worker("poet_hook.learning.replay")
-        reply = self._ask(
+        self._ask(
             {
                 "op": "load",
                 "source": source,
@@ -51,9 +51,6 @@ class Replay:
                 "arguments": list(arguments),
             }
         )
-        if reply.get("error"):
-            self.worker.end()
-            raise ReplayError(f"{plan.function} can't be loaded for replay: {reply['error']}")
 
     def __enter__(self) -> Replay:
         return self
@@ -91,8 +88,10 @@ class Replay:
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         reply = self.worker.ask(request, _WHOLE)
-        if not isinstance(reply, dict):
-            raise ReplayError("the replay process gave no proper reply")
+        if not isinstance(reply, dict) or reply.get("error"):
+            why = reply.get("error") if isinstance(reply, dict) else "no proper reply"
+            self.worker.end()
+            raise ReplayError(f"{self.plan.function} can't be replayed: {why}")
         return reply
 
 
@@ -115,30 +114,27 @@ class _Child:
         self.load_request: dict[str, Any] = {}
 
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
-        operation = request["op"]
-        if operation == "load":
-            return self.load(request)
-        if operation == "run":
-            return self.run(request)
-        return self.trace(request)
+        operations = {"load": self.load, "run": self.run, "trace": self.trace}
+        try:
+            return operations[request["op"]](request)
+        except Exception as error:  # noqa: BLE001 - a reason is better than a process that has gone
+            return {"error": f"{type(error).__name__}: {error}"}
 
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
         self.load_request = request
         self.arguments = request["arguments"]
         sys.path.extend(entry for entry in request["sys_path"] if entry not in sys.path)
-        try:
-            tree = ast.parse(request["source"])
-            module = ast.Module([tree.body[i] for i in request["keep"]], [])
-            # classes are stored by name: they must be found again by it
-            home = ModuleType(request["module"])
-            sys.modules.setdefault(request["module"], home)
-            self.namespace = home.__dict__
-            exec(compile(module, request["path"], "exec", dont_inherit=True), self.namespace)
-            for name, value in self.namespace.items():
-                if isinstance(value, type):
-                    self.types[f"{request['module']}:{name}"] = self.types[f"__main__:{name}"] = value
-        except Exception as error:  # noqa: BLE001 - the user's module
-            return {"error": f"{type(error).__name__}: {error}"}
+        tree = ast.parse(request["source"])
+        module = ast.Module([tree.body[i] for i in request["keep"]], [])
+        bare(module)
+        # classes are stored by name: they must be found again by it
+        home = ModuleType(request["module"])
+        sys.modules.setdefault(request["module"], home)
+        self.namespace = home.__dict__
+        exec(compile(module, request["path"], "exec", dont_inherit=True), self.namespace)
+        for name, value in self.namespace.items():
+            if isinstance(value, type):
+                self.types[f"{request['module']}:{name}"] = self.types[f"__main__:{name}"] = value
         return {}
 
     def function(self, values: Mapping[str, float], variable: str | None = None) -> Callable[..., Any]:
@@ -158,6 +154,9 @@ class _Child:
             replace_literal(node, target, ast.Name(_VARIABLE, ast.Load()))
         set_values(node, tuple(t for t in tunables if t.name != variable), values)
         node.decorator_list = []
+        node.args.defaults = [ast.copy_location(ast.Constant(None), d) for d in node.args.defaults]
+        node.args.kw_defaults = [d and ast.copy_location(ast.Constant(None), d) for d in node.args.kw_defaults]
+        bare(node)
         module = ast.Module([node], [])
         namespace = dict(self.namespace)
         exec(compile(module, request["path"], "exec", dont_inherit=True), namespace)
@@ -204,9 +203,11 @@ class _Child:
 
     def call(self, function: Callable[..., Any], index: int) -> tuple[str, Any]:
         """The raw outcome of one execution; its arguments are decoded afresh, since the body may change them."""
-        arguments = [
-            None if isinstance(a, codec.Summary) else a for a in codec.decode(self.arguments[index], self.types)
-        ]
+        try:
+            arguments = codec.decode(self.arguments[index], self.types)
+        except CodecError as error:
+            return ("x", f"its arguments can't be read: {error}")
+        arguments = [None if isinstance(a, codec.Summary) else a for a in arguments]
         with _Alarm(_ONE_CALL):
             try:
                 return ("r", _apply(function, arguments))

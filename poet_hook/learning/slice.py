@@ -37,9 +37,14 @@ def slice_function(source: str, qualname: str, line: int, modules: Collection[st
     )
     if function is None:
         raise LookupError(f"no function {qualname} at line {line}")
+    classes = _classes(function, qualname, tree)
+    bare(function)
+    function.decorator_list = []
+    function.args.defaults = [ast.copy_location(ast.Constant(None), d) for d in function.args.defaults]
+    function.args.kw_defaults = [d and ast.copy_location(ast.Constant(None), d) for d in function.args.kw_defaults]
     binders = _binders(tree)
     keep: set[int] = set()
-    wanted = list(_free_names(function))
+    wanted = [*_free_names(function), *classes]
     seen: set[str] = {name} if "." in qualname else set()
     while wanted:
         item = wanted.pop()
@@ -89,8 +94,33 @@ def _bound(statement: ast.stmt) -> set[str]:
     return names
 
 
+def bare(root: ast.AST) -> None:
+    """Take the annotations of every function away: what they name need not be loaded."""
+    for node in ast.walk(root):
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.arg):
+            node.annotation = None
+
+
+def _classes(function: ast.FunctionDef, qualname: str, tree: ast.Module) -> list[str]:
+    """Classes of the module that recorded arguments may be instances of: annotations, and a dataclass around."""
+    annotated = {n.id for n in ast.walk(function.args) if isinstance(n, ast.Name)}
+    around = qualname.partition(".")[0]
+    return [
+        statement.name
+        for statement in tree.body
+        if isinstance(statement, ast.ClassDef)
+        and (statement.name in annotated or (statement.name == around and "dataclass" in _decorators(statement)))
+    ]
+
+
+def _decorators(statement: ast.ClassDef) -> set[str]:
+    return {n.id for d in statement.decorator_list for n in ast.walk(d) if isinstance(n, ast.Name)}
+
+
 def _free_names(statement: ast.stmt) -> list[str]:
-    """Names that are read; annotations too, and a few locals, which do no harm where the module has none such."""
+    """Names that a statement reads; a function's annotations are taken away before it is loaded."""
     body: list[ast.AST] = [statement]
     if isinstance(statement, ast.FunctionDef):
         local = {a.arg for a in ast.walk(statement.args) if isinstance(a, ast.arg)}
@@ -103,7 +133,8 @@ def _free_names(statement: ast.stmt) -> list[str]:
             for a in n.names
         }
         local |= {n.name for n in ast.walk(statement) if isinstance(n, ast.FunctionDef) and n is not statement}
-        body = [*statement.body]
+        defaults = [default for default in (*statement.args.defaults, *statement.args.kw_defaults) if default]
+        body = [*statement.body, *defaults, *statement.decorator_list]
     else:
         local = set()
     return [

@@ -58,14 +58,13 @@ def plan_module(source: str, path: str, module: str) -> Planned:
             continue
         assert isinstance(node, ast.FunctionDef)
         seen[qualname] = node.lineno
-        text = function_source(node, lines)
-        complaints = list(_check_names(node, pragma, shadowed, lines))
+        tunes = tuple(t for t in found.tunes if node.lineno <= t.line <= (node.end_lineno or node.lineno))
+        complaints = list(_check_names(node, pragma, shadowed, lines)) + list(_idle(pragma, tunes, lines))
         if any(complaint.code == "PH406" for complaint in complaints):
             pragma = replace(pragma, fallback=None)
-        planned.diagnostics += complaints
-        tunes = tuple(t for t in found.tunes if node.lineno <= t.line <= (node.end_lineno or node.lineno))
-        tunables, complaints = find_tunables(node, tunes, lines) if pragma.trains else ((), [])
-        planned.diagnostics += complaints
+        tunables, problems = find_tunables(node, tunes, lines) if pragma.trains else ((), [])
+        planned.diagnostics += complaints + problems
+        text = function_source(node, lines)
         plan = Plan(
             function=function,
             module=module,
@@ -243,6 +242,27 @@ def _check_names(node: ast.FunctionDef, pragma: Pragma, bound: set[str], lines: 
         yield _at(pragma.line, source_line, "PH406", message, fallback)
     elif not (bound & {fallback, "*"} or hasattr(builtins, fallback)):
         yield _at(pragma.line, source_line, "PH406", f"fallback={fallback}: the module has no such function", fallback)
+
+
+def _idle(pragma: Pragma, tunes: tuple[Tune, ...], lines: list[str]) -> Iterator[Diagnostic]:
+    """Options that change nothing where they stand."""
+    if not pragma.trains:
+        for tune in tunes:
+            source_line = lines[tune.line - 1].rstrip("\r\n")
+            yield _at(
+                tune.line, source_line, "PH407", "tune has no effect without optimize_for above the function", "tune"
+            )
+    elif pragma.cost != (1.0, 1.0) and pragma.optimize_for != "alert_quality":
+        source_line = lines[pragma.line - 1].rstrip("\r\n")
+        message = f"cost= has no effect with optimize_for={pragma.optimize_for}; it needs alert_quality"
+        yield _at(pragma.line, source_line, "PH408", message, "cost")
+
+
+def left_alone(item: LeftAlone, source: str) -> Diagnostic:
+    """A function with a pragma that is not enhanced, as a diagnostic for people who check their code."""
+    source_line = lines_of(source)[item.line - 1].rstrip("\r\n")
+    name = item.function.rpartition(":")[2].rpartition(".")[2]
+    return _at(item.line, source_line, "PH409", f"{name}() is left alone: {item.reason}", name)
 
 
 def _unplaced(pragma: Pragma, lines: list[str]) -> Diagnostic:

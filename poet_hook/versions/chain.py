@@ -27,6 +27,7 @@ import msgspec
 from poet_hook.errors import StoreError, VersionError, VersionWarning
 from poet_hook.model import Plan, Verdict, Version
 from poet_hook.settings import Settings
+from poet_hook.store.journal import open_file
 from poet_hook.transform.compile import ORIGINAL, Champion
 from poet_hook.transform.tunables import with_values
 from poet_hook.versions.sign import signature, verified
@@ -234,7 +235,7 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 def _read(path: Path) -> bytes:
-    with open(path, "rb") as file:
+    with open(open_file(path), "rb") as file:  # no link, pipe or device: they came with a checkout
         data = file.read(_LIMIT + 1)
     if len(data) > _LIMIT:
         raise ValueError(f"{path.name} is larger than {_LIMIT} bytes")
