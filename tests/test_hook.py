@@ -269,7 +269,7 @@ CALLS = [
     "m.C().lazy",
     "m.C() == m.C(), m.C() != 3",
     "hash(m.C())",
-    "m.frames(1)",
+    "m.frames(3)",
     "m.warns()",
     "m.recursive('abc') if False else 0",
     "sorted(vars(m))",

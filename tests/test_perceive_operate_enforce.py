@@ -476,6 +476,42 @@ def test_a_missing_fallback_function_does_not_hide_the_error(load: Load) -> None
         m.f()
 
 
+def test_an_attempt_leaves_no_variables_behind(load: Load) -> None:
+    m = load("""
+        seen = []
+
+        # poet: retries=1
+        def g(x, *more):
+            global seen
+            seen.append(sorted(locals()))
+            a, (b, *c) = 1, (2, 3)
+            import os.path as d, sys
+            from os import path as e
+            with open("/dev/null") as f: pass
+            def h(): return a
+            class i: pass
+            for j in [1]: k: int = j; l: str
+            match [1, 2, {"a": 1}]:
+                case [m, *n, {**o}] as p: pass
+            q = [r for r in [1] if (s := r)]
+            t = lambda u: (v := u)
+            try:
+                raise KeyError
+            except KeyError as w:
+                y = (lambda: w)()
+            if more:
+                del a
+            seen = [*seen, sorted(locals())]
+            raise OSError
+    """)
+    with pytest.raises(OSError):
+        m.g(1)
+    first, bound, second, again = m.seen
+    assert first == second == ["more", "x"]
+    assert bound == again
+    assert len(bound) > 15
+
+
 def test_nested_calls_keep_their_own_attempts(load: Load) -> None:
     m = load("""
         calls = []
@@ -513,7 +549,13 @@ def test_fallbacks_are_logged(load: Load, caplog: pytest.LogCaptureFixture) -> N
 def test_pauses_grow_and_stay_random(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
-    monkeypatch.setattr(random, "uniform", lambda low, high: high)
+    state = random.getstate()
+    for _ in range(50):
+        operate.pause(1)
+    assert random.getstate() == state
+    assert 0 <= min(slept) < max(slept) <= 0.05
+    slept.clear()
+    monkeypatch.setattr(operate._random, "uniform", lambda low, high: high)
     for attempt in (1, 2, 3, 10, 100):
         operate.pause(attempt)
     assert slept == [0.05, 0.1, 0.2, 5.0, 5.0]
@@ -659,10 +701,11 @@ def nothing_ticks() -> Iterator[None]:
     yield
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
-    for timer in threading.enumerate():
-        if isinstance(timer, threading.Timer):  # cancelled, and perhaps not yet awake
-            timer.join(5)
-            assert not timer.is_alive()
+    assert operate._running == []
+    for clock in threading.enumerate():
+        if clock.name == "poet_hook timeout":  # cancelled, and perhaps not yet awake
+            clock.join(5)
+            assert not clock.is_alive()
 
 
 LIMITED = """
@@ -872,7 +915,9 @@ def test_an_alarm_that_the_body_sets_stays_set(load: Load) -> None:
 
 
 @pytest.mark.usefixtures("nothing_ticks")
-def test_a_clock_that_can_not_start_does_not_stop_the_body(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_can_not_start_does_not_stop_the_body(
+    load: Load, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     m = load(LIMITED.format(options=""))
 
     def no_thread(self: threading.Thread) -> None:
@@ -880,10 +925,12 @@ def test_a_clock_that_can_not_start_does_not_stop_the_body(load: Load, monkeypat
 
     def run() -> Any:
         with monkeypatch.context() as patched:
-            patched.setattr(threading.Timer, "start", no_thread)
+            patched.setattr(threading.Thread, "start", no_thread)
             return m.f(0)
 
-    assert in_thread(run) == ["done"]
+    with caplog.at_level(logging.WARNING, "poet_hook"):
+        assert in_thread(run) == ["done"]
+    assert "m:f: timeout= has no effect: can't start new thread" in caplog.text
 
 
 def test_limits_do_not_disturb_faulthandler() -> None:

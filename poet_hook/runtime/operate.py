@@ -12,13 +12,14 @@ from typing import Any
 
 from poet_hook.errors import OperateTimeout
 
+_random = random.Random()  # never the user's own, whose seeded stream must stay as it is
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
 
 
 def pause(attempt: int) -> None:
     """Wait before attempt `attempt` + 1: exponential from 50 ms, at most 5 s, with full jitter."""
-    time.sleep(random.uniform(0.0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))))
+    time.sleep(_random.uniform(0.0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))))
 
 
 class TimeLimit:
@@ -34,9 +35,16 @@ class TimeLimit:
         self.error = OperateTimeout(f"{function} took longer than timeout={seconds:g}s")
         self.late: type[OperateTimeout] | None = None
         self.deadline = time.monotonic() + seconds
+        self._alarm = False
+        self._watch: _Watch | None = None
         _running.append(self)
-        self._alarm = _alarms.claim(self)
-        self._watch = None if self._alarm else _Watch(self, seconds)
+        try:
+            self._alarm = _alarms.claim(self)
+            self._watch = None if self._alarm else _Watch(self, seconds)
+        except BaseException:  # no thread to be had, or a limit around this one rang just here
+            self._alarm = self in _alarms.limits
+            self.cancel()
+            raise
 
     def cancel(self) -> None:
         """Stop the clock; safe to call twice."""
@@ -126,19 +134,25 @@ _alarms = _Alarms()
 
 
 class _Watch:
-    """A timer thread that sets the exception on the thread under watch."""
+    """A thread that waits, and sets the exception on the thread under watch.
+
+    Only bare locks: the exception may come between any two lines of Python that the watched thread runs, and
+    would leave what `threading.Timer` and `Event` hold inside locked for ever.
+    """
 
     def __init__(self, limit: TimeLimit, seconds: float) -> None:
         self.thread = threading.get_ident()
         self.limit = limit
         self.lock = threading.Lock()
+        self.ended = threading.Lock()
+        self.ended.acquire()
         self.over = False
         self.fired = False
-        self.timer = threading.Timer(seconds, self._fire)
-        self.timer.daemon = True
-        self.timer.start()
+        threading.Thread(target=self._wait, args=(seconds,), name="poet_hook timeout", daemon=True).start()
 
-    def _fire(self) -> None:
+    def _wait(self, seconds: float) -> None:
+        if self.ended.acquire(timeout=seconds):
+            return
         with self.lock:
             if not self.over:
                 self.fired = True
@@ -146,11 +160,14 @@ class _Watch:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), ctypes.py_object(late))
 
     def cancel(self) -> None:
-        try:
-            with self.lock:
-                self.over = True
-                if self.fired:  # not delivered yet, perhaps: take it back
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), None)
-            self.timer.cancel()
-        except OperateTimeout:  # delivered just here: the body is over already
-            pass
+        while True:
+            try:
+                with self.lock:
+                    self.over = True
+                    if self.fired:  # not delivered yet, perhaps: take it back
+                        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), None)
+                if self.ended.locked():
+                    self.ended.release()
+                return
+            except OperateTimeout:  # delivered just here: the body is over already
+                continue

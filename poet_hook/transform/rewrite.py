@@ -63,6 +63,7 @@ class Rewriter:
         self.pragma = plan.pragma
         self.slot = hygiene.placeholder(plan, version)
         self.names = [parameter.name for parameter in plan.parameters]
+        self.locals = sorted(_bound_in(node.body) - {*self.names})
 
     def apply(self) -> None:
         docstring, body = _split_docstring(self.node)
@@ -137,7 +138,7 @@ class Rewriter:
         pragma = self.pragma
         out: list[ast.stmt] = []
         if pragma.retries:
-            again: list[ast.stmt] = [*self._restore(), ast.Continue()]
+            again: list[ast.stmt] = [*self._restore(), *self._unbind(), ast.Continue()]
             out.append(ast.If(self._slot("retry", _name(CALL)), again, []))
         if pragma.fallback:
             stop: ast.stmt = ast.Return(self._slot("fell_back", _name(CALL), self._fallback()))
@@ -192,6 +193,14 @@ class Rewriter:
             out.append(ast.Assign([_name(name, store=True)], _copy(name)))
         return out
 
+    def _unbind(self) -> list[ast.stmt]:
+        """The body's own variables begin each attempt unbound; only what is bound can be deleted."""
+        if not self.locals:
+            return []
+        targets: list[ast.expr] = [_name(name, store=True) for name in self.locals]
+        gone: list[ast.expr] = [ast.Name(name, ast.Del()) for name in self.locals]
+        return [ast.Assign(targets, ast.Constant(None)), ast.Delete(gone)]
+
     def _key(self) -> list[ast.expr]:
         return [self._function(self.pragma.key)] if self.pragma.key and self.pragma.trains else []
 
@@ -223,6 +232,34 @@ class Rewriter:
 
 def _name(name: str, store: bool = False) -> ast.Name:
     return ast.Name(name, ast.Store() if store else ast.Load())
+
+
+def _bound_in(body: Iterable[ast.AST]) -> set[str]:
+    """The names that statements bind as variables of their own function."""
+    names: set[str] = set()
+    outer: set[str] = set()
+    stack = list(body)
+    while stack:
+        part = stack.pop()
+        if isinstance(part, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+            names.update(walrus.target.id for walrus in ast.walk(part) if isinstance(walrus, ast.NamedExpr))
+            continue
+        if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load):
+            names.add(part.id)
+        elif isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(part.name)
+            continue
+        elif isinstance(part, ast.alias):
+            names.add((part.asname or part.name).split(".")[0])
+        elif isinstance(part, (ast.MatchAs, ast.MatchStar, ast.ExceptHandler)) and part.name:
+            names.add(part.name)
+        elif isinstance(part, ast.MatchMapping) and part.rest:
+            names.add(part.rest)
+        elif isinstance(part, (ast.Global, ast.Nonlocal)):
+            outer.update(part.names)
+        if not isinstance(part, ast.Lambda):
+            stack.extend(ast.iter_child_nodes(part))
+    return names - outer
 
 
 def _copy(name: str) -> ast.Dict:

@@ -51,7 +51,8 @@ class Chain:
             names = [path.name for path in self.folder.iterdir() if path.name[:1] == "v"]
         except OSError:
             return []
-        return sorted(int(name[1:]) for name in names if name[1:].isdecimal())
+        numbers = {int(name[1:]) for name in names if name[1:].isdecimal()}  # v01 is none of ours
+        return sorted(number for number in numbers if f"v{number}" in names)
 
     def read(self, number: int) -> Version:
         """One version, checked: raises `VersionError` where it is missing, damaged, edited or foreign."""

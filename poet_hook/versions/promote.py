@@ -13,23 +13,20 @@ def promote(chain: Chain, number: int, plan: Plan | None = None) -> int:
         version = chain.read(number)
         if plan is not None:
             fits(version, plan)
-    before, history = _state(chain)
+    try:
+        before, history = chain.champion_number(), chain.history()
+    except VersionError:  # a damaged pointer is repaired by writing it anew
+        chain.point(number, [])
+        return 1
     if number != before:
         chain.point(number, [*history, before])
     return before
 
 
 def rollback(chain: Chain) -> tuple[int, int]:
-    """Put the version before the champion back in use; returns (from, to)."""
-    before, history = _state(chain)
+    """Put the version before the champion back in use; returns (from, to). Raises `VersionError` where none was."""
+    before, history = chain.champion_number(), chain.history()
     if not history:
         raise VersionError(f"{chain.function}: v{before} is in use, and no other was in use before it")
     chain.point(history[-1], history[:-1])
     return before, history[-1]
-
-
-def _state(chain: Chain) -> tuple[int, list[int]]:
-    try:
-        return chain.champion_number(), chain.history()
-    except VersionError:  # a damaged pointer is repaired by writing it anew
-        return 1, []

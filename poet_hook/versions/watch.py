@@ -28,14 +28,14 @@ PERIOD = 0.2  # seconds between two looks at the generation file: one stat
 def refresh(settings: Settings) -> list[tuple[str, int]]:
     """Bring every loaded function to its champion; returns (function, version) of those that changed."""
     swapped = []
-    by_path: dict[str, list[Slot]] = {}
+    by_module: dict[tuple[str, str], list[Slot]] = {}
     for slot in slots():
         if slot.trains:
-            by_path.setdefault(slot.path, []).append(slot)
-    for path, members in by_path.items():
+            by_module.setdefault((slot.path, slot.module), []).append(slot)
+    for (path, module), members in by_module.items():
         stale = [slot for slot in members if _wanted(slot, settings) != slot.version]
         if stale:
-            swapped += _swap(path, stale, settings)
+            swapped += _swap(path, module, stale, settings)
     return swapped
 
 
@@ -46,29 +46,29 @@ def _wanted(slot: Slot, settings: Settings) -> int:
         return slot.version
 
 
-def _swap(path: str, stale: list[Slot], settings: Settings) -> list[tuple[str, int]]:
+def _swap(path: str, module: str, stale: list[Slot], settings: Settings) -> list[tuple[str, int]]:
     out = []
     try:
         with open(path, "rb") as file:
             source = importlib.util.decode_source(file.read())
-        chosen: dict[str, Champion] = {}
-        wanted = {slot.function: slot for slot in stale}
+        chosen: dict[tuple[str, str], Champion] = {}
+        wanted = {(slot.function, slot.source_hash) for slot in stale}
 
         def champion(plan: Plan) -> Champion:
-            slot = wanted.get(plan.function)
-            if slot is None or slot.source_hash != plan.source_hash:
+            text = (plan.function, plan.source_hash)
+            if text not in wanted:  # the file was edited since it was imported
                 return Champion(1, {})
-            chosen[plan.function] = Chain(settings, plan.function).champion(plan)
-            return chosen[plan.function]
+            chosen[text] = Chain(settings, plan.function).champion(plan)
+            return chosen[text]
 
-        compiled = compile_module(source, path, stale[0].module, champion)
+        compiled = compile_module(source, path, module, champion)
         bound = bind(compiled.code, {plan.qualname: plan.source for plan in compiled.plans})
     except Exception as error:  # noqa: BLE001 - what runs goes on running
         warnings.warn(f"{path}: a new version could not be loaded: {error}", VersionWarning, stacklevel=2)
         return []
     lines = {plan.function: plan.line for plan in compiled.plans}
     for slot in stale:
-        new = chosen.get(slot.function)
+        new = chosen.get((slot.function, slot.source_hash))
         if new is None or new.version == slot.version:
             continue
         code = function_code(bound, slot.qualname, lines[slot.function])
