@@ -147,7 +147,6 @@ class _Watch:
         self.ended = threading.Lock()
         self.ended.acquire()
         self.over = False
-        self.fired = False
         threading.Thread(target=self._wait, args=(seconds,), name="poet_hook timeout", daemon=True).start()
 
     def _wait(self, seconds: float) -> None:
@@ -155,7 +154,6 @@ class _Watch:
             return
         with self.lock:
             if not self.over:
-                self.fired = True
                 late = self.limit.late = _late(str(self.limit.error))
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), ctypes.py_object(late))
 
@@ -164,8 +162,10 @@ class _Watch:
             try:
                 with self.lock:
                     self.over = True
-                    if self.fired:  # not delivered yet, perhaps: take it back
-                        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), None)
+                # Set but not delivered, perhaps: it comes at one of the next jumps back. Taking it back instead, by
+                # setting None, leaves CPython 3.11's eval breaker on for good, and a traced thread spins.
+                for _ in range(50):
+                    pass
                 if self.ended.locked():
                     self.ended.release()
                 return
