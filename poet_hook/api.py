@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +121,20 @@ def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> POETResu
     """
     with capture() as executions:
         value = function(*args, **kwargs)
-    name = getattr(function, "__qualname__", None)
+    names = {getattr(inner, "__qualname__", None) for inner in _wrapped(function)}
     for result in reversed(executions):
-        if result.function.partition(":")[2] == name and result.value is value:
-            return result
+        if result.function.partition(":")[2] in names:
+            return replace(result, value=value)  # a decorator above the pragma may have changed it
     raise NotEnhancedError(_why_not_recorded(function))
+
+
+def _wrapped(function: Any) -> Iterator[Any]:
+    """A callable, and what its decorators wrap, as far as they say so."""
+    for _ in range(20):
+        if function is None:
+            return
+        yield function
+        function = getattr(function, "__wrapped__", None) or getattr(function, "__func__", None)
 
 
 def _why_not_recorded(function: Callable[..., Any]) -> str:
@@ -256,8 +265,8 @@ def name_of(function: str | Callable[..., Any]) -> str:
     if not isinstance(function, str):
         qualname = getattr(function, "__qualname__", "")
         module = getattr(function, "__module__", "")
-        code = getattr(function, "__code__", None)
-        found = [s.function for s in slots() if code is not None and any(c is s for c in code.co_consts)]
+        codes = [code for inner in _wrapped(function) if (code := getattr(inner, "__code__", None)) is not None]
+        found = [s.function for s in slots() if any(c is s for code in codes for c in code.co_consts)]
         found = found or [n for n in known if n in (f"{module}:{qualname}",)]
         if not found:
             raise NotEnhancedError(_why_not_recorded(function))

@@ -241,10 +241,11 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a verdict counted, on feedback that did not help to find the candidate.
+    """What a verdict counted: wins, losses and e-value on feedback that did not help to find the candidate.
 
     `wins` and `losses` are discordant executions (weighted), `e_value` the evidence against "the candidate is
-    no better", `before` and `after` the objective of champion and candidate over the labelled executions.
+    no better". `before` and `after` describe, and judge nothing: the share of labelled executions that champion
+    and candidate get right (for `error`: 1 minus the mean loss), those that helped to find the candidate included.
     """
 
     labelled: int

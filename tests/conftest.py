@@ -27,7 +27,7 @@ Python = Callable[..., "subprocess.CompletedProcess[str]"]
 def forget(folder: Path) -> None:
     """Drop the modules that were imported from `folder`."""
     for name, module in list(sys.modules.items()):
-        path = getattr(module, "__file__", None)
+        path = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
         if isinstance(path, str) and path.startswith(f"{folder}{os.sep}"):
             del sys.modules[name]
             linecache.cache.pop(path, None)

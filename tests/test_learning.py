@@ -391,7 +391,7 @@ def test_numbers_are_learned_from_expected_values(load: Load) -> None:
     price = load("""
         # poet: optimize_for=error, after=1000
         def price(hours: float) -> float:
-            return 10.0 * hours if hours < 3.0 else 8.0 * hours
+            return 10.0 * hours if hours < 3.0 else 8.0 * hours  # poet: tune 0..20
     """).price
     for hours in spread(60):
         result = poet_hook.call(price, hours / 4)

@@ -588,6 +588,23 @@ def test_ensure_sees_result_and_arguments_as_they_came(load: Load) -> None:
         m.f("3", -1)
 
 
+def test_an_argument_called_result_leaves_the_promise_out(load: Load) -> None:
+    with pytest.warns(match=r"PH402 ensure=: f\(\) has an argument named result"):
+        m = load("""
+            # poet: ensure="result" require="result"
+            def f(result):
+                return None
+
+            # poet: require="x"
+            def g(x):
+                return x
+        """)
+    assert m.f(1) is None
+    for function in (m.f, m.g):
+        with pytest.raises(PerceiveError):
+            function(0)
+
+
 def test_a_failed_promise_is_retried_and_then_falls_back(load: Load) -> None:
     m = load("""
         results = [-1, -2, 3, -4]

@@ -226,9 +226,7 @@ def test_where_a_pragma_belongs(source: str, expected: list[tuple[int, int]]) ->
 
 
 def test_lines_merge_and_the_later_wins() -> None:
-    found = find(
-        "# poet: retries=1, timeout=1s\n# why\n# poet: retries=3\n@a\n# poet: coerce=off\ndef f(): ..."
-    )
+    found = find("# poet: retries=1, timeout=1s\n# why\n# poet: retries=3\n@a\n# poet: coerce=off\ndef f(): ...")
     assert found.pragmas == (Pragma(1, 4, retries=3, timeout=1.0, coerce="off"),)
     assert [(d.code, d.line, d.column) for d in found.diagnostics] == [("PH301", 3, 8)]
 
@@ -446,9 +444,7 @@ def pragmas(draw: st.DrawFn) -> Pragma:
         "cost": st.tuples(POSITIVE, POSITIVE),
     }
     if draw(st.booleans()):
-        fields = draw(
-            st.fixed_dictionaries({"optimize_for": trains.pop("optimize_for")}, optional=optional | trains)
-        )
+        fields = draw(st.fixed_dictionaries({"optimize_for": trains.pop("optimize_for")}, optional=optional | trains))
     else:
         fields = draw(st.fixed_dictionaries({}, optional=optional))
     return Pragma(line=1, target_line=0, **fields)
@@ -556,9 +552,7 @@ SOURCE = (
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.text(st.characters(exclude_characters="\r\n\x00", exclude_categories=["Cs"]), max_size=40), st.data()
-)
+@given(st.text(st.characters(exclude_characters="\r\n\x00", exclude_categories=["Cs"]), max_size=40), st.data())
 def test_an_ordinary_comment_moves_lines_and_changes_nothing_else(text: str, data: st.DataObject) -> None:
     comment = "#!" + text
     before = find(SOURCE)

@@ -210,7 +210,7 @@ def test_what_the_world_was_says_nothing_of_an_unknown_result() -> None:
         (4, "right", None),
         (3, "reward", 0.5),
         (2, "wrong", None),
-        (1, "wrong", None),
+        (1, "unread", None),
         (numpy.int64(5), "right", None),
         (0, "unread", None),
         (6, "unread", None),

@@ -7,6 +7,7 @@ computes its result from its arguments: this is an allow-list of modules and a s
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Collection, Iterable
 
 PURE_MODULES = frozenset(
@@ -52,11 +53,12 @@ def why_not_replay(function: ast.FunctionDef, needed: Iterable[ast.stmt], module
     """
     statements = list(needed)
     state = {name for statement in statements for name in _assigned(statement)}
+    imported = {name for part in (function, *statements) for name in _imported(part)}
     for statement in statements:
-        reason = _import_time(statement) or _effects(statement, state, modules)
+        reason = _import_time(statement) or _effects(statement, state, modules) or _way_out(statement, imported)
         if reason:
             return f"line {statement.lineno}: {reason}"
-    reason = _effects(function, state, modules)
+    reason = _effects(function, state, modules) or _way_out(function, imported)
     return reason and f"line {function.lineno}: {reason}"
 
 
@@ -120,6 +122,23 @@ def _node(part: ast.AST, state: set[str], modules: Collection[str]) -> str | Non
         and part.value.id in state
     ):
         return f"it changes the module's {part.value.id}"
+    return None
+
+
+def _imported(root: ast.AST) -> set[str]:
+    aliases = [a for n in ast.walk(root) if isinstance(n, (ast.Import, ast.ImportFrom)) for a in n.names]
+    return {(alias.asname or alias.name).split(".")[0] for alias in aliases}
+
+
+def _way_out(root: ast.AST, imported: set[str]) -> str | None:
+    """`logging.os` and its like: a module that stands in an allowed one is not allowed by that."""
+    for part in ast.walk(root):
+        if isinstance(part, ast.Attribute) and part.attr in sys.stdlib_module_names - PURE_MODULES:
+            base: ast.expr = part.value
+            while isinstance(base, ast.Attribute):
+                base = base.value
+            if isinstance(base, ast.Name) and base.id in imported:
+                return f"it uses {ast.unparse(part)}, a module that is not known to be free of effects"
     return None
 
 

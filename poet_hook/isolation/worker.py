@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -95,6 +96,7 @@ def serve(handle: Callable[[Any], Any]) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
+    _die_with_parent()
     _limit()
     with os.fdopen(source, "rb") as requests, os.fdopen(sink, "wb") as replies:
         while True:
@@ -105,6 +107,14 @@ def serve(handle: Callable[[Any], Any]) -> None:
             data = msgspec.msgpack.encode(reply)
             replies.write(_HEADER.pack(len(data)) + data)
             replies.flush()
+
+
+def _die_with_parent() -> None:
+    """On Linux the kernel ends the child when the thread that started it has gone, however that went."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _limit() -> None:

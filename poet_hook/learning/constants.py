@@ -185,6 +185,24 @@ def trace_integers(run: Callable[[Any], Any], lower: int, upper: int) -> Steps:
     return Steps(tuple(n + 0.5 for n in range(lower, upper)), values, values[:-1]).map(lambda v: v)
 
 
+def on_integers(steps: Steps, lower: int, upper: int) -> Steps:
+    """Steps over the reals -> the same at each integer in [lower, upper], with breaks halfway between integers."""
+    pieces: list[tuple[Any, int]] = []  # value, last integer
+    first = lower
+    for t, value, here in zip(steps.breaks, steps.values[:-1], steps.at, strict=True):
+        last = min(math.ceil(t) - 1, upper)
+        if last >= first:
+            pieces.append((value, last))
+            first = last + 1
+        if t == math.floor(t) and first <= t <= upper:
+            pieces.append((here, int(t)))
+            first = int(t) + 1
+    if first <= upper or not pieces:
+        pieces.append((steps.values[-1], upper))
+    values = tuple(value for value, _ in pieces)
+    return Steps(tuple(last + 0.5 for _, last in pieces[:-1]), values, values[:-1], steps.exact).map(lambda v: v)
+
+
 # --------------------------------------------------------------------------- the best value
 
 

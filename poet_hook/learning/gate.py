@@ -33,6 +33,7 @@ from poet_hook.model import Level
 
 APPROVING = 0.5
 CLUSTERED = 0.7
+ALPHA = 0.05
 PROVISIONAL = 10.0
 STAKES = tuple((i + 0.5) / 100 for i in range(100))
 GRID = 8
@@ -278,7 +279,8 @@ class Judge:
     def _level(self, evidence: float, small: bool) -> Level | None:
         if evidence >= 1.0 / self.alpha:
             return "proven"
-        return "provisional" if small and evidence >= PROVISIONAL else None
+        # the same share of alpha as for the other level
+        return "provisional" if small and evidence >= PROVISIONAL * ALPHA / self.alpha else None
 
     def _small(self, value: float) -> bool:
         """At most a factor of 2 where the range is of one sign, else at most half of the range."""

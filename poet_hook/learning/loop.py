@@ -118,8 +118,8 @@ def range_of(tunable: Tunable) -> tuple[float, float]:
     """Where learning looks for a number: the range given by `tune`, else on its side of 0 up to 20 times it."""
     reach = 20.0 * abs(tunable.value) or 1.0
     lower, upper = (0.0, reach) if tunable.value > 0 else (-reach, 0.0) if tunable.value < 0 else (-1.0, 1.0)
-    if tunable.integer:
-        lower, upper = max(lower, 1.0) if tunable.value > 0 else lower, min(upper, 2000.0)
+    if tunable.integer and tunable.value > 0:
+        lower = 1.0
     return (
         lower if tunable.lower is None else tunable.lower,
         upper if tunable.upper is None else tunable.upper,
@@ -144,7 +144,10 @@ def _cases(
     traced = replay.trace(tunable, study.champion.values, *limits, chosen)
     since = study.chain.since()  # feedback before that helped to find the champion
     labelled, silent = [], []
-    for index, steps in zip(chosen, traced, strict=True):
+    incumbent = study.champion.values.get(tunable.name, tunable.value)
+    for index, found in zip(chosen, traced, strict=True):
+        # code that looks at the type of a number can tell the traced one from a plain one: then nothing is known
+        steps = found if found(incumbent) == champion[index] else Steps((), (champion[index],), (), exact=False)
         item = study.known[index]
         outcome = seen(champion[index])
         if item.label is not None:
@@ -192,6 +195,10 @@ def _conclude(
     candidate = Candidate(plan.function, study.champion.version, values, text, judgement.fit.interval)
     after = replay.run(values)
     outcome: Decision = judgement.decision
+    if not _confirmed(study, champion, after):
+        verdict = _verdict(study, judgement, "keep", champion, after)
+        reason = "replay with the value itself does not confirm that it does better"
+        return Learned(plan.function, study.champion.version, verdict, None, False, (reason, *verdict.reasons))
     if outcome == "promote" and plan.pragma.learn == "propose":
         outcome = "propose"
     if outcome == "promote" and plan.pragma.learn == "proven" and judgement.level != "proven":
@@ -213,10 +220,18 @@ def _conclude(
     )
 
 
+def _confirmed(study: Study, champion: list[Outcome], after: list[Outcome]) -> bool:
+    """Whether the value, put in and run, loses less over the labelled executions than the champion does."""
+    aim = _objective(study, champion)
+    labels = [(i, item.label) for i, item in enumerate(study.known) if item.label is not None]
+    gains = [k.weight * (aim.loss(k, seen(champion[i])) - aim.loss(k, seen(after[i]))) for i, k in labels]
+    return sum(gains) > 0
+
+
 def _stored(study: Study, values: Mapping[str, float], verdict: Verdict) -> int:
     for version in study.chain.versions():
         same = version.parent == study.champion.version and version.source_hash == study.plan.source_hash
-        if same and dict(version.values) == dict(values):
+        if same and dict(version.values) == dict(values) and version.level == verdict.level:
             return version.number  # proposed before, and still waiting
     plan = study.plan
     number = max([*study.chain.numbers(), 1]) + 1
@@ -250,8 +265,8 @@ def _verdict(
             wins=judgement.wins,
             losses=judgement.losses,
             e_value=judgement.e_value,
-            before=objectives.score([(k, seen(champion[i])) for i, k in labelled]).accuracy or 0.0,
-            after=objectives.score([(k, seen(after[i])) for i, k in labelled]).accuracy or 0.0,
+            before=_share_right(labelled, champion, judgement.before, study),
+            after=_share_right(labelled, after, judgement.after, study),
             silent=len(silent),
             silent_weight=judgement.silent_weight,
             set_aside=aside,
@@ -261,6 +276,13 @@ def _verdict(
         flips=flips,
         needed=judgement.needed,
     )
+
+
+def _share_right(labelled: list[tuple[int, Label]], outcomes: list[Outcome], closeness: float, study: Study) -> float:
+    """The share of labelled executions that are right; for distances, 1 minus their mean loss."""
+    if study.plan.pragma.optimize_for == "error":
+        return closeness
+    return objectives.score([(k, seen(outcomes[i])) for i, k in labelled]).accuracy or 0.0
 
 
 def _rollback(study: Study, replay: Replay, champion: list[Outcome]) -> Learned | None:
@@ -278,7 +300,9 @@ def _rollback(study: Study, replay: Replay, champion: list[Outcome]) -> Learned 
     before = replay.run(values)
     aim = _objective(study, champion)
     labels = [(i, study.known[i].label) for i in fresh]
-    gains = [aim.loss(k, seen(champion[i])) - aim.loss(k, seen(before[i])) for i, k in labels if k is not None]
+    gains = [
+        k.weight * (aim.loss(k, seen(champion[i])) - aim.loss(k, seen(before[i]))) for i, k in labels if k is not None
+    ]
     # people speak of the alerts of the champion, never of those that only its parent would have raised
     for i, item in enumerate(study.known):
         if item.label is None and item.execution.version == number and item.execution.replayable != NOT_REPRODUCED:

@@ -13,6 +13,7 @@ for any other result: what would have been right is not known.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -82,9 +83,12 @@ def _meaning(
         return None
     if signal.kind == "expected":
         expected = decision(signal.value)
+        if expected is None and decided is not None and _is_number(signal.value) and signal.value in (0, 1):
+            expected = bool(signal.value)  # data sets write 0 and 1
         if expected is not None and (decided is not None or recorded is UNSET):
             return "decision", expected, expected == decided
-        return "value", signal.value, _equal(signal.value, recorded)
+        value = int(signal.value) if isinstance(signal.value, bool) and _is_number(recorded) else signal.value
+        return "value", value, _equal(value, recorded)
     if recorded is UNSET:
         return None
     if signal.kind == "direction":
@@ -180,7 +184,7 @@ def objective(name: str, cost: tuple[float, float], f1: float | None = None) -> 
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _equal(a: Any, b: Any) -> bool:

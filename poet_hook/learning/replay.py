@@ -15,8 +15,8 @@ from typing import Any
 
 from poet_hook.errors import CodecError, ReplayError
 from poet_hook.isolation.worker import Worker, serve
-from poet_hook.learning.constants import Steps, trace, trace_integers
-from poet_hook.learning.slice import Slice, bare
+from poet_hook.learning.constants import MAX_INTEGERS, Steps, on_integers, trace, trace_integers
+from poet_hook.learning.slice import Slice, bare, narrow
 from poet_hook.model import Plan, Tunable
 from poet_hook.store import codec
 from poet_hook.transform.tunables import replace_literal, set_values
@@ -46,6 +46,7 @@ class Replay:
                 "line": part.function.lineno,
                 "name": part.function.name,
                 "keep": list(part.keep),
+                "names": sorted(part.names),
                 "sys_path": sys.path,
                 "tunables": [[t.name, t.line, t.column, t.end_column, t.integer] for t in plan.tunables],
                 "arguments": list(arguments),
@@ -126,6 +127,7 @@ class _Child:
         sys.path.extend(entry for entry in request["sys_path"] if entry not in sys.path)
         tree = ast.parse(request["source"])
         module = ast.Module([tree.body[i] for i in request["keep"]], [])
+        narrow(module.body, request["names"])
         bare(module)
         # classes are stored by name: they must be found again by it
         home = ModuleType(request["module"])
@@ -167,7 +169,14 @@ class _Child:
 
     def run(self, request: dict[str, Any]) -> dict[str, Any]:
         function = self.function(request["values"])
-        return {"outcomes": [_wire(self.call(function, index)) for index in range(len(self.arguments))]}
+        deadline = time.monotonic() + _ALL_TRACES
+        late: Outcome = ("x", "there was no time left to replay it")
+        return {
+            "outcomes": [
+                _wire(self.call(function, index)) if time.monotonic() < deadline else late
+                for index in range(len(self.arguments))
+            ]
+        }
 
     def trace(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["tunable"]
@@ -190,16 +199,24 @@ class _Child:
                 return self.call(function, index)
 
             try:
+                found = trace(run, request["lower"], request["upper"], start=request["start"])
                 if integer:
-                    found = trace_integers(run, int(request["lower"]), int(request["upper"]))
-                else:
-                    found = trace(run, request["lower"], request["upper"], start=request["start"])
+                    found = self.whole(run, found, request)
             except _NoTimeLeftError:  # then no other value is known to change anything
                 self.globals[_VARIABLE] = int(request["start"]) if integer else request["start"]
                 found = Steps((), (self.call(function, index),), (), exact=False)
             numbered = found.map(index_of)
             steps.append([numbered.breaks, numbered.values, numbered.at, numbered.exact])
         return {"steps": steps, "outcomes": list(outcomes)}
+
+    @staticmethod
+    def whole(run: Callable[[Any], Any], found: Steps, request: dict[str, Any]) -> Steps:
+        """What integers do: from the exact steps, or, where the body needs a real int, by trying those nearby."""
+        start, lower, upper = (round(request[name]) for name in ("start", "lower", "upper"))
+        if found.exact:
+            return on_integers(found, min(lower, start), max(upper, start))
+        window = MAX_INTEGERS // 2 - 1
+        return trace_integers(run, max(min(lower, start), start - window), min(max(upper, start), start + window))
 
     def call(self, function: Callable[..., Any], index: int) -> tuple[str, Any]:
         """The raw outcome of one execution; its arguments are decoded afresh, since the body may change them."""

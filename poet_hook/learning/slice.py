@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from poet_hook.isolation.policy import why_not_replay
@@ -16,11 +16,12 @@ from poet_hook.isolation.policy import why_not_replay
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A function to replay: `tree` the module, `function` its node, `keep` indices into `tree.body`."""
+    """A function to replay: `tree` the module, `function` its node, `keep` indices into `tree.body`, `names` used."""
 
     tree: ast.Module
     function: ast.FunctionDef
     keep: tuple[int, ...]
+    names: frozenset[str]
     reason: str | None
 
 
@@ -58,11 +59,12 @@ def slice_function(source: str, qualname: str, line: int, modules: Collection[st
             keep.add(index)
             wanted += _free_names(statement)
     chosen = tuple(sorted(keep))
+    narrow([tree.body[index] for index in chosen], seen)
     reason = why_not_replay(function, [tree.body[index] for index in chosen], modules)
     missing = sorted(n for n in _free_names(function) if n not in binders and not hasattr(builtins, n))
     if reason is None and missing:
         reason = f"line {function.lineno}: it uses {missing[0]}, which the module does not define"
-    return Slice(tree, function, chosen, reason)
+    return Slice(tree, function, chosen, frozenset(seen), reason)
 
 
 def used_parameters(function: ast.FunctionDef) -> set[str]:
@@ -92,6 +94,14 @@ def _bound(statement: ast.stmt) -> set[str]:
         elif isinstance(part, (ast.FunctionDef, ast.ClassDef)):
             names.add(part.name)
     return names
+
+
+def narrow(statements: Iterable[ast.stmt], names: Collection[str]) -> None:
+    """Of each import keep only what is used: `import numpy, server` must not load a server."""
+    for statement in statements:
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            used = [a for a in statement.names if (a.asname or a.name).split(".")[0] in names or a.name == "*"]
+            statement.names = used or statement.names
 
 
 def bare(root: ast.AST) -> None:

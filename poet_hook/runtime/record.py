@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import logging
 import os
 import random
 import threading
 import time
 import warnings
+import weakref
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -25,6 +27,7 @@ logger = logging.getLogger("poet_hook")
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no letter that reads like a digit
 _PAIRS = [a + b for a in _DIGITS for b in _DIGITS]
 _RECENT = 256
+_SMALL = 4096  # encoded bytes
 
 
 class Ids:
@@ -72,17 +75,34 @@ class Recent:
     """The last results of this process, so that `feedback(result, ...)` can find the execution."""
 
     def __init__(self) -> None:
-        self.results: deque[tuple[Any, str, str]] = deque(maxlen=_RECENT)
+        self.results: deque[tuple[Callable[[], Any], str, str]] = deque(maxlen=_RECENT)
         self.dropped = False
 
-    def add(self, result: Any, execution_id: str, function: str) -> None:
+    def add(self, result: Any, size: int | None, execution_id: str, function: str) -> None:
+        """Remember a result of `size` encoded bytes (None: not encoded), without keeping it alive if it is large."""
         if len(self.results) == _RECENT:
             self.dropped = True
-        self.results.append((result, execution_id, function))
+        held: Callable[[], Any]
+        if result is None or type(result) in (bool, int, float) or (size is not None and size <= _SMALL):
+            held = functools.partial(_itself, result)
+        else:
+            try:
+                held = weakref.ref(result)
+            except TypeError:
+                return  # then only its id or its key can name it
+        self.results.append((held, execution_id, function))
 
     def of(self, result: Any) -> list[tuple[str, str]]:
         """(execution id, function) of each recent execution that returned this very object, newest first."""
-        return [(i, f) for value, i, f in reversed(self.results.copy()) if value is result]
+        return [(i, f) for held, i, f in reversed(self.results.copy()) if held() is result and not _is_gone(held)]
+
+
+def _is_gone(held: Callable[[], Any]) -> bool:
+    return isinstance(held, weakref.ref) and held() is None  # which is not a result that was None
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 recent = Recent()
@@ -128,7 +148,7 @@ class Recorder:
             except StoreError as error:
                 logger.debug("left in the journal: %s", error)
 
-    def complain(self, error: Exception, what: str = "executions are not recorded") -> None:
+    def complain(self, error: Exception, what: str = "executions may not be recorded") -> None:
         """One warning for all: the user's calls go on, also where warnings are errors."""
         self.lost += 1
         try:
@@ -198,7 +218,8 @@ def note(slot: Any, call: Any, result: Any, outcome: str, error: BaseException |
         )
     )
     if outcome != "error":
-        recent.add(result, execution_id, slot.function)
+        size = len(encoded) if encoded is not None and slot.record == "full" else None
+        recent.add(result, size, execution_id, slot.function)
     captured = _captured.get()
     if captured:
         phases = (

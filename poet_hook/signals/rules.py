@@ -92,6 +92,8 @@ def _number(number: float, outcome: Any) -> Signal:
     """A bare number: 1 to 5 as an int, 0 to 1 as a float; doubtful where the function returns numbers."""
     if _is_number(outcome) or (isinstance(outcome, str) and NUMBER.fullmatch(outcome.strip())):
         return _unread('a rating or the right value? Give {"expected": 3.0} or {"rating": 3}')
+    if isinstance(number, int) and number == 1:
+        return _unread("1 is the worst rating, and the best of 0 and 1: say True or False, or {'rating': 1}")
     if isinstance(number, int) and 1 <= number <= 5:
         return _rating(number, 5)
     if isinstance(number, float) and 0.0 <= number <= 1.0:

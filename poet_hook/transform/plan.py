@@ -60,8 +60,11 @@ def plan_module(source: str, path: str, module: str) -> Planned:
         seen[qualname] = node.lineno
         tunes = tuple(t for t in found.tunes if node.lineno <= t.line <= (node.end_lineno or node.lineno))
         complaints = list(_check_names(node, pragma, shadowed, lines)) + list(_idle(pragma, tunes, lines))
-        if any(complaint.code == "PH406" for complaint in complaints):
+        wrong = {complaint.code for complaint in complaints}
+        if "PH406" in wrong:
             pragma = replace(pragma, fallback=None)
+        if "PH402" in wrong:
+            pragma = replace(pragma, ensure=None)
         tunables, problems = find_tunables(node, tunes, lines) if pragma.trains else ((), [])
         planned.diagnostics += complaints + problems
         text = function_source(node, lines)
