@@ -502,3 +502,107 @@ def test_a_dataclass_of_the_module_can_be_an_argument(load: Load, method: str, f
     learned = poet_hook.learn(is_hot)
     assert learned.promoted, learned.reasons
     assert is_hot(module.Reading(35.0))
+
+
+def test_code_that_can_tell_a_traced_number_from_a_plain_one_is_not_believed(load: Load) -> None:
+    function = load("""
+        def exact(x):
+            return x if type(x) is float else x + 1.0
+
+        # poet: optimize_for=accuracy, after=1000
+        def high(v: float) -> bool:
+            return v > exact(2.0)
+    """).high
+    for i in range(60):
+        poet_hook.feedback(poet_hook.call(function, i / 15), True)
+    learned = poet_hook.learn(function)
+    assert not learned.promoted
+    assert poet_hook.call(function, 2.5).value
+
+
+def test_whole_numbers_of_any_size_learn(load: Load) -> None:
+    function = load("""
+        # poet: optimize_for=accuracy, after=1000
+        def slow(ms: int) -> bool:
+            return ms > 30000
+    """).slow
+    for i in range(80):
+        result = poet_hook.call(function, 500 * i)
+        poet_hook.feedback(result, result.value == (500 * i > 12000))
+    learned = poet_hook.learn(function)
+    assert learned.promoted
+    assert learned.candidate is not None
+    assert 12000 <= learned.candidate.values["ms_limit"] < 12500
+
+
+def test_zero_and_one_are_labels_of_a_yes_or_no(load: Load) -> None:
+    is_hot = hot(load)
+    for value in spread(60):
+        poet_hook.feedback(poet_hook.call(is_hot, value), {"expected": int(value > 30)})
+    assert poet_hook.learn(is_hot).promoted
+
+
+def test_only_the_names_that_are_used_are_imported_for_replay(load: Load) -> None:
+    function = load("""
+        import math, socket
+
+        # poet: optimize_for=accuracy, after=1000
+        def f(x: float) -> bool:
+            return math.fabs(x) > 55.0
+    """).f
+    for value in spread(60):
+        result = poet_hook.call(function, value)
+        poet_hook.feedback(result, result.value == (value > 30))
+    assert poet_hook.learn(function).promoted
+
+
+def test_a_module_inside_an_allowed_one_is_no_way_out(load: Load) -> None:
+    function = load("""
+        import logging
+
+        # poet: optimize_for=accuracy, after=1000
+        def f(x: float) -> bool:
+            logging.os.getcwd()
+            return x > 55.0
+    """).f
+    poet_hook.feedback(poet_hook.call(function, 5.0), True)
+    assert "logging.os" in poet_hook.learn(function).reasons[0]
+
+
+def test_a_large_result_is_not_kept_alive(load: Load) -> None:
+    import weakref
+
+    module = load("""
+        class Large:
+            def __init__(self):
+                self.data = bytearray(1_000_000)
+
+        # poet: optimize_for=accuracy, after=1000
+        def make(x: float):
+            return Large()
+    """)
+    result = module.make(1.0)
+    assert poet_hook.feedback(result, True).signal.kind == "right"
+    gone = weakref.ref(result)
+    del result
+    assert gone() is None
+
+
+def test_a_decorator_above_the_pragma_may_change_the_value(load: Load) -> None:
+    module = load("""
+        import functools
+
+        def negated(function):
+            @functools.wraps(function)
+            def inner(*args):
+                return not function(*args)
+            return inner
+
+        # poet: optimize_for=accuracy, after=1000
+        @negated
+        def f(x: float) -> bool:
+            return x > 55.0
+    """)
+    result = poet_hook.call(module.f, 60.0)
+    assert result.value is False
+    assert next(poet_hook.executions(module.f)).id == result.execution_id
