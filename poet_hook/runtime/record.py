@@ -148,7 +148,7 @@ class Recorder:
             except StoreError as error:
                 logger.debug("left in the journal: %s", error)
 
-    def complain(self, error: Exception, what: str = "executions may not be recorded") -> None:
+    def complain(self, error: Exception, what: str = "executions are not recorded") -> None:
         """One warning for all: the user's calls go on, also where warnings are errors."""
         self.lost += 1
         try:
