@@ -27,6 +27,7 @@ logger = logging.getLogger("poet_hook")
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no letter that reads like a digit
 _PAIRS = [a + b for a in _DIGITS for b in _DIGITS]
 _RECENT = 256
+_FIX = "make that folder writable, or set POET_HOME to another one"
 _SMALL = 4096  # encoded bytes
 
 
@@ -153,7 +154,10 @@ class Recorder:
         self.lost += 1
         try:
             if self.lost == 1:
-                warnings.warn(f"{what}: {error}", StoreWarning, stacklevel=4)
+                fix = "" if "move it away" in str(error) else f"; {_FIX}"
+                warnings.warn(
+                    f"{what}: {error}{fix if isinstance(error, StoreError) else ''}", StoreWarning, stacklevel=4
+                )
         except StoreWarning as warning:
             logger.warning("%s", warning)
         logger.debug("%s: %s", what, error)
