@@ -262,7 +262,7 @@ def _learned(store: Store, settings: settings_module.Settings, function: str) ->
         if not learn(function, store, settings).promoted:
             break
         promoted = True
-    plan, _ = plan_of(function, store)
+    plan, _ = plan_of(function, store, settings)
     (tunable,) = plan.tunables
     values = Chain(settings, function).champion(plan).values
     return Draw(values.get(tunable.name, tunable.value), promoted)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sys
-import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,12 +15,14 @@ from typing import Any
 from poet_hook import settings as settings_module
 from poet_hook.domains.base import load
 from poet_hook.errors import (
-    LearnWarning,
     NotEnhancedError,
     PoetError,
     PoetWarning,
+    SettingsError,
     UnknownFunctionError,
+    warn,
 )
+from poet_hook.learning.background import Background
 from poet_hook.model import (
     Execution,
     Feedback,
@@ -48,14 +49,21 @@ def activate(*, roots: list[str | Path] | None = None, strict: bool | None = Non
     """Enhance the functions with a `# poet:` comment in modules imported from here on.
 
     `roots` are the folders whose modules may be enhanced (default: the main script's folder, the working
-    directory and the project); `strict` makes a mistake in a pragma an error instead of a warning.
+    directory and the project); `strict` makes a mistake in a pragma, or in the settings, an error instead of a
+    warning.
     """
     from poet_hook.hook import finder
 
-    chosen = settings()
+    try:
+        chosen = settings()
+    except SettingsError as error:
+        if settings_module.asked_for_strict() if strict is None else strict:
+            raise
+        warn(f"nothing is enhanced: {error}", PoetWarning, stacklevel=2)
+        return
     places = [Path(root) for root in roots] if roots is not None else _roots(chosen)
     recorder.configure(store())
-    finder.install(places, _champion, chosen.strict if strict is None else strict)
+    finder.install(places, _champion, chosen.strict if strict is None else strict, chosen.module_of)
 
 
 def deactivate() -> None:
@@ -86,7 +94,8 @@ def activated(*, roots: list[str | Path] | None = None, strict: bool | None = No
 
 def _roots(chosen: Settings) -> list[Path]:
     main = getattr(sys.modules.get("__main__"), "__file__", None)
-    return [*([Path(main).resolve().parent] if main else []), Path.cwd(), chosen.root]
+    scripts = _script_folders or ([Path(main).resolve().parent] if main else [])
+    return [*scripts, Path.cwd(), chosen.root]
 
 
 def _champion(plan: Plan) -> Champion:
@@ -102,7 +111,15 @@ def _champion(plan: Plan) -> Champion:
 @functools.cache
 def settings() -> Settings:
     """The settings of this process, read once."""
-    return settings_module.load()
+    return settings_module.load(script_folder=next(iter(_script_folders), settings_module.script_folder()))
+
+
+_script_folders: list[Path] = []
+
+
+def belong_to(script_folders: list[Path]) -> None:
+    """Say where the script stands that will be the main one; before anything else is asked for."""
+    _script_folders[:] = script_folders
 
 
 @functools.cache
@@ -192,48 +209,7 @@ def learn(function: str | Callable[..., Any], progress: Callable[[str, float], N
     return learned
 
 
-class _Background:
-    """One learning thread at a time; it is no daemon, so a program that ends waits for it."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.waiting: list[str] = []
-        self.thread: threading.Thread | None = None
-
-    def ask(self, function: str) -> None:
-        with self.lock:
-            if function not in self.waiting:
-                self.waiting.append(function)
-            if self.thread is None or not self.thread.is_alive():
-                self.thread = threading.Thread(target=self._run, name="poet_hook learn")
-                try:
-                    self.thread.start()
-                except RuntimeError:  # the interpreter is ending: the next process learns
-                    self.waiting.clear()
-
-    def wait(self, seconds: float | None) -> bool:
-        with self.lock:
-            thread = self.thread
-        if thread is None or thread is threading.current_thread():
-            return True
-        thread.join(seconds)
-        return not thread.is_alive()
-
-    def _run(self) -> None:
-        while True:
-            with self.lock:
-                if not self.waiting:
-                    self.thread = None
-                    return
-                function = self.waiting.pop(0)
-            try:
-                learned = learn(function)
-                logger.info("%s: %s", function, "; ".join(learned.reasons))
-            except Exception as error:  # noqa: BLE001 - a thread of ours: nothing was changed, and one warning says so
-                warnings.warn(f"{function}: learning in the background failed: {error}", LearnWarning, stacklevel=2)
-
-
-_background = _Background()
+_background = Background(lambda function: learn(function))
 
 
 def wait_for_learning(seconds: float | None = None) -> bool:
@@ -248,7 +224,7 @@ def _learn_later(function: str) -> None:
     seen = int(store().get_meta(f"learned:{function}") or 0)
     count = store().count_new(function, seen)
     try:
-        pragma = plan_of(function, store())[0].pragma
+        pragma = plan_of(function, store(), settings())[0].pragma
     except PoetError as error:
         logger.debug("%s: %s", function, error)
         return
@@ -261,19 +237,23 @@ def _learn_later(function: str) -> None:
 
 def name_of(function: str | Callable[..., Any]) -> str:
     """The stored name ("module:qualname") of a function, or of a name that ends like exactly one."""
-    known = [record.function for record in store().functions()]
+    records = store().functions()
+    known = [record.function for record in records]
     if not isinstance(function, str):
-        qualname = getattr(function, "__qualname__", "")
-        module = getattr(function, "__module__", "")
         codes = [code for inner in _wrapped(function) if (code := getattr(inner, "__code__", None)) is not None]
         found = [s.function for s in slots() if any(c is s for code in codes for c in code.co_consts)]
-        found = found or [n for n in known if n in (f"{module}:{qualname}",)]
+        places = {(os.path.abspath(code.co_filename), code.co_qualname) for code in codes}
+        found = found or [r.function for r in records if (os.path.abspath(r.path), r.qualname) in places]
         if not found:
             raise NotEnhancedError(_why_not_recorded(function))
         return found[0]
     if function in known:
         return function
-    ends = [n for n in known if n.endswith((f":{function}", f".{function}")) or n.replace(":", ".") == function]
+    path, _, qualname = function.rpartition(":")
+    if path.endswith(".py"):
+        ends = [r.function for r in records if (r.path, r.qualname) == (os.path.abspath(path), qualname)]
+    else:
+        ends = [n for n in known if n.endswith((f":{function}", f".{function}")) or n.replace(":", ".") == function]
     if len(ends) == 1:
         return ends[0]
     listed = ", ".join(sorted(ends or known)) or "none was recorded yet"
@@ -329,7 +309,7 @@ def _champion_number(chain: Chain) -> int:
     try:
         return chain.champion_number()
     except PoetError as error:
-        warnings.warn(str(error), PoetWarning, stacklevel=2)
+        warn(str(error), PoetWarning)
         return 1
 
 
@@ -351,7 +331,7 @@ def versions_of(function: str | Callable[..., Any]) -> list[Version]:
     stored = Chain(settings(), name).versions()
     if stored:
         return stored
-    plan, _ = plan_of(name, store())
+    plan, _ = plan_of(name, store(), settings())
     return [Version(name, 1, plan.source, plan.source_hash, 0.0)]
 
 
@@ -367,7 +347,7 @@ def promote(function: str | Callable[..., Any], version: int) -> int:
     from poet_hook.versions.watch import refresh
 
     name = name_of(function)
-    before = steps.promote(Chain(settings(), name), version, plan_of(name, store())[0])
+    before = steps.promote(Chain(settings(), name), version, plan_of(name, store(), settings())[0])
     refresh(settings())
     return before
 
@@ -387,7 +367,7 @@ def show(function: str | Callable[..., Any]) -> str:
     from poet_hook.learning.study import plan_of
     from poet_hook.transform.render import render
 
-    plan, source = plan_of(name_of(function), store())
+    plan, source = plan_of(name_of(function), store(), settings())
     return render(source, plan.path, plan.module, plan.qualname, Chain(settings(), plan.function).champion)
 
 

@@ -25,6 +25,7 @@ PoetWarning (UserWarning)
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 DOCS = "https://poet-hook.readthedocs.io/errors.html"
@@ -149,3 +150,18 @@ class VersionWarning(PoetWarning):
 
 class LearnWarning(PoetWarning):
     """A learning run in the background failed; nothing was changed."""
+
+
+def warn(message: str, category: type[PoetWarning], place: tuple[str, int] | None = None, stacklevel: int = 1) -> None:
+    """Warn at `place` (file, line) or at a caller; never raises.
+
+    Where the user made warnings errors, it is shown all the same and the program goes on: a problem of ours must
+    not break the import or the call that met it.
+    """
+    try:
+        if place is None:
+            warnings.warn(message, category, stacklevel=stacklevel + 1)
+        else:
+            warnings.warn_explicit(message, category, *place)
+    except PoetWarning as warning:
+        warnings.showwarning(warning, category, *(place or ("poet_hook", 1)))

@@ -32,8 +32,9 @@ _NAMES: dict[str, tuple[str | None, str | None, bool]] = {
 class Settings:
     """All settings of one process.
 
-    `root` is the project: the nearest folder at or above the working directory that has a pyproject.toml or
-    a .git, else the working directory. `home` is where executions and versions are kept. `user_dir` holds the
+    `root` is the project: the nearest folder at or above the working directory that has a pyproject.toml or a
+    .git; that of the main script where the script belongs to another project, or the working directory to none;
+    else the working directory. `home` is where executions and versions are kept. `user_dir` holds the
     signing key. `replay_modules` are further modules that replay may import. `sources` says of each value
     where it came from.
     """
@@ -50,16 +51,51 @@ class Settings:
         """Each setting as (name, value, where it came from)."""
         values = {name: getattr(self, name) for name in _NAMES}
         shown = {n: ", ".join(v) if isinstance(v, tuple) else str(v) for n, v in values.items()}
-        return [("root", str(self.root), "working directory")] + [
-            (name, shown[name], self.sources[name]) for name in _NAMES
-        ]
+        return [(name, shown.get(name, str(self.root)), self.sources[name]) for name in ("root", *_NAMES)]
+
+    @property
+    def trusts_home(self) -> bool:
+        """Whether this user said where the home is, so that what lies there is no part of a checkout."""
+        return self.sources["home"].startswith("environment variable")
+
+    def module_of(self, path: str | Path, otherwise: str) -> str:
+        """The name under which a file's functions are kept: its dotted place in the project, without `src`.
+
+        The name of an import or a script may belong to several files of one project. `otherwise` is the name of
+        a file that lies elsewhere.
+        """
+        try:
+            parts = Path(os.path.abspath(path)).relative_to(self.root).with_suffix("").parts
+        except ValueError:
+            return otherwise
+        parts = parts[parts[:1] == ("src",) :]
+        parts = parts[: len(parts) - (parts[-1:] == ("__init__",))]
+        name = ".".join(parts)
+        return otherwise if not name or ":" in name else name
+
+    def path_of(self, module: str) -> Path | None:
+        """The file of the project whose functions are kept under this name, where there is one."""
+        place = Path(*module.split("."))
+        places = [base / place for base in (self.root, self.root / "src")]
+        paths = [path for base in places for path in (base.with_suffix(".py"), base / "__init__.py")]
+        return next((path for path in paths if path.is_file()), None)
 
 
-def load(cwd: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings as seen from `cwd`; raises `SettingsError` for a value that can't be used."""
-    here = Path.cwd() if cwd is None else cwd.resolve()
+def load(
+    cwd: Path | None = None, environ: Mapping[str, str] | None = None, script_folder: Path | None = None
+) -> Settings:
+    """The settings as seen from `cwd`, for a main script in `script_folder`, if there is one.
+
+    Raises `SettingsError` for a value that can't be used.
+    """
+    try:
+        here = Path.cwd() if cwd is None else cwd.resolve()
+    except OSError as error:
+        raise SettingsError(
+            f"the working directory can't be told: {error.strerror}; change to one that exists"
+        ) from error
     env = os.environ if environ is None else environ
-    root = _root(here)
+    root, found_by = _root(here, script_folder)
     project = _pyproject(root)
     dotenv = _dotenv(root)
     found: dict[str, tuple[Any, str, bool]] = {}
@@ -70,7 +106,7 @@ def load(cwd: Path | None = None, environ: Mapping[str, str] | None = None) -> S
             found[name] = (dotenv[variable], f"{root / '.env'}: {variable}", False)
         elif key and key in project:
             found[name] = (project[key], f"{root / 'pyproject.toml'}: {key}", False)
-    sources = {name: found[name][1] if name in found else "default" for name in _NAMES}
+    sources = {name: found[name][1] if name in found else "default" for name in _NAMES} | {"root": found_by}
     return Settings(
         root=root,
         home=_home(found.get("home"), here, root),
@@ -82,11 +118,37 @@ def load(cwd: Path | None = None, environ: Mapping[str, str] | None = None) -> S
     )
 
 
-def _root(here: Path) -> Path:
-    for folder in (here, *here.parents):
+def asked_for_strict() -> bool:
+    """Whether the process environment asks for it, where the settings as a whole can't be read."""
+    return os.environ.get("POET_STRICT", "").strip().lower() in _TRUE
+
+
+def script_folder() -> Path | None:
+    """The folder of the user's main script; None without one, and for an installed program."""
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None)
+    # a module run with -m is found by the working directory; a console script has no suffix
+    if not path or not path.endswith(".py") or getattr(main, "__spec__", None) is not None:
+        return None
+    full = Path(path).resolve()
+    installed = any(full.is_relative_to(prefix) for prefix in (sys.prefix, sys.base_prefix))
+    return None if installed else full.parent
+
+
+def _root(here: Path, script: Path | None) -> tuple[Path, str]:
+    own, other = _marked(here), _marked(script) if script else None
+    if own and (not script or not other or script.is_relative_to(own) or here.is_relative_to(other)):
+        return own, "above the working directory"
+    if other:
+        return other, "above the main script"
+    return here, "the working directory"
+
+
+def _marked(start: Path) -> Path | None:
+    for folder in (start, *start.parents):
         if (folder / "pyproject.toml").is_file() or (folder / ".git").exists():
             return folder
-    return here
+    return None
 
 
 def _pyproject(root: Path) -> Mapping[str, Any]:
@@ -124,18 +186,21 @@ def _dotenv(root: Path) -> Mapping[str, str]:
 
 
 def _home(found: tuple[Any, str, bool] | None, here: Path, root: Path) -> Path:
-    if found is None:
-        return root / ".poet"
-    value, source, trusted = found
+    value, source, trusted = found or (".poet", "default", False)
     if not isinstance(value, str) or not value.strip():
         raise SettingsError(f"{source}: the home must be a folder's path, not {value!r}")
     base = here if trusted else root
     path = Path(os.path.abspath(base / Path(value).expanduser()))
-    if not trusted and not path.resolve().is_relative_to(root):
+    if trusted:
+        return path
+    if not path.resolve().is_relative_to(root.resolve()):
         raise SettingsError(
             f"{source}: {value!r} lies outside the project {root}; a file that comes with a checkout may not say "
             "where your data lives. Set the environment variable POET_HOME instead."
         )
+    for link in (path / name for name in ("journal", "functions", "poet.db")):
+        if link.is_symlink():
+            raise SettingsError(f"{link} is a symbolic link, which may have come with a checkout: remove it")
     return path
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ import pytest
 
 import poet_hook
 from poet_hook import api
+from poet_hook.errors import PoetWarning
 from poet_hook.hook import finder
 from poet_hook.runtime import record, slot
 from poet_hook.versions.watch import watch
@@ -22,6 +24,25 @@ from poet_hook.versions.watch import watch
 PACKAGE = Path(poet_hook.__file__).resolve().parent.parent
 Load = Callable[..., ModuleType]
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+_unexpected: list[str] = []
+
+
+def pytest_warning_recorded(warning_message: warnings.WarningMessage, nodeid: str) -> None:
+    """Ours are shown where warnings are errors, not raised: one that no test expected fails the run."""
+    if issubclass(warning_message.category, PoetWarning):
+        _unexpected.append(f"{nodeid}: {warning_message.message}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _unexpected:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in _unexpected:
+        terminalreporter.write_line(f"UNEXPECTED WARNING {line}", red=True)
 
 
 def forget(folder: Path) -> None:
@@ -45,6 +66,7 @@ def reset() -> None:
         record.recorder.store.close()
     if api.store.cache_info().currsize:
         api.store().close()
+    api.belong_to([])
     api.settings.cache_clear()
     api.store.cache_clear()
     record.recorder.configure(None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from poet_hook.cli.lint import module_of, python_files
+from poet_hook.cli.lint import python_files
 from poet_hook.cli.main import main
 
 Poet = Callable[..., tuple[int, str, str]]
@@ -113,13 +113,6 @@ def test_installed_and_hidden_files_are_skipped_unless_named(project: Path) -> N
     write("notes.txt", "")
     assert [str(path) for path in python_files(["."])] == ["app.py", "a/b.py"]
     assert [str(path) for path in python_files([".venv", "notes.txt"])] == [".venv/x.py", "notes.txt"]
-
-
-def test_the_module_of_a_file(project: Path) -> None:
-    for name in ("src/p/__init__.py", "src/p/q/__init__.py", "src/p/q/m.py", "src/s.py"):
-        write(name, "")
-    names = {str(path): module_of(path) for path in python_files(["src"])}
-    assert names == {"src/s.py": "s", "src/p/__init__.py": "p", "src/p/q/__init__.py": "p.q", "src/p/q/m.py": "p.q.m"}
 
 
 # --------------------------------------------------------------------------- explain

@@ -246,12 +246,92 @@ def test_strict_makes_a_pragma_typo_an_error(folder: Path) -> None:
     assert "poet_hook/" not in done.stderr
 
 
-def test_a_wrong_setting_is_said_before_anything_runs(folder: Path) -> None:
+def test_a_wrong_setting_is_said_and_the_program_runs_as_it_is(folder: Path) -> None:
     (folder / "app.py").write_text(PRINTS)
-    for words in ("run", "app.py"), ("status",):
-        done = poet(folder, *words, POET_STRICT="perhaps")
-        assert (done.returncode, done.stdout) == (1, "")
-        assert is_one_line(done.stderr, "PH-E60")
+    done = poet(folder, "status", POET_STRICT="perhaps")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert is_one_line(done.stderr, "PH-E60")
+    done = poet(folder, "run", "app.py", POET_STRICT="perhaps")
+    assert (done.returncode, done.stdout) == (0, "True True\n")
+    assert done.stderr.count("\n") == 1
+    assert "nothing is enhanced: environment variable POET_STRICT: 'perhaps'" in done.stderr
+    assert not (folder / ".poet").exists()
+
+
+def test_strict_makes_a_wrong_setting_an_error(folder: Path) -> None:
+    (folder / "app.py").write_text(PRINTS)
+    done = poet(folder, "run", "app.py", POET_STRICT="1", AITOMATIC_API_URL="http://localhost:1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert is_one_line(done.stderr, "PH-E60")
+
+
+def test_where_warnings_are_errors_ours_are_shown_and_break_nothing(folder: Path) -> None:
+    (folder / "app.py").write_text(PRINTS.replace("accuracy", "accuracy, retires=2"))
+    done = poet(folder, "run", "app.py", PYTHONWARNINGS="error")
+    assert (done.returncode, done.stdout) == (0, "True True\n")
+    assert done.stderr.count("PH201") == 1
+    (folder / "starts.py").write_text("import poet_hook.auto\nimport app\n")
+    (folder / ".env").write_text("POET_STRICT=perhaps\n")
+    done = python(folder, "-W", "error", "starts.py")
+    assert (done.returncode, done.stdout) == (0, "True True\n")
+    assert "nothing is enhanced" in done.stderr
+
+
+def test_scripts_of_one_name_in_two_folders_are_two(folder: Path) -> None:
+    for name in "north", "south":
+        (folder / name).mkdir()
+        (folder / name / "job.py").write_text(PRINTS)
+        assert poet(folder, "run", f"{name}/job.py").returncode == 0
+    functions = json.loads(poet(folder, "status", "--json").stdout)["functions"]
+    assert [(item["function"], item["executions"]) for item in functions] == [("north.job:f", 2), ("south.job:f", 2)]
+    done = poet(folder, "log", "job:f")
+    assert done.returncode == 1
+    assert "several functions are called 'job:f'" in done.stderr
+    assert poet(folder, "log", "south.job:f").stdout.count("value=") == 2
+    assert poet(folder, "log", "south/job.py:f").stdout.count("value=") == 2
+
+
+def test_a_script_is_one_function_however_it_is_loaded(folder: Path) -> None:
+    (folder / "north").mkdir()
+    (folder / "north" / "job.py").write_text(PRINTS)
+    (folder / "north" / "uses.py").write_text("import job\n")
+    assert poet(folder, "run", "north/job.py").returncode == 0
+    assert poet(folder, "run", "north/uses.py").returncode == 0
+    assert poet(folder, "run", "-m", "north.job").returncode == 0
+    functions = json.loads(poet(folder, "status", "--json").stdout)["functions"]
+    assert [(item["function"], item["executions"]) for item in functions] == [("north.job:f", 6)]
+
+
+def test_a_script_of_another_project_belongs_to_that_one(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    (other / "pyproject.toml").touch()
+    (other / "job.py").write_text(PRINTS)
+    assert poet(folder, "run", os.path.relpath(other / "job.py", folder)).returncode == 0
+    assert not (folder / ".poet").exists()
+    assert json.loads(poet(other, "status", "--json").stdout)["functions"][0]["executions"] == 2
+    (other / "starts.py").write_text("import poet_hook.auto\nimport job\n")
+    assert python(folder, str(other / "starts.py")).returncode == 0
+    assert json.loads(poet(other, "status", "--json").stdout)["functions"][0]["executions"] == 4
+
+
+def test_a_store_from_elsewhere_does_not_choose_what_is_run(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "pyproject.toml").touch()
+    (outside / "job.py").write_text(PRINTS)
+    assert poet(outside, "run", "job.py").returncode == 0
+    shutil.copytree(outside / ".poet", folder / ".poet")
+    done = poet(folder, "learn", "job:f")
+    assert done.returncode == 1
+    assert "is outside the project" in done.stderr
+    assert is_one_line(done.stderr, "PH-E40")
+    done = poet(folder, "learn", "job:f", POET_HOME=str(folder / ".poet"))
+    assert "no execution of this source has feedback" in done.stdout
+    (folder / "job.py").write_text(PRINTS)  # a project that was moved together with its store
+    assert "no execution of this source has feedback" in poet(folder, "learn", "job:f").stdout
 
 
 def test_a_file_where_the_store_should_be(folder: Path) -> None:

@@ -177,3 +177,29 @@ def test_feedback_survives_a_kill(load: Load, project: Path) -> None:
     assert done.returncode == -9
     (status,) = poet_hook.status()
     assert (status.executions, status.feedback) == (1, 1)
+
+
+def test_a_program_that_ends_does_not_wait_for_ever_until_it_has_learned(load: Load, project: Path) -> None:
+    load(MONITOR.replace("after=1000", "after=1"))
+    code = """
+        import logging, os, signal, time
+        import poet_hook
+        from poet_hook.isolation import worker
+        from poet_hook.learning import background
+        poet_hook.activate()
+        import m
+        logging.basicConfig(level=logging.INFO)
+        background.PATIENCE = 0.1
+        poet_hook.feedback(poet_hook.call(m.check, "a", 5.0), "false alarm")
+        while not worker._workers:
+            time.sleep(0.01)
+        os.kill(next(iter(worker._workers)).process.pid, signal.SIGSTOP)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=True, timeout=60)
+    assert "the program ended while it learned" in done.stderr
+    assert "Warning" not in done.stderr
+    assert "Traceback" not in done.stderr
+    learned = poet_hook.learn("m:check")
+    assert learned.verdict is not None
+    assert learned.verdict.evidence.labelled == 1

@@ -456,7 +456,7 @@ def test_what_lies_elsewhere_is_untouched(project: Path, tmp_path: Path, monkeyp
 
 
 def test_the_standard_library_is_untouched(project: Path) -> None:
-    everywhere = finder.Finder([Path("/")], lambda _: ORIGINAL, strict=False)
+    everywhere = finder.Finder([Path("/")], lambda _: ORIGINAL, strict=False, name=lambda _path, name: name)
     assert not everywhere.covers(json.__file__)
     assert not everywhere.covers(poet_hook.__file__)
     assert everywhere.covers(str(project / "m.py"))
@@ -610,8 +610,8 @@ def test_packages_and_their_data(package: Path) -> None:
     assert own.is_package("pack.part") is False
     assert own.get_data(str(package / "part.py")) == PACKAGED.encode()
     assert inspect.getsource(part) == PACKAGED
-    assert own == own.__class__(own.name, own.path, own.champion, own.strict)
-    assert hash(own) == hash(own.__class__(own.name, own.path, own.champion, own.strict))
+    assert own == own.__class__(own.name, own.path, own.champion, own.strict, "pack.part")
+    assert hash(own) == hash(own.__class__(own.name, own.path, own.champion, own.strict, "pack.part"))
     assert own != SourceFileLoader(own.name, own.path)
     code = own.get_code("pack.part")
     assert code is not None
@@ -967,7 +967,7 @@ def test_a_script_runs_as_under_python(project: Path, python: Python) -> None:
     assert enhanced.stdout == plain.stdout
     failed = python(START, "-m", "poet_hook", "run", "app/run.py", "0", check=False)
     assert failed.returncode == 1
-    assert "PerceiveError: run:f: require='x' does not hold for x=0" in failed.stderr
+    assert "PerceiveError: app.run:f: require='x' does not hold for x=0" in failed.stderr
 
 
 def test_a_scripts_traceback_is_its_own(project: Path, python: Python) -> None:

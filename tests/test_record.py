@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import textwrap
 import threading
 import time
 import traceback
@@ -582,17 +583,16 @@ def test_an_unwritable_home_is_one_warning(load: Load, project: Path) -> None:
     assert record.recorder.lost > 1
 
 
-def test_where_warnings_are_errors_the_call_still_goes_on(
-    load: Load, project: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_where_warnings_are_errors_the_call_still_goes_on(load: Load, project: Path) -> None:
     (project / ".poet").write_text("a file is in the way")
     m = load(FAILS.format(options=""))
-    assert m.f(2) == 0.5
-    with pytest.raises(ZeroDivisionError) as caught:
-        m.f(0)
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("error")
+        assert m.f(2) == 0.5
+        with pytest.raises(ZeroDivisionError) as caught:
+            m.f(0)
     assert caught.value.__context__ is None
-    assert [r.levelname for r in caplog.records] == ["WARNING"]
-    assert "executions are not recorded" in caplog.text
+    assert ["executions are not recorded" in str(item.message) for item in shown] == [True]
 
 
 def test_a_full_disk_is_one_warning_and_what_fits_later_is_kept(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -628,6 +628,48 @@ def test_a_store_that_goes_away_comes_back(load: Load, project: Path) -> None:
     shutil.rmtree(project / ".poet")
     m.f(2)
     assert [arguments(e)[0] for e in recorded()] == [2]
+    m.f(3)
+    assert [item.function for item in api.status()] == ["m:f"]
+
+
+def test_a_store_that_went_away_at_the_end_knows_its_functions(project: Path, python: Python) -> None:
+    (project / "m.py").write_text(textwrap.dedent(SIMPLE.format(options="")))
+    python("""
+        import shutil
+        import poet_hook.auto
+        import m
+        m.f(1)
+        shutil.rmtree(".poet")
+        m.f(2)
+    """)
+    (item,) = api.status()
+    assert item.function == "m:f"
+    assert 2 in [arguments(e)[0] for e in recorded()]
+
+
+def test_a_call_that_could_not_be_recorded_says_so(load: Load, project: Path) -> None:
+    m = load(SIMPLE.format(options=""))
+    assert api.call(m.f, 1).phases[-1] == Phase("train", "recorded")
+    api.store().close()
+    shutil.rmtree(project / ".poet")
+    (project / ".poet").write_text("a file is in the way")
+    with pytest.warns(StoreWarning):
+        result = api.call(m.f, 2)
+    assert result.phases[-1].outcome.startswith("not recorded: ")
+
+
+def test_the_end_of_a_process_does_not_wait_for_the_database(project: Path, python: Python) -> None:
+    (project / "m.py").write_text(textwrap.dedent(SIMPLE.format(options="")))
+    python("""
+        import poet_hook.auto, m
+        from poet_hook.runtime import record
+        record._SETTLE = 0.0
+        for x in range(20):
+            m.f(x)
+    """)
+    assert list((project / ".poet" / "journal").glob("*.log"))
+    assert len(recorded()) == 20
+    assert not list((project / ".poet" / "journal").glob("*.log"))
 
 
 def test_the_folder_is_kept_out_of_version_control(load: Load, project: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from conftest import Python
 
 from poet_hook import api
-from poet_hook.errors import SettingsError
+from poet_hook.errors import PoetWarning, SettingsError
 from poet_hook.settings import Settings, load
 
 NOBODY = {"HOME": "/home/nobody"}
@@ -41,7 +41,8 @@ def test_defaults(root: Path) -> None:
         api_url="local",
         user_dir=Path("/home/nobody/.config/poet_hook"),
         replay_modules=(),
-        sources=dict.fromkeys(["home", "strict", "api_url", "user_dir", "replay_modules"], "default"),
+        sources=dict.fromkeys(["home", "strict", "api_url", "user_dir", "replay_modules"], "default")
+        | {"root": "above the working directory"},
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.strict = True  # type: ignore[misc]
@@ -75,6 +76,74 @@ def test_without_a_mark_the_working_directory_is_the_project(tmp_path: Path, mon
     monkeypatch.setattr(Path, "exists", lambda self: False)
     monkeypatch.setattr(Path, "is_file", lambda self: False)
     assert load(tmp_path, NOBODY).root == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("here", "script", "found"),
+    [
+        ("shop", None, "shop"),
+        ("shop", "shop/jobs", "shop"),
+        ("shop", "shop/part", "shop"),  # a project inside: what the other commands say from here
+        ("shop/part", "shop/jobs", "shop/part"),
+        ("shop", "other", "other"),
+        ("bare", "other", "other"),
+        ("shop", "bare", "shop"),
+        ("bare", "bare", "bare"),
+    ],
+)
+def test_the_project_of_a_script(tmp_path: Path, here: str, script: str | None, found: str) -> None:
+    for project in ("shop", "shop/part", "other"):
+        (tmp_path / project).mkdir()
+        (tmp_path / project / "pyproject.toml").touch()
+    for folder in ("shop/jobs", "bare"):
+        (tmp_path / folder).mkdir()
+    settings = load(tmp_path / here, NOBODY, None if script is None else tmp_path / script)
+    assert settings.root == tmp_path / found
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("job.py", "job"),
+        ("a/job.py", "a.job"),
+        ("src/pkg/part.py", "pkg.part"),
+        ("pkg/__init__.py", "pkg"),
+        ("pkg/__main__.py", "pkg.__main__"),
+        ("__init__.py", "given"),
+        ("../job.py", "given"),
+        ("a:b/job.py", "given"),
+    ],
+)
+def test_functions_are_kept_under_the_place_of_their_file(root: Path, path: str, name: str) -> None:
+    settings = seen(root)
+    assert settings.module_of(root / path, "given") == name
+    assert settings.module_of(f"{root}/./{path}", "given") == name
+
+
+def test_a_home_that_came_with_a_checkout_is_no_link(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (root / ".poet").symlink_to(tmp_path / "private")
+    with pytest.raises(SettingsError, match="outside the project"):
+        seen(root)
+    assert seen(root, POET_HOME=str(root / ".poet")).home == root / ".poet"
+    (root / ".poet").unlink()
+    for name in "journal", "functions", "poet.db":
+        link = root / ".poet" / name
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(tmp_path / "private")
+        with pytest.raises(SettingsError, match=f"{link} is a symbolic link"):
+            seen(root)
+        assert seen(root, POET_HOME=".poet").home == root / ".poet"
+        link.unlink()
+
+
+def test_a_working_directory_that_has_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gone").mkdir()
+    os.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(SettingsError, match="working directory"):
+        load()
 
 
 def test_a_relative_home_starts_where_it_was_said(root: Path) -> None:
@@ -191,7 +260,7 @@ def test_where_the_users_key_lives(root: Path) -> None:
 
 def test_rows_show_value_and_source(root: Path) -> None:
     rows = seen(root, toml='replay_modules = ["a", "b"]', POET_STRICT="1").rows()
-    assert ("root", str(root), "working directory") in rows
+    assert ("root", str(root), "above the working directory") in rows
     assert ("strict", "True", "environment variable POET_STRICT") in rows
     assert ("replay_modules", "a, b", f"{root / 'pyproject.toml'}: replay_modules") in rows
     assert ("home", str(root / ".poet"), "default") in rows
@@ -205,9 +274,16 @@ def test_settings_are_read_once(project: Path, monkeypatch: pytest.MonkeyPatch) 
     assert api.settings() is first
 
 
-def test_wrong_settings_stop_activation_before_it_began(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POET_STRICT", "maybe")
+def test_wrong_settings_enhance_nothing_and_break_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "pyproject.toml").write_text("[tool.poet_hook]\nstrikt = true\n")
     before = list(sys.meta_path)
+    with pytest.warns(PoetWarning, match=r"nothing is enhanced: .*pyproject.toml: .* no setting strikt") as caught:
+        api.activate()
+    assert (len(caught), caught[0].filename) == (1, __file__)
+    assert sys.meta_path == before
+    with pytest.raises(SettingsError):
+        api.activate(strict=True)
+    monkeypatch.setenv("POET_STRICT", "1")
     with pytest.raises(SettingsError):
         api.activate()
     assert sys.meta_path == before

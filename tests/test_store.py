@@ -521,13 +521,12 @@ def test_keys_give_the_newest_first(store: Store) -> None:
     assert store.ids_for_key(None, "order-8") == []
 
 
-def test_functions_latest_wins_and_sources_stay(store: Store) -> None:
+def test_of_a_function_the_last_text_counts_and_the_others_stay(store: Store) -> None:
     old = FunctionRecord("m:f", "m", "f", "m.py", 3, "def f(): 1", "h1", "f1", None, 10.0)
     new = FunctionRecord("m:f", "m", "f", "m\udcff.py", 4, "def f(): 2", "h2", "f1", "generic", 20.0)
     store.save_function(old)
     assert store.function("m:f") == old
     store.save_function(new)
-    store.save_function(old)
     (found,) = store.functions()
     assert (found.line, found.path, found.source, found.domain) == (4, "m\\udcff.py", "def f(): 2", "generic")
     assert store.source_of("m:f", "h1") == "def f(): 1"

@@ -81,7 +81,7 @@ def problems_of(path: Path) -> list[Diagnostic]:
         return [Diagnostic(SYNTAX_ERROR, f"the file can't be decoded: {error}", 1, 0, 0)]
     found = find(source)
     try:
-        planned = plan_module(source, str(path), module_of(path))
+        planned = plan_module(source, str(path), path.stem)
         items = planned.diagnostics + [left_alone(item, source) for item in planned.left_alone]
     except UNPARSABLE as error:
         items = list(found.diagnostics)
@@ -113,14 +113,3 @@ def python_files(paths: Iterable[str | Path]) -> Iterator[Path]:
 
 def _is_source(folder: Path, name: str) -> bool:
     return name[0] != "." and name not in _SKIPPED and not (folder / name / "pyvenv.cfg").exists()
-
-
-def module_of(path: Path) -> str:
-    """The name that a file's module has when it is imported from outside its packages."""
-    full = path.resolve()
-    parts = [] if full.name == "__init__.py" else [full.stem]
-    folder = full.parent
-    while (folder / "__init__.py").is_file():
-        parts.append(folder.name)
-        folder = folder.parent
-    return ".".join(reversed(parts)) or full.parent.name

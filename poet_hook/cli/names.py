@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poet_hook import api
-from poet_hook.cli.lint import UNPARSABLE, module_of, python_files
+from poet_hook.cli.lint import UNPARSABLE, python_files
 from poet_hook.errors import NotEnhancedError, ReplayError, UnknownFunctionError
+from poet_hook.learning.study import path_of
 from poet_hook.model import Diagnostic, LeftAlone, Plan
 from poet_hook.transform.plan import Planned, plan_module
 
@@ -66,14 +67,15 @@ def find(name: str) -> Found:
     """
     head, _, qualname = name.rpartition(":")
     if head.endswith(".py"):
-        return _only(name, [found for found in _in_file(Path(head), module_of(Path(head))) if _is(found, qualname)])
+        return _only(name, [found for found in _in_file(Path(head), _module_of(Path(head))) if _is(found, qualname)])
     try:
         record = api.store().function(_stored(name))
     except UnknownFunctionError:
         return _only(name, list(_in_project(name)))
     assert record is not None
-    known = [found for found in _in_file(Path(record.path), record.module) if _is(found, record.qualname)]
-    return _only(name, known, record.path)
+    path = path_of(record, api.settings())
+    known = [found for found in _in_file(Path(path), record.module) if _is(found, record.qualname)]
+    return _only(name, known, path)
 
 
 def _is(found: Found, qualname: str) -> bool:
@@ -88,6 +90,10 @@ def _only(name: str, found: list[Found], place: str = "") -> Found:
         raise UnknownFunctionError(f"no function {name!r} has a `# poet:` comment above it in {where}")
     listed = ", ".join(f"{item.what.path}:{item.what.function.partition(':')[2]}" for item in found)
     raise UnknownFunctionError(f"several functions are called {name!r}: {listed}")
+
+
+def _module_of(path: Path) -> str:
+    return api.settings().module_of(path, path.stem)
 
 
 def _in_file(path: Path, module: str) -> list[Found]:
@@ -108,17 +114,14 @@ def _functions(planned: Planned, source: str) -> list[Found]:
 
 def _in_project(name: str) -> Iterator[Found]:
     wanted = "." + name.replace(":", ".")
-    root = api.settings().root
-    for path in python_files([root]):
+    for path in python_files([api.settings().root]):
         try:
             data = path.read_bytes()
             if b"poet:" not in data:
                 continue
-            found = _in_file(path, module_of(path))
+            found = _in_file(path, _module_of(path))
         except (OSError, ReplayError):  # `check` reports those
             continue
-        parts = path.relative_to(root).with_suffix("").parts
-        place = "." + ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         for item in found:
-            if f"{place}.{item.what.function.partition(':')[2]}".endswith(wanted):
+            if f".{item.what.function.replace(':', '.')}".endswith(wanted):
                 yield item

@@ -49,7 +49,8 @@ def _readable(path: str) -> bool:
 
 def _run(folders: list[str], program: Callable[[], None]) -> int:
     try:
-        api.activate(roots=[*folders, Path.cwd(), api.settings().root])
+        api.belong_to([Path(folder) for folder in folders])
+        api.activate()
     except PoetError as error:
         say_error(error)
         return 1

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
-from poet_hook.errors import PoetWarning
+from poet_hook.errors import PoetWarning, warn
 from poet_hook.hook.loader import MARK, PoetLoader
 from poet_hook.transform.compile import FindChampion
+
+NameModule = Callable[[str, str], str]
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
@@ -25,10 +26,11 @@ _STANDARD = tuple(
 class Finder:
     """Stands first in `sys.meta_path`, asks the finders behind it, and at most replaces the loader."""
 
-    def __init__(self, roots: Sequence[Path], champion: FindChampion, strict: bool) -> None:
+    def __init__(self, roots: Sequence[Path], champion: FindChampion, strict: bool, name: NameModule) -> None:
         self.roots = tuple(dict.fromkeys(os.path.join(os.path.abspath(root), "") for root in roots))
         self.champion = champion
         self.strict = strict
+        self.name = name
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -51,7 +53,11 @@ class Finder:
     def _consider(self, spec: ModuleSpec) -> None:
         loader = spec.loader
         if type(loader) is SourceFileLoader and self.covers(loader.path) and has_pragma(loader.path):
-            spec.loader = PoetLoader(loader.name, loader.path, self.champion, self.strict)
+            spec.loader = self.loader(loader.name, loader.path, loader.name)
+
+    def loader(self, fullname: str, path: str, otherwise: str) -> PoetLoader:
+        """Our loader for one file; `otherwise` names its functions where it lies outside the project."""
+        return PoetLoader(fullname, path, self.champion, self.strict, self.name(path, otherwise))
 
     def covers(self, path: str) -> bool:
         """True for a file under a project root that is not an installed package, the standard library or ours."""
@@ -73,10 +79,10 @@ def has_pragma(path: str) -> bool:
         return False
 
 
-def install(roots: Sequence[Path], champion: FindChampion, strict: bool) -> Finder:
+def install(roots: Sequence[Path], champion: FindChampion, strict: bool, name: NameModule) -> Finder:
     """Put a finder first in `sys.meta_path` in place of an earlier one of ours, and say what came too early."""
     remove()
-    finder = Finder(roots, champion, strict)
+    finder = Finder(roots, champion, strict, name)
     sys.meta_path.insert(0, finder)
     _name_too_early(finder)
     return finder
@@ -103,7 +109,7 @@ def _name_too_early(finder: Finder) -> None:
         if finder.covers(path) and has_pragma(path) and _has_pragma_line(path):
             late.append(name)
     if late:
-        warnings.warn(
+        warn(
             f"imported before poet_hook was activated, and therefore not enhanced: {', '.join(sorted(late))}. "
             "Activate earlier, or start the program with: python -m poet_hook run SCRIPT",
             PoetWarning,

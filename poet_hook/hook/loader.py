@@ -8,7 +8,7 @@ from importlib.machinery import SourceFileLoader
 from types import CodeType
 from typing import Any
 
-from poet_hook.errors import PoetWarning, PragmaError, PragmaWarning
+from poet_hook.errors import PoetWarning, PragmaError, PragmaWarning, warn
 from poet_hook.model import Diagnostic
 from poet_hook.pragma.diagnose import render
 from poet_hook.runtime.slot import bind
@@ -32,14 +32,12 @@ def enhanced_code(data: bytes, path: str, module: str, champion: FindChampion, s
         if not compiled.plans:
             return None
         return bind(compiled.code, {plan.qualname: plan.source for plan in compiled.plans})
-    except (PragmaError, PoetWarning):  # a warning that the user made an error
+    except PragmaError:
         raise
     except Exception as error:  # noqa: BLE001 - never worse than the original
         if isinstance(error, (SyntaxError, UnicodeDecodeError)) and not _compiles(data, path):
             return None  # Python's own compiler says it better
-        warnings.warn_explicit(
-            f"not enhanced, the original runs: {type(error).__name__}: {error}", PoetWarning, path, 1
-        )
+        warn(f"not enhanced, the original runs: {type(error).__name__}: {error}", PoetWarning, (path, 1))
         return None
 
 
@@ -60,17 +58,17 @@ def _report(diagnostics: tuple[Diagnostic, ...], path: str, strict: bool) -> Non
                 f"{item.code} {item.message}{f' ({item.hint})' if item.hint else ''}",
                 (path, item.line, item.column + 1, item.source_line, item.line, item.end_column + 1),
             )
-        warnings.warn_explicit(render(item, path), PragmaWarning, path, item.line)
+        warn(render(item, path), PragmaWarning, (path, item.line))
 
 
 class PoetLoader(SourceFileLoader):
     """Python's own source loader, with another `get_code`: everything else is as without poet_hook."""
 
-    def __init__(self, fullname: str, path: str, champion: FindChampion, strict: bool, name: str | None = None) -> None:
+    def __init__(self, fullname: str, path: str, champion: FindChampion, strict: bool, name: str) -> None:
         super().__init__(fullname, path)
         self.champion = champion
         self.strict = strict
-        self.module = name or fullname
+        self.module = name  # of its functions in the store
 
     def get_code(self, fullname: str) -> CodeType | None:
         """The module's code; compiled afresh, since plain bytecode files must not hold enhanced code."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 
 from poet_hook.hook.finder import active
-from poet_hook.hook.loader import PoetLoader, enhanced_code
+from poet_hook.hook.loader import enhanced_code
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -74,7 +74,7 @@ def _is_ours(traceback: TracebackType) -> bool:
 def _script_code(path: str, data: bytes) -> tuple[SourceFileLoader, CodeType]:
     finder = active()
     if finder is not None:
-        loader = PoetLoader("__main__", path, finder.champion, finder.strict, name=Path(path).stem)
+        loader = finder.loader("__main__", path, Path(path).stem)
         code = enhanced_code(data, path, loader.module, finder.champion, finder.strict)
         if code is not None:
             return loader, code

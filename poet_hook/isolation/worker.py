@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,25 @@ _MEMORY = 2 << 30  # bytes of address space that the child may use
 _PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
 
 
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+_refused = ""  # why no worker is started any more
+
+
+def end_all(reason: str) -> None:
+    """Kill every child of this process, for good: whoever waits for one gets a `ReplayError`."""
+    global _refused
+    _refused = reason
+    for worker in list(_workers):
+        worker.process.kill()
+
+
 class Worker:
     """A child process that runs `module`'s `main()`; use as a context manager."""
 
     def __init__(self, module: str) -> None:
         code = f"import sys; sys.path.insert(0, {_PACKAGE_PARENT!r}); from {module} import main; main()"
+        if _refused:
+            raise ReplayError(_refused)
         # -I: nothing of the environment or the working directory decides what is imported
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-c", code],
@@ -39,6 +54,7 @@ class Worker:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        _workers.add(self)
 
     def __enter__(self) -> Worker:
         return self

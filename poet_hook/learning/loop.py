@@ -46,7 +46,7 @@ def learn(function: str, store: Store, settings: Settings, progress: Progress | 
 
     Raises `UnknownFunctionError` and `ReplayError`; whatever evidence is missing is said in the result.
     """
-    plan, source = plan_of(function, store)
+    plan, source = plan_of(function, store, settings)
     chain = Chain(settings, function)
     with _alone(chain):
         upto = store.last_feedback(function)

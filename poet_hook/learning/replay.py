@@ -9,7 +9,7 @@ import ast
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import ModuleType, TracebackType
 from typing import Any
 
@@ -107,6 +107,12 @@ class _NoTimeLeftError(BaseException):
     """An execution has so many intervals, or takes so long, that it is not followed any further."""
 
 
+def _names_of(module: str) -> Iterator[str]:
+    """What a module kept as `services.shop.monitor` may have been called where it ran."""
+    parts = module.split(".")
+    yield from ("__main__", *(".".join(parts[start:]) for start in range(len(parts))))
+
+
 class _Child:
     def __init__(self) -> None:
         self.arguments: list[bytes] = []
@@ -136,7 +142,7 @@ class _Child:
         exec(compile(module, request["path"], "exec", dont_inherit=True), self.namespace)
         for name, value in self.namespace.items():
             if isinstance(value, type):
-                self.types[f"{request['module']}:{name}"] = self.types[f"__main__:{name}"] = value
+                self.types |= {f"{module}:{name}": value for module in _names_of(request["module"])}
         return {}
 
     def function(self, values: Mapping[str, float], variable: str | None = None) -> Callable[..., Any]:

@@ -17,8 +17,10 @@ from poet_hook.learning.objective import Label
 from poet_hook.learning.replay import Outcome, Replay
 from poet_hook.learning.slice import used_parameters
 from poet_hook.model import UNSET, Execution, Feedback, Plan
+from poet_hook.runtime.slot import slots
+from poet_hook.settings import Settings
 from poet_hook.store import codec
-from poet_hook.store.database import Store
+from poet_hook.store.database import FunctionRecord, Store
 from poet_hook.transform.compile import Champion
 from poet_hook.transform.plan import plan_module
 from poet_hook.versions.chain import Chain
@@ -52,7 +54,7 @@ class Study:
     set_aside: dict[str, int]
 
 
-def plan_of(function: str, store: Store) -> tuple[Plan, str]:
+def plan_of(function: str, store: Store, settings: Settings) -> tuple[Plan, str]:
     """The plan of a function as its source is now, and the module's source.
 
     Raises `UnknownFunctionError` where nothing of it is stored, `ReplayError` where its source has gone or the
@@ -62,9 +64,10 @@ def plan_of(function: str, store: Store) -> tuple[Plan, str]:
     if record is None:
         names = ", ".join(sorted(item.function for item in store.functions())) or "none yet"
         raise UnknownFunctionError(f"no function {function!r} was recorded in {store.home}; known: {names}")
+    path = path_of(record, settings)
     try:
-        source = importlib.util.decode_source(Path(record.path).read_bytes())
-        planned = plan_module(source, record.path, record.module)
+        source = importlib.util.decode_source(Path(path).read_bytes())
+        planned = plan_module(source, path, record.module)
     except (OSError, SyntaxError, ValueError) as error:
         raise ReplayError(f"{function}: its source can't be read: {error}") from error
     for target in planned.targets:
@@ -73,7 +76,22 @@ def plan_of(function: str, store: Store) -> tuple[Plan, str]:
     for left in planned.left_alone:
         if left.function == function:
             raise ReplayError(f"{function} is left alone: {left.reason}")
-    raise ReplayError(f"{function} no longer has a pragma in {record.path}")
+    raise ReplayError(f"{function} no longer has a pragma in {path}")
+
+
+def path_of(record: FunctionRecord, settings: Settings) -> str:
+    """The file of a function; a store that came with a checkout must not choose which files are read and run."""
+    loaded = any(slot.function == record.function and slot.path == record.path for slot in slots())
+    inside = Path(record.path).resolve().is_relative_to(settings.root.resolve())
+    if loaded or inside or settings.trusts_home:
+        return record.path
+    moved = settings.path_of(record.module)  # together with its store
+    if moved is None:
+        raise ReplayError(
+            f"{record.function}: {settings.home} says that it stands in {record.path}, which is outside the project "
+            f"{settings.root}; look from its own project, or set the environment variable POET_HOME"
+        )
+    return str(moved)
 
 
 def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:

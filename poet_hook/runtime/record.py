@@ -9,7 +9,6 @@ import os
 import random
 import threading
 import time
-import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from poet_hook.errors import CodecError, StoreError, StoreWarning
+from poet_hook.errors import CodecError, StoreError, StoreWarning, warn
 from poet_hook.model import Execution, Phase, POETResult, RecordMode
 from poet_hook.store import codec
 from poet_hook.store.database import FunctionRecord, Store
@@ -29,6 +28,7 @@ _PAIRS = [a + b for a in _DIGITS for b in _DIGITS]
 _RECENT = 256
 _FIX = "make that folder writable, or set POET_HOME to another one"
 _SMALL = 4096  # encoded bytes
+_SETTLE = 2.0  # seconds that the end of a process may take; the journal keeps the rest
 
 
 class Ids:
@@ -115,51 +115,62 @@ class Recorder:
     def __init__(self) -> None:
         self.store: Store | None = None
         self.lost = 0
-        self.known: set[tuple[str, str]] = set()
+        self.known: dict[tuple[str, str], FunctionRecord] = {}
+        self.restarts = 0
         atexit.register(self.settle)
 
     def configure(self, store: Store | None) -> None:
         """Record into `store` from here on; None records nothing."""
         self.store = store
+        self.restarts = 0 if store is None else store.restarts
         self.known.clear()
 
     def introduce(self, function: FunctionRecord) -> None:
         """Tell the store of a function, once per process and source text."""
         mark = (function.function, function.source_hash)
         if self.store is not None and mark not in self.known:
-            self.known.add(mark)
+            self.known[mark] = function
             try:
                 self.store.save_function(function)
             except StoreError as error:
                 self.complain(error)
 
-    def write(self, execution: Execution) -> None:
+    def _introduce_again(self) -> None:
+        """After the folder was deleted under us: with it went what it knew of the functions."""
+        if self.store is not None and self.store.restarts != self.restarts:
+            self.restarts = self.store.restarts
+            functions = list(self.known.values())
+            self.known.clear()
+            for function in functions:
+                self.introduce(function)
+
+    def write(self, execution: Execution) -> str:
+        """Keep an execution; "" or why that was not possible."""
         if self.store is None:
-            return
+            return "poet_hook is not active"
         try:
             self.store.record(execution)
         except StoreError as error:
             self.complain(error)
+            return str(error)
+        self._introduce_again()
+        return ""
 
     def settle(self) -> None:
         """At the end of the process, bring what it recorded into the database; a killed one leaves that to others."""
         if self.store is not None and self.known:
             try:
-                self.store.absorb()
+                self.store.absorb(_SETTLE)
+                self._introduce_again()
             except StoreError as error:
                 logger.debug("left in the journal: %s", error)
 
     def complain(self, error: Exception, what: str = "executions are not recorded") -> None:
-        """One warning for all: the user's calls go on, also where warnings are errors."""
+        """One warning for all: the user's calls go on."""
         self.lost += 1
-        try:
-            if self.lost == 1:
-                fix = "" if "move it away" in str(error) else f"; {_FIX}"
-                warnings.warn(
-                    f"{what}: {error}{fix if isinstance(error, StoreError) else ''}", StoreWarning, stacklevel=4
-                )
-        except StoreWarning as warning:
-            logger.warning("%s", warning)
+        if self.lost == 1:
+            fix = f"; {_FIX}" if isinstance(error, StoreError) and "move it away" not in str(error) else ""
+            warn(f"{what}: {error}{fix}", StoreWarning, stacklevel=4)
         logger.debug("%s: %s", what, error)
 
 
@@ -204,7 +215,7 @@ def note(slot: Any, call: Any, result: Any, outcome: str, error: BaseException |
     duration = time.perf_counter() - call.clock
     encoded, reason = _frozen_result(slot.record, result, outcome, call.frozen[1])
     execution_id = _ids.make(call.started)
-    recorder.write(
+    lost = recorder.write(
         Execution(
             id=execution_id,
             function=slot.function,
@@ -230,7 +241,7 @@ def note(slot: Any, call: Any, result: Any, outcome: str, error: BaseException |
             Phase("perceive", "ok"),
             Phase("operate", "fallback" if outcome == "fallback" else "retried" if call.attempt > 1 else "ok"),
             Phase("enforce", "ok" if outcome == "result" else "skipped"),
-            Phase("train", reason or "recorded"),
+            Phase("train", f"not recorded: {lost}" if lost else reason or "recorded"),
         )
         made = POETResult(result, execution_id, slot.function, slot.version, duration, phases)
         for results in captured:

@@ -11,7 +11,6 @@ _COLUMNS = ("function", "module", "qualname", "path", "line", "source_hash", "op
 _SAVE_FUNCTION = (
     f"INSERT INTO functions ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
     f" ON CONFLICT (function) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
-    " WHERE excluded.seen >= seen"
 )
 _FUNCTIONS = (
     "SELECT function, module, qualname, path, line, source, source_hash, optimize_for, domain, seen"
@@ -39,7 +38,7 @@ class Store(FeedbackLog):
     """What `home` holds: executions, feedback, functions; made at the first write, unless `create` is False."""
 
     def save_function(self, record: FunctionRecord) -> None:
-        """Keep what is known of a function (the latest wins) and, for good, this text of it."""
+        """Keep what is known of a function (the last to come wins) and, for good, this text of it."""
         row = clean(astuple(record))
         function, _, _, _, _, source, source_hash, *_ = row
         with self.write() as connection:

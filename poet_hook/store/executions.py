@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -40,11 +42,19 @@ class Executions(Database):
             raise StoreError(f"{self.home}: nothing is stored here")
         self._journal.append(pack_execution(execution))
 
-    def absorb(self) -> int:
-        """Bring what the journals hold into the database; return how many executions were new."""
+    @property
+    def restarts(self) -> int:
+        """How often the folder had gone while this process wrote to it (or the journal was full)."""
+        return self._journal.restarts
+
+    def absorb(self, seconds: float = math.inf) -> int:
+        """Bring what the journals hold into the database; return how many executions were new.
+
+        What `seconds` are not enough for is left to the next one who asks.
+        """
         with self._guarded() as connection:
             self._journal.rescue()
-            return self._absorb(connection) if connection and not self.read_only else 0
+            return self._absorb(connection, seconds) if connection and not self.read_only else 0
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """Return all rows of a SELECT, over all that was recorded up to now."""
@@ -154,11 +164,12 @@ class Executions(Database):
         )
         return [found for (found,) in rows]
 
-    def _absorb(self, connection: sqlite3.Connection) -> int:
+    def _absorb(self, connection: sqlite3.Connection, seconds: float) -> int:
+        end = time.monotonic() + seconds
         sizes = self._journals()
         offsets = dict(connection.execute("SELECT name, offset FROM journals")) if sizes else {}
         new, more = 0, any(size > offsets.get(name, 0) for name, size in sizes.items())
-        while more:
+        while more and time.monotonic() < end:
             with self._transaction(connection):
                 added, more = self._absorb_batch(connection, sizes)
             new += added

@@ -40,6 +40,7 @@ class Journal:
         self._inode = -1
         self._size = 0
         self._look_again = 0.0
+        self.restarts = 0  # how often what was there before had gone, or was full
         # A signal handler may record a call while the thread that it interrupts is recording one.
         self._lock = threading.RLock()
         _journals.add(self)
@@ -98,6 +99,7 @@ class Journal:
         return None if size < MAX_FILE else b""
 
     def _open(self, first: bytes) -> None:
+        self.restarts += self._inode != -1
         self.close()
         make_home(self.folder.parent)
         self.folder.mkdir(0o700, exist_ok=True)

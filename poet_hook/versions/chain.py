@@ -17,14 +17,13 @@ import os
 import secrets
 import shutil
 import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from poet_hook.errors import StoreError, VersionError, VersionWarning
+from poet_hook.errors import StoreError, VersionError, VersionWarning, warn
 from poet_hook.model import Plan, Verdict, Version
 from poet_hook.settings import Settings
 from poet_hook.store.journal import open_file
@@ -91,7 +90,7 @@ class Chain:
             try:
                 out.append(self.read(number))
             except VersionError as error:
-                warnings.warn(str(error), VersionWarning, stacklevel=2)
+                warn(str(error), VersionWarning)
         return out
 
     def champion_number(self) -> int:
@@ -115,7 +114,7 @@ class Chain:
             version = self.read(number)
             fits(version, plan)
         except VersionError as error:
-            warnings.warn(f"{self.function}: the original runs: {error}", VersionWarning, stacklevel=2)
+            warn(f"{self.function}: the original runs: {error}", VersionWarning)
             return ORIGINAL
         return Champion(number, version.values)
 

@@ -8,13 +8,12 @@ import logging
 import os
 import sys
 import threading
-import warnings
 from collections.abc import Iterator
 from functools import partial
 from types import CodeType, FunctionType
 from typing import Any
 
-from poet_hook.errors import VersionWarning
+from poet_hook.errors import VersionWarning, warn
 from poet_hook.model import Plan
 from poet_hook.runtime.slot import Slot, bind, slots
 from poet_hook.settings import Settings
@@ -64,7 +63,7 @@ def _swap(path: str, module: str, stale: list[Slot], settings: Settings) -> list
         compiled = compile_module(source, path, module, champion)
         bound = bind(compiled.code, {plan.qualname: plan.source for plan in compiled.plans})
     except Exception as error:  # noqa: BLE001 - what runs goes on running
-        warnings.warn(f"{path}: a new version could not be loaded: {error}", VersionWarning, stacklevel=2)
+        warn(f"{path}: a new version could not be loaded: {error}", VersionWarning)
         return []
     lines = {plan.function: plan.line for plan in compiled.plans}
     for slot in stale:
@@ -101,8 +100,10 @@ def _holds(function: Any, slot: Slot) -> bool:
 
 
 def _by_name(slot: Slot) -> Iterator[Any]:
-    for name in (slot.module, "__main__"):
-        value: Any = sys.modules.get(name)
+    for module in list(sys.modules.values()):
+        if getattr(module, "__file__", None) != slot.path:
+            continue
+        value: Any = module
         for part in slot.qualname.split("."):
             value = vars(value).get(part) if hasattr(value, "__dict__") else None
         for _ in range(20):  # decorators that follow functools.wraps, descriptors

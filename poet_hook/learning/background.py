@@ -1,0 +1,78 @@
+"""A function to learn -> a thread that does it beside the program, and not longer than the program wants to end."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from collections.abc import Callable
+
+from poet_hook.errors import LearnWarning, warn
+from poet_hook.model import Learned
+
+logger = logging.getLogger("poet_hook")
+PATIENCE = 20.0  # seconds that a program which ends waits
+
+
+class Background:
+    """One learning thread at a time. A program that ends waits for it, but not for ever."""
+
+    def __init__(self, learn: Callable[[str], Learned]) -> None:
+        self.learn = learn
+        self.lock = threading.Lock()
+        self.waiting: list[str] = []
+        self.thread: threading.Thread | None = None
+        self.ending = False
+        atexit.register(self.end)
+
+    def ask(self, function: str) -> None:
+        """Learn this function next, unless it waits for that already."""
+        with self.lock:
+            if function not in self.waiting:
+                self.waiting.append(function)
+            if self.thread is None or not self.thread.is_alive():
+                self.thread = threading.Thread(target=self._run, name="poet_hook learn", daemon=True)
+                try:
+                    self.thread.start()
+                except RuntimeError:  # the interpreter is ending: the next process learns
+                    self.waiting.clear()
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait until nothing is being learned; False where `seconds` were not enough."""
+        with self.lock:
+            thread = self.thread
+        if thread is None or thread is threading.current_thread():
+            return True
+        thread.join(seconds)
+        return not thread.is_alive()
+
+    def end(self) -> None:
+        """At the end of the program: what is not done in time is done after the next feedback."""
+        try:
+            done = self.wait(PATIENCE)
+        except KeyboardInterrupt:
+            done = False
+        if not done:
+            from poet_hook.isolation.worker import end_all
+
+            self.ending = True
+            with self.lock:
+                self.waiting.clear()
+            end_all("the program ends")
+            self.wait(1.0)
+
+    def _run(self) -> None:
+        while True:
+            with self.lock:
+                if not self.waiting:
+                    self.thread = None
+                    return
+                function = self.waiting.pop(0)
+            try:
+                learned = self.learn(function)
+                logger.info("%s: %s", function, "; ".join(learned.reasons))
+            except Exception as error:  # noqa: BLE001 - a thread of ours: nothing was changed, and one warning says so
+                if self.ending:
+                    logger.info("%s: the program ended while it learned; the next feedback starts it again", function)
+                    continue
+                warn(f"{function}: learning in the background failed: {error}", LearnWarning)
