@@ -24,7 +24,7 @@ demo: $(VENV)/.demo ## learn on real, labelled data, offline, in under two minut
 	$(BIN)/python examples/03_real_world/run.py
 
 test: $(VENV)/.dev ## the whole test suite
-	$(BIN)/python -m pytest --quiet --cov --cov-report=term --cov-fail-under=85
+	$(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal --cov --cov-report=term --cov-fail-under=85
 
 check: $(VENV)/.dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poet_hook import settings as settings_module
 from poet_hook.domains.base import load
@@ -22,7 +22,6 @@ from poet_hook.errors import (
     UnknownFunctionError,
     warn,
 )
-from poet_hook.learning.background import Background
 from poet_hook.model import (
     Execution,
     Feedback,
@@ -38,6 +37,9 @@ from poet_hook.settings import Settings
 from poet_hook.store.database import Store
 from poet_hook.transform.compile import Champion
 from poet_hook.versions.chain import Chain
+
+if TYPE_CHECKING:
+    from poet_hook.learning.background import Background
 
 logger = logging.getLogger("poet_hook")
 
@@ -209,12 +211,16 @@ def learn(function: str | Callable[..., Any], progress: Callable[[str, float], N
     return learned
 
 
-_background = Background(lambda function: learn(function))
+@functools.cache
+def _background() -> Background:
+    from poet_hook.learning.background import Background
+
+    return Background(learn)
 
 
 def wait_for_learning(seconds: float | None = None) -> bool:
     """Wait until no learning runs in the background of this process; False where `seconds` were not enough."""
-    return _background.wait(seconds)
+    return _background().wait(seconds)
 
 
 def _learn_later(function: str) -> None:
@@ -229,7 +235,7 @@ def _learn_later(function: str) -> None:
         logger.debug("%s: %s", function, error)
         return
     if pragma.learn != "off" and count >= pragma.after:
-        _background.ask(function)
+        _background().ask(function)
 
 
 # --------------------------------------------------------------------------- looking and choosing

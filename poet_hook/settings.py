@@ -138,10 +138,10 @@ def script_folder() -> Path | None:
 def _root(here: Path, script: Path | None) -> tuple[Path, str]:
     own, other = _marked(here), _marked(script) if script else None
     if own and (not script or not other or script.is_relative_to(own) or here.is_relative_to(other)):
-        return own, "above the working directory"
+        return own, "project of the working directory"
     if other:
-        return other, "above the main script"
-    return here, "the working directory"
+        return other, "project of the main script"
+    return here, "working directory (no project above it)"
 
 
 def _marked(start: Path) -> Path | None:

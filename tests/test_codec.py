@@ -260,7 +260,7 @@ def test_malformed_nodes_are_refused(node: Any) -> None:
         (np.zeros(2, "i4,f8"), "can't be stored"),
         (np.void(b"12"), "can't be stored"),
         (datetime(2024, 1, 1, tzinfo=Zone()), "a time zone of type Zone can't be stored exactly"),
-        ({"x": Slotted([1, object()])}, "x.inner[1]: a object can't be stored"),
+        ({"x": Slotted([1, object()])}, "x.inner[1]: an object can't be stored"),
         ({"odd key": {3: {None: object()}}}, "['odd key'][3][...]: a object"),
         ({(1, object()): 1}, "key [...][1]: a object"),
         ((1.0, [2.0, {"deep": {1, Ellipsis}}]), "[1][1].deep["),

@@ -42,7 +42,7 @@ def test_defaults(root: Path) -> None:
         user_dir=Path("/home/nobody/.config/poet_hook"),
         replay_modules=(),
         sources=dict.fromkeys(["home", "strict", "api_url", "user_dir", "replay_modules"], "default")
-        | {"root": "above the working directory"},
+        | {"root": "project of the working directory"},
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.strict = True  # type: ignore[misc]
@@ -260,7 +260,7 @@ def test_where_the_users_key_lives(root: Path) -> None:
 
 def test_rows_show_value_and_source(root: Path) -> None:
     rows = seen(root, toml='replay_modules = ["a", "b"]', POET_STRICT="1").rows()
-    assert ("root", str(root), "above the working directory") in rows
+    assert ("root", str(root), "project of the working directory") in rows
     assert ("strict", "True", "environment variable POET_STRICT") in rows
     assert ("replay_modules", "a, b", f"{root / 'pyproject.toml'}: replay_modules") in rows
     assert ("home", str(root / ".poet"), "default") in rows

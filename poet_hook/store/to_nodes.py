@@ -197,10 +197,11 @@ def _step(key: Any) -> str:
 
 def _cannot(kind: type) -> str:
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    article = "an" if name[0] in "aeiouAEIOU" else "a"
     for base in (list, tuple, set, frozenset, dict, str, bytes, int, float, datetime, date, Decimal):
         if issubclass(kind, base):
-            return f"a {name} can't be stored exactly (a subclass of {base.__name__})"
-    return f"a {name} can't be stored"
+            return f"{article} {name} can't be stored exactly (a subclass of {base.__name__})"
+    return f"{article} {name} can't be stored"
 
 
 def _dtype_name(dtype: Any) -> str:
