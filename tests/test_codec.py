@@ -261,8 +261,8 @@ def test_malformed_nodes_are_refused(node: Any) -> None:
         (np.void(b"12"), "can't be stored"),
         (datetime(2024, 1, 1, tzinfo=Zone()), "a time zone of type Zone can't be stored exactly"),
         ({"x": Slotted([1, object()])}, "x.inner[1]: an object can't be stored"),
-        ({"odd key": {3: {None: object()}}}, "['odd key'][3][...]: a object"),
-        ({(1, object()): 1}, "key [...][1]: a object"),
+        ({"odd key": {3: {None: object()}}}, "['odd key'][3][...]: an object"),
+        ({(1, object()): 1}, "key [...][1]: an object"),
         ((1.0, [2.0, {"deep": {1, Ellipsis}}]), "[1][1].deep["),
     ],
 )
