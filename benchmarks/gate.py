@@ -2,19 +2,32 @@
 
 An alert is a score above the constant; the incumbent is judged after every feedback, and a stream ends with
 its first promotion. Run as `python benchmarks/gate.py [--streams 500] [--seed N] [--json]`.
+
+With `--loop` each stream runs through the library itself, in a project of its own: calls are recorded, feedback is
+given, `poet_hook.learn` is called after every fifth, and versions come and go until the last feedback
+(`--feedbacks 100`). Default are then 40 streams.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import math
+import multiprocessing
+import os
 import random
 import statistics
-from collections.abc import Callable, Sequence
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import NormalDist
 
+import poet_hook
+from poet_hook import api
 from poet_hook.learning.constants import Steps
 from poet_hook.learning.gate import Case, Judge
 
@@ -152,14 +165,228 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+# --------------------------------------------------------------------------- through the library itself
+
+NAMES = "xyz"
+EVERY = 5
+TOLERANCE = 1.0
+"""A version is worse, or better, by more than this many points of accuracy."""
+
+
+@dataclass(frozen=True)
+class Sensors:
+    """Each of several scores has a limit; all are N(0, 1), but in 3 of 10 executions one is N(2.5, 1)."""
+
+    count: int
+    faults: float = 0.3
+    distance: float = 2.5
+
+    def draw(self, rng: random.Random) -> tuple[list[float], bool]:
+        """The scores of an execution, and whether it deserves an alert."""
+        scores = [rng.gauss(0.0, 1.0) for _ in range(self.count)]
+        faulty = rng.random() < self.faults
+        if faulty:
+            scores[rng.randrange(self.count)] += self.distance
+        return scores, faulty
+
+    def accuracy(self, limits: Sequence[float]) -> float:
+        """The exact share of right decisions."""
+        quiet = math.prod(map(BELOW, limits))
+        missed = statistics.mean(quiet / BELOW(t) * BELOW(t - self.distance) for t in limits)
+        return (1 - self.faults) * quiet + self.faults * (1 - missed)
+
+    def optimum(self) -> list[float]:
+        """The best limits (to 0.001), which are all the same."""
+        return [max((i / 1000 for i in range(4000)), key=lambda t: self.accuracy([t] * self.count))] * self.count
+
+    def below_optimum(self, points: float) -> list[float]:
+        """The first limit so low that accuracy is this many points less, the others as good as can be."""
+        first, *others = self.optimum()
+        goal = self.accuracy([first, *others]) - points / 100
+        while self.accuracy([first, *others]) > goal:
+            first = round(first - 0.001, 3)
+        return [first, *others]
+
+    def source(self, limits: Sequence[float]) -> str:
+        """A module with such a monitor."""
+        names = NAMES[: self.count]
+        tests = [
+            f"    if {name} > {limit!r}:  # poet: tune -3..7 as {name}\n"
+            for name, limit in zip(names, limits, strict=True)
+        ]
+        head = "# poet: optimize_for=accuracy, after=1000000\ndef alarm({}) -> bool:\n"
+        body = "".join(test + "        return True\n" for test in tests)
+        return head.format(", ".join(f"{name}: float" for name in names)) + body + "    return False\n"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Speaks of this share of the executions that are wrong, and of those that are right, and at times errs."""
+
+    name: str
+    complains: float
+    approves: float
+    errs: float = 0.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a stream is made of."""
+
+    sensors: Sensors
+    points_off: float
+    operator: Operator
+    feedbacks: int
+
+    @property
+    def name(self) -> str:
+        limits = "1 limit" if self.sensors.count == 1 else f"{self.sensors.count} limits"
+        worth = f"{self.points_off:.0f} points off" if self.points_off else "optimal"
+        return f"{worth}, {limits}, {self.operator.name}"
+
+
+@dataclass(frozen=True)
+class End:
+    """What became of a stream: accuracies (points) of the versions as they came into use, the original's first."""
+
+    in_use: tuple[float, ...]
+    promoted_at: tuple[int, ...]
+    promotions: tuple[tuple[float, float], ...]
+    rollbacks: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class LoopRow:
+    """Shares of streams, but `promotions` and `rollbacks` are a mean number of each, and `median` counts feedbacks.
+
+    `ever_worse` had a version in use that was worse than the original, `last_worse` ended so, `step_down` put a
+    version in use that was worse than what it replaced, `wrongly_back` rolled back to a worse one; `median` is
+    when half of the streams had a better version than the original (None: they had not).
+    """
+
+    scenario: str
+    promotions: float
+    ever_worse: float
+    last_worse: float
+    step_down: float
+    rollbacks: float
+    wrongly_back: float
+    better: float
+    median: float | None
+    gain: float
+
+
+def live(run: Run, seed: str) -> End:
+    """One stream, in a process that has done nothing with poet_hook before."""
+    rng = random.Random(seed)
+    sensors, operator = run.sensors, run.operator
+    limits = sensors.below_optimum(run.points_off)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.update(POET_HOME=f"{folder}/.poet", POET_USER_DIR=f"{folder}/user")
+        Path(folder, "monitor.py").write_text(sensors.source(limits), encoding="utf-8")
+        os.chdir(folder)
+        sys.path.insert(0, folder)
+        poet_hook.activate(roots=[folder])
+        alarm = importlib.import_module("monitor").alarm
+        now = 100 * sensors.accuracy(limits)
+        in_use, promoted_at, promotions, rollbacks, heard = [now], [], [], [], 0
+        while heard < run.feedbacks:
+            scores, deserves = sensors.draw(rng)
+            result = poet_hook.call(alarm, *scores)
+            seems_right = (result.value == deserves) != (rng.random() < operator.errs)
+            if rng.random() >= (operator.approves if seems_right else operator.complains):
+                continue
+            poet_hook.feedback(result, seems_right)
+            heard += 1
+            if heard % EVERY:
+                continue
+            learned = poet_hook.learn(alarm)
+            back = any("rolled back" in reason for reason in learned.reasons)
+            if learned.promoted or back:
+                number = api.champion(alarm)
+                values = next(version.values for version in poet_hook.versions_of(alarm) if version.number == number)
+                then = 100 * sensors.accuracy([values.get(n, t) for n, t in zip(NAMES, limits, strict=False)])
+                (rollbacks if back else promotions).append((now, then))
+                promoted_at.append(heard)
+                in_use.append(then)
+                now = then
+        poet_hook.deactivate()
+        os.chdir("/")
+    return End(tuple(in_use), tuple(promoted_at), tuple(promotions), tuple(rollbacks))
+
+
+def summed_up(run: Run, ends: Sequence[End]) -> LoopRow:
+    """The streams of a scenario -> its row."""
+    waits, n = [], len(ends)
+    for end in ends:
+        changes = zip(end.promoted_at, end.in_use[1:], strict=True)
+        waits.append(next((heard for heard, worth in changes if worth > end.in_use[0] + TOLERANCE), math.inf))
+    median = statistics.median_low(waits)
+    return LoopRow(
+        run.name,
+        sum(len(end.promotions) for end in ends) / n,
+        sum(min(end.in_use) < end.in_use[0] - TOLERANCE for end in ends) / n,
+        sum(end.in_use[-1] < end.in_use[0] - TOLERANCE for end in ends) / n,
+        sum(any(then < now - TOLERANCE for now, then in end.promotions) for end in ends) / n,
+        sum(len(end.rollbacks) for end in ends) / n,
+        sum(any(then < now - TOLERANCE for now, then in end.rollbacks) for end in ends) / n,
+        sum(end.in_use[-1] > end.in_use[0] + TOLERANCE for end in ends) / n,
+        None if math.isinf(median) else median,
+        sum(end.in_use[-1] - end.in_use[0] for end in ends) / n,
+    )
+
+
+def runs(feedbacks: int) -> list[Run]:
+    """The scenarios of the loop."""
+    operators = (
+        Operator("a fifth of all", 0.2, 0.2),
+        Operator("a fifth, 10 % wrong labels", 0.2, 0.2, 0.1),
+        Operator("complaints, 3 % of the right", 1.0, 0.03),
+        Operator("complaints, 3 %, 10 % wrong labels", 1.0, 0.03, 0.1),
+    )
+    return [Run(Sensors(n), off, o, feedbacks) for off in (0, 25) for n in (1, 3) for o in operators]
+
+
+def measure_loop(chosen: Sequence[Run], streams: int, seed: int) -> Iterator[LoopRow]:
+    """The rows of the scenarios, two streams at a time."""
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, fresh, max_tasks_per_child=1) as pool:
+        for run in chosen:
+            ends = pool.map(live, [run] * streams, [f"{seed} {run.name} {i}" for i in range(streams)])
+            yield summed_up(run, list(ends))
+
+
+def loop_table(rows: Sequence[LoopRow]) -> str:
+    """The rows as text; shares in per cent."""
+    lines = [
+        f"{'':58} {'promo-':>6} {'worse than original':>19} {'step':>6} {'roll-':>5} {'wrongly':>7}",
+        f"{'scenario':58} {'tions':>6} {'ever':>12} {'at end':>6} {'down':>6} {'backs':>5} {'back':>7} {'better':>7}"
+        f" {'median':>6} {'gain':>7}",
+    ]
+    for row in rows:
+        median = "-" if row.median is None else f"{row.median:.0f}"
+        lines.append(
+            f"{row.scenario:58} {row.promotions:6.2f} {100 * row.ever_worse:11.1f}% {100 * row.last_worse:5.1f}%"
+            f" {100 * row.step_down:5.1f}% {row.rollbacks:5.2f} {100 * row.wrongly_back:6.1f}%"
+            f" {100 * row.better:6.1f}% {median:>6} {row.gain:+7.2f}"
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--streams", type=int, default=500)
+    parser.add_argument("--loop", action="store_true", help="run whole streams through the library")
+    parser.add_argument("--streams", type=int, help="of each scenario: 500, with --loop 40")
+    parser.add_argument("--feedbacks", type=int, default=100, help="of a stream, with --loop")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    rows = [measure(scenario, options.streams, options.seed) for scenario in scenarios()]
-    print(json.dumps([asdict(row) for row in rows], indent=2) if options.json else table(rows))
+    if options.loop:
+        rows = list(measure_loop(runs(options.feedbacks), options.streams or 40, options.seed))
+        print(json.dumps([asdict(row) for row in rows], indent=2) if options.json else loop_table(rows))
+        return
+    simple = [measure(scenario, options.streams or 500, options.seed) for scenario in scenarios()]
+    print(json.dumps([asdict(row) for row in simple], indent=2) if options.json else table(simple))
 
 
 if __name__ == "__main__":

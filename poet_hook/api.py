@@ -160,6 +160,10 @@ def _why_not_recorded(function: Callable[..., Any]) -> str:
     name = getattr(function, "__qualname__", repr(function))
     module = sys.modules.get(getattr(function, "__module__", "") or "")
     start = f"{name} left no execution: "
+    try:
+        settings()
+    except SettingsError as error:
+        return start + f"nothing is enhanced, because {error}"
     for slot in slots():
         if slot.qualname == name and not slot.trains:
             return start + f"its pragma ({slot.path}:{slot.line}) has no optimize_for=, so nothing is recorded"
@@ -243,13 +247,11 @@ def _learn_later(function: str) -> None:
 
 def name_of(function: str | Callable[..., Any]) -> str:
     """The stored name ("module:qualname") of a function, or of a name that ends like exactly one."""
-    records = store().functions()
-    known = [record.function for record in records]
+    known = [record.function for record in store().functions()]
     if not isinstance(function, str):
         codes = [code for inner in _wrapped(function) if (code := getattr(inner, "__code__", None)) is not None]
         found = [s.function for s in slots() if any(c is s for code in codes for c in code.co_consts)]
-        places = {(os.path.abspath(code.co_filename), code.co_qualname) for code in codes}
-        found = found or [r.function for r in records if (os.path.abspath(r.path), r.qualname) in places]
+        found = found or [n for code in codes if (n := _kept(code.co_filename, code.co_qualname)) in known]
         if not found:
             raise NotEnhancedError(_why_not_recorded(function))
         return found[0]
@@ -257,7 +259,7 @@ def name_of(function: str | Callable[..., Any]) -> str:
         return function
     path, _, qualname = function.rpartition(":")
     if path.endswith(".py"):
-        ends = [r.function for r in records if (r.path, r.qualname) == (os.path.abspath(path), qualname)]
+        ends = [n for n in known if n == _kept(path, qualname)]
     else:
         ends = [n for n in known if n.endswith((f":{function}", f".{function}")) or n.replace(":", ".") == function]
     if len(ends) == 1:
@@ -266,6 +268,10 @@ def name_of(function: str | Callable[..., Any]) -> str:
     raise UnknownFunctionError(
         f"{'several functions are' if ends else 'no function is'} called {function!r} in {settings().home}: {listed}"
     )
+
+
+def _kept(path: str, qualname: str) -> str:
+    return f"{settings().module_of(path, os.path.basename(path).removesuffix('.py'))}:{qualname}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +380,7 @@ def show(function: str | Callable[..., Any]) -> str:
     from poet_hook.transform.render import render
 
     plan, source = plan_of(name_of(function), store(), settings())
-    return render(source, plan.path, plan.module, plan.qualname, Chain(settings(), plan.function).champion)
+    return render(source, plan, Chain(settings(), plan.function).champion(plan))
 
 
 __all__ = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,26 +60,27 @@ class Settings:
         return self.sources["home"].startswith("environment variable")
 
     def module_of(self, path: str | Path, otherwise: str) -> str:
-        """The name under which a file's functions are kept: its dotted place in the project, without `src`.
+        """The name under which a file's functions are kept: its dotted place in the project.
 
         The name of an import or a script may belong to several files of one project. `otherwise` is the name of
         a file that lies elsewhere.
         """
-        try:
-            parts = Path(os.path.abspath(path)).relative_to(self.root).with_suffix("").parts
-        except ValueError:
-            return otherwise
-        parts = parts[parts[:1] == ("src",) :]
-        parts = parts[: len(parts) - (parts[-1:] == ("__init__",))]
-        name = ".".join(parts)
-        return otherwise if not name or ":" in name else name
+        for full in (os.path.realpath(path), os.path.abspath(path)):
+            if Path(full).is_relative_to(self.root):
+                *folders, name = Path(full).relative_to(self.root).parts
+                parts = [*folders, name.removesuffix(".py")]
+                parts = parts[: len(parts) - (parts[1:] != [] and parts[-1] == "__init__")]
+                return ".".join(part.replace(".", "_").replace(":", "_") for part in parts)
+        return otherwise
 
     def path_of(self, module: str) -> Path | None:
         """The file of the project whose functions are kept under this name, where there is one."""
-        place = Path(*module.split("."))
-        places = [base / place for base in (self.root, self.root / "src")]
-        paths = [path for base in places for path in (base.with_suffix(".py"), base / "__init__.py")]
-        return next((path for path in paths if path.is_file()), None)
+        parts = module.split(".")
+        if not all(parts) or any(set(part) & {"/", "\\", "\0"} for part in parts):
+            return None
+        place = self.root.joinpath(*parts)
+        paths = (path.resolve() for path in (place.with_name(f"{parts[-1]}.py"), place / "__init__.py"))
+        return next((path for path in paths if path.is_file() and path.is_relative_to(self.root)), None)
 
 
 def load(
@@ -94,7 +96,15 @@ def load(
         raise SettingsError(
             f"the working directory can't be told: {error.strerror}; change to one that exists"
         ) from error
-    env = os.environ if environ is None else environ
+    try:
+        return _load(here, os.environ if environ is None else environ, script_folder)
+    except SettingsError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:  # links in a circle, no such user, a NUL in a path
+        raise SettingsError(f"the settings can't be read: {error}") from error
+
+
+def _load(here: Path, env: Mapping[str, str], script_folder: Path | None) -> Settings:
     root, found_by = _root(here, script_folder)
     project = _pyproject(root)
     dotenv = _dotenv(root)
@@ -127,12 +137,22 @@ def script_folder() -> Path | None:
     """The folder of the user's main script; None without one, and for an installed program."""
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None)
-    # a module run with -m is found by the working directory; a console script has no suffix
-    if not path or not path.endswith(".py") or getattr(main, "__spec__", None) is not None:
-        return None
-    full = Path(path).resolve()
-    installed = any(full.is_relative_to(prefix) for prefix in (sys.prefix, sys.base_prefix))
-    return None if installed else full.parent
+    if path is None and _was_spawned():
+        path = sys.argv[0]
+    elif path is None or getattr(main, "__spec__", None) is not None:
+        return None  # what is run with -m is found by the working directory
+    full = Path(os.path.realpath(path))
+    installed = [sys.prefix, sys.base_prefix, sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user"))]
+    return None if not full.is_file() or any(full.is_relative_to(place) for place in installed) else full.parent
+
+
+def _was_spawned() -> bool:
+    """Whether this process is one of multiprocessing's that runs the main script of another once more."""
+    module = sys.modules.get("multiprocessing.process")
+    if module is None:
+        return False
+    # while the main script is run, the parent is not known yet
+    return hasattr(module.current_process(), "_inheriting") or module.parent_process() is not None
 
 
 def _root(here: Path, script: Path | None) -> tuple[Path, str]:
@@ -146,7 +166,8 @@ def _root(here: Path, script: Path | None) -> tuple[Path, str]:
 
 def _marked(start: Path) -> Path | None:
     for folder in (start, *start.parents):
-        if (folder / "pyproject.toml").is_file() or (folder / ".git").exists():
+        # unlike Path's own, these are False in a folder that may not be searched
+        if os.path.isfile(folder / "pyproject.toml") or os.path.exists(folder / ".git"):
             return folder
     return None
 
@@ -162,9 +183,10 @@ def _pyproject(root: Path) -> Mapping[str, Any]:
     import tomllib
 
     try:
-        table = tomllib.loads(data.decode()).get("tool", {}).get("poet_hook", {})
+        tool = tomllib.loads(data.decode()).get("tool")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
+    table = tool.get("poet_hook", {}) if isinstance(tool, dict) else {}
     known = {key for _, key, _ in _NAMES.values() if key}
     if not isinstance(table, dict) or set(table) - known:
         wrong = ", ".join(sorted(set(table) - known)) if isinstance(table, dict) else repr(table)

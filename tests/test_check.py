@@ -157,7 +157,7 @@ def test_a_function_is_found_in_the_files_of_the_project(poet: Poet, name: str) 
     write("src/p/m.py", PACKAGE)
     write(".venv/m.py", PACKAGE)
     found = explained(poet, name)
-    assert (found["function"], found["line"]) == ("p.m:Monitor.check", 4)
+    assert (found["function"], found["line"]) == ("src.p.m:Monitor.check", 4)
     assert found["path"].endswith("src/p/m.py")
     assert not Path(".poet").exists()
 

@@ -316,6 +316,97 @@ def test_a_script_of_another_project_belongs_to_that_one(
     assert json.loads(poet(other, "status", "--json").stdout)["functions"][0]["executions"] == 4
 
 
+def test_what_multiprocessing_spawns_belongs_to_the_same_project(folder: Path, tmp_path_factory: Any) -> None:
+    other = tmp_path_factory.mktemp("other")
+    (other / "pyproject.toml").touch()
+    (other / "job.py").write_text(PRINTS)
+    (other / "starts.py").write_text(
+        "import multiprocessing\nimport poet_hook.auto\nimport job\n"
+        "if __name__ == '__main__':\n"
+        "    child = multiprocessing.get_context('spawn').Process(target=job.f, args=(5.0,))\n"
+        "    child.start()\n    child.join()\n"
+    )
+    done = python(folder, str(other / "starts.py"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (folder / ".poet").exists()
+    assert json.loads(poet(other, "status", "--json").stdout)["functions"][0]["executions"] == 5
+
+
+def test_a_script_without_a_suffix_of_another_project(folder: Path, tmp_path_factory: Any) -> None:
+    other = tmp_path_factory.mktemp("other")
+    (other / "pyproject.toml").touch()
+    (other / "job.py").write_text(PRINTS)
+    (other / "tool").write_text("import poet_hook.auto\nimport job\n")
+    assert python(folder, str(other / "tool")).returncode == 0
+    assert json.loads(poet(other, "status", "--json").stdout)["functions"][0]["executions"] == 2
+
+
+def test_a_script_in_a_deleted_working_directory(folder: Path, tmp_path: Path) -> None:
+    (folder / "app.py").write_text(PRINTS)
+    (folder / "gone").mkdir()
+    words = [sys.executable, "-m", "poet_hook", "run", str(folder / "app.py")]
+    code = f"import os, subprocess, sys\nos.rmdir(os.getcwd())\nsys.exit(subprocess.call({words!r}))"
+    done = python(folder / "gone", "-c", code)
+    assert (done.returncode, done.stdout) == (0, "True True\n")
+    assert "nothing is enhanced: the working directory can't be told" in done.stderr
+
+
+def test_a_file_is_named_by_any_path_to_it(folder: Path) -> None:
+    (folder / "job.py").write_text(PRINTS)
+    (folder / "sub").mkdir()
+    assert poet(folder, "run", "./job.py").returncode == 0
+    for place, name in (folder, "job.py:f"), (folder, "./job.py:f"), (folder / "sub", "../job.py:f"):
+        assert poet(place, "log", name).stdout.count("value=") == 2
+    moved = folder.with_name(folder.name + "-moved")
+    folder.rename(moved)
+    assert poet(moved, "log", "job.py:f").stdout.count("value=") == 2
+    moved.rename(folder)
+
+
+TEACHES = """
+import poet_hook
+from {imported} import Row, is_high
+for step in range(8):
+    result = poet_hook.call(is_high, Row(step / 2))
+    poet_hook.feedback(result, {{"expected": step > 6}})
+"""
+LEARNER = """
+from dataclasses import dataclass
+{more}
+@dataclass
+class Row:
+    value: float
+
+# poet: optimize_for=accuracy, after=1000
+def is_high(row: Row) -> bool:
+    return row.value * SCALE > 2.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "start", "imported", "more"),
+    [
+        ("shop/mon.py", "app.py", "shop.mon", "SCALE = 1.0"),
+        ("src/pkg/part.py", "src/app.py", "pkg.part", "SCALE = 1.0"),
+        ("src/pkg/part.py", "app.py", "src.pkg.part", "SCALE = 1.0"),
+        ("services/shop/mon.py", "services/app.py", "shop.mon", "from .limits import SCALE"),
+    ],
+)
+def test_replay_knows_a_module_by_every_name_it_has(
+    folder: Path, file: str, start: str, imported: str, more: str
+) -> None:
+    (folder / "pyproject.toml").write_text('[tool.poet_hook]\nreplay_modules = [".limits"]\n')
+    path = folder / file
+    path.parent.mkdir(parents=True)
+    path.write_text(LEARNER.format(more=more))
+    path.with_name("limits.py").write_text("SCALE = 1.0\n")
+    (folder / start).write_text(TEACHES.format(imported=imported))
+    done = poet(folder, "run", start, PYTHONPATH=f"{environ(folder)['PYTHONPATH']}:{(folder / start).parent}")
+    assert (done.returncode, done.stderr) == (0, "")
+    (learned,) = json.loads(poet(folder, "learn", "--json").stdout)["functions"]
+    assert learned["verdict"]["evidence"]["labelled"] == 8, learned
+
+
 def test_a_store_from_elsewhere_does_not_choose_what_is_run(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

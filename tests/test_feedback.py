@@ -203,3 +203,20 @@ def test_a_program_that_ends_does_not_wait_for_ever_until_it_has_learned(load: L
     learned = poet_hook.learn("m:check")
     assert learned.verdict is not None
     assert learned.verdict.evidence.labelled == 1
+
+
+def test_a_fork_while_learning_is_asked_for_leaves_the_child_free_to_end(load: Load) -> None:
+    code = """
+        import os, threading, time
+        from poet_hook import api
+        background = api._background()
+        threading.Thread(target=lambda: (background.lock.acquire(), time.sleep(2), background.lock.release())).start()
+        while not background.lock.locked():
+            time.sleep(0.01)
+        child = os.fork()
+        if child:
+            print(os.waitpid(child, 0)[1])
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=True, timeout=60)
+    assert done.stdout == "0\n"

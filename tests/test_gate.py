@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poet_hook.learning.constants import Steps
-from poet_hook.learning.gate import Case, Judge, Judgement, e_value, judge
+from poet_hook.learning.gate import Case, Difference, Judge, Judgement, compare, e_value, judge
+from poet_hook.learning.silence import Opinions, clustering, near
 
 OPTIMUM = 1.409  # of scores N(0, 1) and, for 32 of 100, N(2.1, 1)
 BELOW = NormalDist().cdf
@@ -225,7 +226,7 @@ def test_approved_alerts_say_nothing_of_quiet_results() -> None:
 
 def test_a_random_sample_needs_no_silence() -> None:
     cases = [labelled(str(i), -2 + (7 * i % 30 + 0.5) / 7.5, False, -3.0) for i in range(30)]
-    cases[3] = labelled("hit", 3.0, True, -3.0)
+    cases[3], cases[9] = (labelled(f"hit{i}", 3.0, True, -3.0) for i in range(2))
     silent = [quiet(-2 + (i + 0.5) / 50, -3.0) for i in range(200)]
     verdict = judge(cases, silent, incumbent=-3.0, lower=-4, upper=8)
     assert (verdict.silent_weight, verdict.level) == (0, "proven")
@@ -244,6 +245,144 @@ def test_a_weighted_silent_execution_stands_for_several() -> None:
     many, few = [quiet(1.5, 1.0)] * 20, [quiet(1.5, 1.0, weight=20.0)]
     verdicts = [judge(cases, silent, incumbent=1.0, lower=0, upper=8) for silent in (many, few)]
     assert verdicts[0].silent_weight == verdicts[1].silent_weight == 20
+
+
+def test_what_was_said_of_another_versions_result_is_no_opinion_on_this_one() -> None:
+    silent = [quiet(1.0 + i / 80, 1.0) for i in range(1, 81)]
+    wrong = complaints_below(1.9, 10, 1.0)
+    other = [Case(f"o{i}", c.loss, approved=True, fits_only=True, alarm=True) for i, c in enumerate(wrong)]
+    own = [labelled(f"r{i}", 1.1, True, 1.0) for i in range(10)]
+    weights = [judge([*more, *wrong], silent, incumbent=1.0, lower=0, upper=8).silent_weight for more in (other, own)]
+    assert weights == [80, 0]
+
+
+# --------------------------------------------------------------------------- the rule of silence
+
+breaks = st.lists(st.integers(-8, 8), unique=True, max_size=6).map(sorted)
+
+
+@given(breaks, st.lists(st.integers(0, 2), min_size=13, max_size=13), st.integers(-20, 20))
+def test_near_is_where_the_steps_first_change(ends: list[int], values: list[int], half: int) -> None:
+    n = len(ends)
+    steps = Steps(tuple(map(float, ends)), tuple(values[: n + 1]), tuple(values[7 : 7 + n])).map(lambda v: v)
+    t = half / 2
+
+    def first(sign: int) -> float:
+        """Breaks are integers, so a change is seen at quarters: on a break, or a quarter beyond it."""
+        changed = [q for q in range(1, 80) if steps(t + sign * q / 4) != steps(t)]
+        return math.floor(changed[0] / 2) / 2 if changed else math.inf
+
+    assert near(steps, t) == (first(-1), first(1))
+
+
+distances = st.lists(st.tuples(st.sampled_from([0.0, 1.0, 2.0, math.inf]), st.floats(0, 9)), min_size=1, max_size=12)
+
+
+@given(distances, distances, st.floats(0.1, 50))
+def test_clustering_is_a_share_that_no_unit_changes(
+    said: list[tuple[float, float]], silent: list[tuple[float, float]], unit: float
+) -> None:
+    found = clustering(said, silent)
+    assert 0.0 <= found <= 1.0
+    assert clustering(said, said) == 0.0
+    assert clustering([(2 * a, b) for a, b in said], [(2 * a, b) for a, b in silent]) == found
+    assert clustering([(b, a) for a, b in said], [(b, a) for a, b in silent]) == found
+
+
+def test_a_cluster_at_several_limits_is_seen_as_one() -> None:
+    here = [(0.1 * i, 5.0 + i, 5.0 + i) for i in range(6)]
+    said = [each[n:] + each[:n] for n in range(3) for each in here]
+    rest = [(3.0 + i / 10, 3.5 + i / 10, 4.0 + i / 10) for i in range(18)]
+    assert clustering(said, rest) == 1.0
+    alone = [clustering([(each[n],) for each in said], [(each[n],) for each in rest]) for n in range(3)]
+    assert max(alone) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("complaints", "approvals", "apart", "silent", "weight"),
+    [
+        (9, 0, 5.0, 50, 1.0),
+        (9, 1, 5.0, 50, 1.0),
+        (9, 2, 5.0, 50, 0.0),
+        (9, 2, 0.1, 50, 1.0),
+        (9, 9, 0.1, 50, 0.0),
+        (9, 2, 0.1, 0, 0.0),
+        (0, 0, 0.1, 50, 1.0),
+    ],
+    ids=["no approval", "one approval", "a spread", "a cluster", "half approved", "no silence", "nothing said"],
+)
+def test_when_silence_counts(complaints: int, approvals: int, apart: float, silent: int, weight: float) -> None:
+    opinions = Opinions(True)
+    for i in range(complaints):
+        opinions.hear(False, (apart * (i + 0.5),))
+    for _ in range(approvals):
+        opinions.hear(True, (0.2,))
+    for i in range(silent):
+        opinions.hush(2.0, 0.5, (45.0 * (i + 0.5) / 50,))
+    assert opinions.agreement() == weight
+    assert (opinions.silent_weight, opinions.flipped) == (2.0 * silent, float(silent))
+    assert bool(list(opinions.words(weight))) == (weight > 0 and complaints > 0)
+
+
+# --------------------------------------------------------------------------- two versions
+
+differences = st.builds(
+    Difference,
+    st.floats(-1, 1),
+    st.floats(0, 1),
+    st.sampled_from([True, False, None]),
+    st.sampled_from([True, False, None]),
+    st.tuples(st.floats(0, 9)),
+)
+silences = st.builds(
+    Difference,
+    st.floats(-1, 0),
+    st.floats(1, 20),
+    st.none(),
+    st.sampled_from([True, False, None]),
+    st.tuples(st.floats(0, 9)),
+)
+
+
+@given(st.lists(differences, max_size=15), st.lists(silences, max_size=15))
+def test_silence_only_ever_lowers_the_evidence(labelled: list[Difference], silent: list[Difference]) -> None:
+    alone, both = compare(labelled, []), compare(labelled, silent)
+    assert alone.e_value == pytest.approx(e_value([d.gain * d.weight for d in labelled]))
+    assert both.e_value <= alone.e_value * (1 + 1e-9)
+    assert both.gain <= alone.gain + 1e-9
+    assert (both.e_value == alone.e_value) or both.silent_weight > 0
+
+
+def test_silence_between_two_versions_is_said_and_counted_until_the_feedback_is_a_sample() -> None:
+    wins = [Difference(1.0, 1.0, False, True, (0.1 * i,)) for i in range(20)]
+    rest = [Difference(-1.0, 1.0, None, True, (0.1 * i,)) for i in range(40)]
+    approved = Difference(0.0, 1.0, True, True, (9.0,))
+    assert compare(wins, []).e_value > 20
+    held = compare(wins, rest)
+    assert (held.e_value < 1, held.gain, held.silent_weight) == (True, -20, 40)
+    assert "silence on 40 alerts counted as agreement, total weight 40" in held.reasons
+    assert compare([*wins, approved, approved], rest).silent_weight == 40  # they lie nearer than the rest
+    sample = compare([*wins, *[approved] * 20], rest)
+    assert (sample.e_value > 20, sample.silent_weight, sample.reasons) == (True, 0, ())
+
+
+def test_a_champion_that_is_no_worse_is_seldom_beaten_however_often_one_looks() -> None:
+    beaten = 0
+    for seed in range(150):
+        rng = random.Random(seed)
+        said: list[Difference] = []
+        rest: list[Difference] = []
+        for _ in range(60):
+            alert, lies = rng.random() < 0.5, (rng.random(),)
+            if rng.random() < 0.5:
+                gain = rng.choice([1.0, -1.0, 0.0])
+                said.append(Difference(gain, 1.0, rng.random() < 0.4 if gain == 0 else gain < 0, alert, lies))
+            else:
+                rest.append(Difference(rng.choice([-1.0, -1.0, 0.0]), 1.0, None, alert, lies))
+            if compare(said, rest).e_value >= 20:
+                beaten += 1
+                break
+    assert beaten / 150 <= 0.05
 
 
 # --------------------------------------------------------------------------- streams
@@ -288,3 +427,39 @@ def test_random_comments_on_far_too_many_alerts_improve_them() -> None:
             and accuracy(found.value, 0.05, 3.0) > accuracy(0.4, 0.05, 3.0) + 0.1
         )
     assert better >= 24
+
+
+def with_limits(limits: list[float], rng: random.Random) -> Iterator[tuple[list[Case], bool]]:
+    """Executions of a monitor of several scores, as a case for each of its limits; only mistakes, and 3 % of the rest,
+    are commented on."""
+    while True:
+        scores = [rng.gauss(0.0, 1.0) for _ in limits]
+        deserves = rng.random() < 0.3
+        scores[rng.randrange(len(limits))] += 2.5 * deserves
+        fires = [score > limit for score, limit in zip(scores, limits, strict=True)]
+        alert = any(fires)
+        said = alert != deserves or rng.random() < 0.03
+        right = deserves if said else alert
+        cases = []
+        for i, score in enumerate(scores):
+            others = any(fires[:i] + fires[i + 1 :])
+            loss = Steps((), (float(not right),), ())
+            if not others:
+                loss = Steps((score,), (float(not right), float(right)), (float(right),))
+            cases.append(Case("", loss, approved=said and alert == deserves, alarm=alert))
+        far = tuple(d for case, limit in zip(cases, limits, strict=True) for d in near(case.loss, limit))
+        yield [Case(c.id, c.loss, approved=c.approved, alarm=c.alarm, distances=far) for c in cases], said
+
+
+def test_complaints_of_several_limits_do_not_ruin_one_of_them() -> None:
+    for seed in range(4):
+        processes = [Judge(incumbent=2.2, lower=-3.0, upper=7.0, alpha=0.05 / 6) for _ in range(6)]
+        heard = 0
+        for cases, said in with_limits([2.2] * 6, random.Random(seed)):
+            for process, case in zip(processes, cases, strict=True):
+                (process.add if said else process.hush)(case)
+            heard += said
+            if said and heard % 10 == 0:
+                assert all(process.judgement().decision != "promote" for process in processes)
+            if heard == 50:
+                break

@@ -273,6 +273,59 @@ def test_a_champion_that_does_worse_is_rolled_back(load: Load) -> None:
     assert not poet_hook.learn(is_hot).promoted  # what found v2 does not judge again
 
 
+def test_silence_does_not_hold_up_a_champion_that_a_sample_shows_to_be_worse(load: Load) -> None:
+    is_hot = hot(load)
+    teach(is_hot, spread(60), lambda c: c > 30)
+    assert poet_hook.learn(is_hot).promoted
+    for value in spread(100, seed=4):
+        poet_hook.call(is_hot, value)
+    for value in spread(60, seed=7):
+        poet_hook.feedback(poet_hook.call(is_hot, value), {"expected": value > 55})
+    learned = poet_hook.learn(is_hot)
+    assert "rolled back to v1" in learned.reasons[0]
+    assert not any("silence" in reason for reason in learned.reasons)
+
+
+@pytest.mark.parametrize(("silent", "back"), [(2, True), (100, False)])
+def test_complaints_alone_roll_back_only_where_few_were_silent(load: Load, silent: int, back: bool) -> None:
+    is_hot = hot(load)
+    teach(is_hot, spread(60), lambda c: c > 30)
+    assert poet_hook.learn(is_hot).promoted
+    for i in range(silent):
+        assert poet_hook.call(is_hot, 32 + 20 * i / silent).value
+    for i in range(14):
+        poet_hook.feedback(poet_hook.call(is_hot, 32 + i / 4), "false alarm")
+    learned = poet_hook.learn(is_hot)
+    assert ("rolled back" in learned.reasons[0], api.champion(is_hot)) == (back, 1 if back else 2)
+    if back:
+        assert "silence on 2 alerts counted as agreement, total weight 2" in learned.reasons
+
+
+LIMITS = """
+    # poet: optimize_for=accuracy, after=1000000
+    def alarm(x: float, y: float, z: float) -> bool:
+        return x > 1.99 or y > 1.99 or z > 1.99
+"""
+
+
+@pytest.mark.parametrize("seed", [1, 2, 4])
+def test_complaints_of_three_limits_do_not_ruin_one_of_them(load: Load, seed: int) -> None:
+    alarm = load(LIMITS).alarm
+    chance, heard = random.Random(seed), 0
+    while heard < 60:
+        scores = [chance.gauss(0.0, 1.0) for _ in range(3)]
+        deserves = chance.random() < 0.3
+        scores[chance.randrange(3)] += 2.5 * deserves
+        result = poet_hook.call(alarm, *scores)
+        if result.value != deserves or chance.random() < 0.03:
+            poet_hook.feedback(result, result.value == deserves)
+            heard += 1
+            if heard % 10 == 0:
+                learned = poet_hook.learn(alarm)
+                assert not learned.promoted, learned.candidate
+    assert any("silence" in reason for reason in learned.reasons)
+
+
 # --------------------------------------------------------------------------- what replay can't run
 
 

@@ -106,18 +106,34 @@ def test_the_project_of_a_script(tmp_path: Path, here: str, script: str | None, 
     [
         ("job.py", "job"),
         ("a/job.py", "a.job"),
-        ("src/pkg/part.py", "pkg.part"),
+        ("src/pkg/part.py", "src.pkg.part"),
         ("pkg/__init__.py", "pkg"),
         ("pkg/__main__.py", "pkg.__main__"),
-        ("__init__.py", "given"),
+        ("__init__.py", "__init__"),
         ("../job.py", "given"),
-        ("a:b/job.py", "given"),
+        ("a:b/v1.2/job.py", "a_b.v1_2.job"),
+        ("bin/deploy-1.2", "bin.deploy-1_2"),
     ],
 )
 def test_functions_are_kept_under_the_place_of_their_file(root: Path, path: str, name: str) -> None:
     settings = seen(root)
     assert settings.module_of(root / path, "given") == name
     assert settings.module_of(f"{root}/./{path}", "given") == name
+    (root.parent / "link").symlink_to(root)
+    assert settings.module_of(root.parent / "link" / path, "given") == name
+
+
+def test_a_name_leads_back_to_a_file_of_the_project_only(root: Path, tmp_path: Path) -> None:
+    settings = seen(root)
+    for path in "job.py", "a/b/job.py", "pkg/__init__.py":
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+        assert settings.path_of(settings.module_of(root / path, "")) == root / path
+    (tmp_path / "outside.py").touch()
+    (root / "out.py").symlink_to(tmp_path / "outside.py")
+    (tmp_path / "root.py").touch()
+    for name in f"{tmp_path}/outside", "out", "", "..outside", "no", "a\0b", "job.":
+        assert settings.path_of(name) is None
 
 
 def test_a_home_that_came_with_a_checkout_is_no_link(root: Path, tmp_path: Path) -> None:
@@ -135,6 +151,38 @@ def test_a_home_that_came_with_a_checkout_is_no_link(root: Path, tmp_path: Path)
             seen(root)
         assert seen(root, POET_HOME=".poet").home == root / ".poet"
         link.unlink()
+
+
+@pytest.mark.parametrize(
+    ("toml", "environ"),
+    [
+        ('home = "a\\u0000b"', {}),
+        ('home = "~nosuchuser/x"', {}),
+        ("", {"POET_HOME": "~nosuchuser/x"}),
+        ("home = " + "[" * 100_000, {}),
+    ],
+)
+def test_whatever_can_not_be_read_is_one_kind_of_error(root: Path, toml: str, environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError):
+        seen(root, toml=toml, **environ)
+
+
+def test_a_home_that_links_to_itself(root: Path) -> None:
+    (root / ".poet").symlink_to(".poet")
+    with pytest.raises(SettingsError):
+        seen(root)
+
+
+def test_a_tool_table_that_is_none(root: Path) -> None:
+    (root / "pyproject.toml").write_text("tool = 1  # tool.poet_hook\n")
+    assert load(root, NOBODY).home == root / ".poet"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may search every folder")
+def test_a_folder_that_may_not_be_searched(root: Path) -> None:
+    (root / "shut").mkdir()
+    (root / "shut").chmod(0)
+    assert load(root / "shut", NOBODY).root == root
 
 
 def test_a_working_directory_that_has_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,9 +35,9 @@ def planned(source: str) -> Planned:
     return plan_module(source, "m.py", "m")
 
 
-def plan_of(source: str) -> Plan:
-    (target,) = planned(source).targets
-    return target.plan
+def plan_of(source: str, qualname: str | None = None) -> Plan:
+    (plan,) = (t.plan for t in planned(source).targets if qualname in (None, t.plan.qualname))
+    return plan
 
 
 def plain_code(source: str | ast.Module) -> CodeType:
@@ -45,7 +45,7 @@ def plain_code(source: str | ast.Module) -> CodeType:
 
 
 def shown(source: str, qualname: str = "f", values: dict[str, float] | None = None) -> str:
-    return render(source, "m.py", "m", qualname, lambda _: Champion(2, values) if values else ORIGINAL)
+    return render(source, plan_of(source, qualname), Champion(2, values) if values else ORIGINAL)
 
 
 def plainly(text: str) -> str:
@@ -247,8 +247,8 @@ def test_syntax_that_astor_does_not_know_is_shown_too() -> None:
 
 
 def test_what_is_not_enhanced_is_not_shown() -> None:
-    with pytest.raises(LookupError, match="m:g is not enhanced"):
-        shown("# poet:\ndef f(): ...\ndef g(): ...\n", "g")
+    with pytest.raises(LookupError, match="m:f is not enhanced"):
+        render("def f(): ...\n", plan_of("# poet:\ndef f(): ...\n"), ORIGINAL)
 
 
 def codes(code: CodeType) -> dict[tuple[str, int], CodeType]:

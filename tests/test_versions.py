@@ -691,6 +691,33 @@ def test_one_file_under_two_names(load: Load, project: Path) -> None:
         assert [module.f(x) for x in (3, 4, 5)] == [False, True, True]
 
 
+class Sulky:
+    def __getattribute__(self, name: str) -> object:
+        raise ImportError(f"{name} can't be had")
+
+
+def test_a_module_that_can_not_be_touched_is_in_nobodys_way(load: Load) -> None:
+    sys.modules = {"aaa_sulky": Sulky(), **sys.modules}  # type: ignore[dict-item]
+    try:
+        m = load(SOURCE)
+        promote(3.5)
+        assert refresh(api.settings()) == [("m:f", 2)]
+        assert m.f(3) is False
+    finally:
+        del sys.modules["aaa_sulky"]
+
+
+def test_a_folder_that_is_a_link_is_not_written_to(load: Load, project: Path, tmp_path: Path) -> None:
+    load(SOURCE)
+    (tmp_path / "elsewhere").mkdir()
+    (project / ".poet" / "functions").mkdir(parents=True)
+    (project / ".poet" / "functions" / "m.f").symlink_to(tmp_path / "elsewhere")
+    for write in lambda: chain_of().add(plan_of(), 1, {"x_limit": 3.5}, VERDICT, ""), lambda: chain_of().point(2, []):
+        with pytest.raises(StoreError, match="is a symbolic link"):
+            write()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_functions_that_do_not_learn_are_not_looked_for(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     load("# poet: retries=1\ndef f(x): return x > 2.5\n")
     monkeypatch.setattr(Chain, "champion_number", lambda self: 1 / 0)

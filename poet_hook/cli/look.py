@@ -247,7 +247,7 @@ def show(options: argparse.Namespace) -> int:
     function = plan.function
     if isinstance(plan, LeftAlone):
         raise NotEnhancedError(f"{function} runs as it is written: {plan.reason}")
-    text = render(found.source, plan.path, plan.module, plan.qualname, Chain(api.settings(), function).champion)
+    text = render(found.source, plan, Chain(api.settings(), function).champion(plan))
     if options.json:
         say_json({"function": function, "text": text})
     else:

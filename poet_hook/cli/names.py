@@ -74,7 +74,7 @@ def find(name: str) -> Found:
         return _only(name, list(_in_project(name)))
     assert record is not None
     path = path_of(record, api.settings())
-    known = [found for found in _in_file(Path(path), record.module) if _is(found, record.qualname)]
+    known = [found for found in _in_file(Path(path), record.function.partition(":")[0]) if _is(found, record.qualname)]
     return _only(name, known, path)
 
 

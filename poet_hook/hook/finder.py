@@ -53,11 +53,8 @@ class Finder:
     def _consider(self, spec: ModuleSpec) -> None:
         loader = spec.loader
         if type(loader) is SourceFileLoader and self.covers(loader.path) and has_pragma(loader.path):
-            spec.loader = self.loader(loader.name, loader.path, loader.name)
-
-    def loader(self, fullname: str, path: str, otherwise: str) -> PoetLoader:
-        """Our loader for one file; `otherwise` names its functions where it lies outside the project."""
-        return PoetLoader(fullname, path, self.champion, self.strict, self.name(path, otherwise))
+            kept_as = self.name(loader.path, loader.name)
+            spec.loader = PoetLoader(loader.name, loader.path, self.champion, self.strict, kept_as)
 
     def covers(self, path: str) -> bool:
         """True for a file under a project root that is not an installed package, the standard library or ours."""
@@ -101,9 +98,12 @@ def active() -> Finder | None:
 def _name_too_early(finder: Finder) -> None:
     late = []
     for name, module in list(sys.modules.items()):
-        path = getattr(module, "__file__", None)
-        spec = getattr(module, "__spec__", None)
-        loader = getattr(module, "__loader__", None) if spec is None else spec.loader
+        try:
+            path = getattr(module, "__file__", None)
+            spec = getattr(module, "__spec__", None)
+            loader = getattr(module, "__loader__", None) if spec is None else spec.loader
+        except Exception:  # noqa: BLE001 - a module that is made when it is first touched, and can't be
+            continue
         if not isinstance(path, str) or not path.endswith(".py") or isinstance(loader, PoetLoader):
             continue
         if finder.covers(path) and has_pragma(path) and _has_pragma_line(path):

@@ -17,7 +17,9 @@ from poet_hook.transform.compile import FindChampion, compile_module
 MARK = b"poet:"
 
 
-def enhanced_code(data: bytes, path: str, module: str, champion: FindChampion, strict: bool) -> CodeType | None:
+def enhanced_code(
+    data: bytes, path: str, module: str, champion: FindChampion, strict: bool, kept_as: str = ""
+) -> CodeType | None:
     """The bound code of a module with pragmas; None where there is nothing to enhance, or nothing could be.
 
     Raises `PragmaError` in strict mode only. Whatever else goes wrong is one warning, and the plain module
@@ -27,7 +29,7 @@ def enhanced_code(data: bytes, path: str, module: str, champion: FindChampion, s
         return None
     try:
         source = importlib.util.decode_source(data)
-        compiled = compile_module(source, path, module, champion)
+        compiled = compile_module(source, path, module, champion, kept_as=kept_as)
         _report(compiled.diagnostics, path, strict)
         if not compiled.plans:
             return None
@@ -64,16 +66,16 @@ def _report(diagnostics: tuple[Diagnostic, ...], path: str, strict: bool) -> Non
 class PoetLoader(SourceFileLoader):
     """Python's own source loader, with another `get_code`: everything else is as without poet_hook."""
 
-    def __init__(self, fullname: str, path: str, champion: FindChampion, strict: bool, name: str) -> None:
+    def __init__(self, fullname: str, path: str, champion: FindChampion, strict: bool, kept_as: str) -> None:
         super().__init__(fullname, path)
         self.champion = champion
         self.strict = strict
-        self.module = name  # of its functions in the store
+        self.kept_as = kept_as
 
     def get_code(self, fullname: str) -> CodeType | None:
         """The module's code; compiled afresh, since plain bytecode files must not hold enhanced code."""
         path = self.get_filename(fullname)
-        code = enhanced_code(self.get_data(path), path, self.module, self.champion, self.strict)
+        code = enhanced_code(self.get_data(path), path, self.name, self.champion, self.strict, self.kept_as)
         return super().get_code(fullname) if code is None else code
 
     def __eq__(self, other: Any) -> bool:

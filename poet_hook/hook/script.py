@@ -9,11 +9,10 @@ import runpy
 import sys
 from collections.abc import Sequence
 from importlib.machinery import SourceFileLoader
-from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 
 from poet_hook.hook.finder import active
-from poet_hook.hook.loader import enhanced_code
+from poet_hook.hook.loader import PoetLoader, enhanced_code
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -30,7 +29,8 @@ def run_script(path: str, arguments: Sequence[str]) -> None:
         data = file.read()
     _set_path0(os.path.dirname(os.path.realpath(path)))
     # Python joins and does not normalise: `./app.py` is /folder/./app.py in tracebacks
-    path = os.path.join(os.getcwd(), path)
+    if not os.path.isabs(path):
+        path = os.path.join(os.getcwd(), path)
     loader, code = _script_code(path, data)
     main = _fresh_main()
     main.__file__ = path
@@ -74,8 +74,10 @@ def _is_ours(traceback: TracebackType) -> bool:
 def _script_code(path: str, data: bytes) -> tuple[SourceFileLoader, CodeType]:
     finder = active()
     if finder is not None:
-        loader = finder.loader("__main__", path, Path(path).stem)
-        code = enhanced_code(data, path, loader.module, finder.champion, finder.strict)
+        name = os.path.basename(path).removesuffix(".py")
+        kept_as = finder.name(path, name)
+        loader = PoetLoader("__main__", path, finder.champion, finder.strict, kept_as)
+        code = enhanced_code(data, path, name, finder.champion, finder.strict, kept_as)
         if code is not None:
             return loader, code
     plain = SourceFileLoader("__main__", path)

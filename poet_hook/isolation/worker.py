@@ -6,6 +6,7 @@ judged code prints can pass for a reply.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -29,6 +30,9 @@ _PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
 
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 _refused = ""  # why no worker is started any more
+
+
+os.register_at_fork(after_in_child=_workers.clear)  # they are the parent's
 
 
 def end_all(reason: str) -> None:
@@ -128,9 +132,10 @@ def serve(handle: Callable[[Any], Any]) -> None:
 def _die_with_parent() -> None:
     """On Linux the kernel ends the child when the thread that started it has gone, however that went."""
     if sys.platform == "linux":
-        import ctypes
+        with contextlib.suppress(ImportError, OSError, AttributeError):
+            import ctypes
 
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _limit() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 from collections.abc import Callable
 
@@ -24,6 +25,13 @@ class Background:
         self.thread: threading.Thread | None = None
         self.ending = False
         atexit.register(self.end)
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        """In a forked child: the thread stayed with the parent, and so may a locked lock."""
+        self.lock = threading.Lock()
+        self.waiting.clear()
+        self.thread = None
 
     def ask(self, function: str) -> None:
         """Learn this function next, unless it waits for that already."""

@@ -4,41 +4,27 @@ Evidence is a bet: before each labelled execution the candidate fitted on the ea
 its wealth on being right where the incumbent is wrong. If it is no better, the wealth exceeds 1/alpha with
 probability at most alpha, at whatever moment one looks.
 
-Silence. People complain more readily than they praise, and complaints alone say that every decision was
-wrong. So an execution without feedback counts as one approved execution, and a candidate that flips it has
-lost there, both in the fit and in the evidence. This holds for each result of the champion by itself
-(`Case.alarm`), since approved alerts say nothing of the quiet ones, until the feedback on it looks like a
-random sample: then silence says nothing, and weighs 0. It looks so when
-- at least half of it are approvals, or
-- there is an approval, and no value flips much more of what was commented than of what was not: by less
-  than a random sample exceeds in three of eight cases (Smirnov 1939, one-sided, 0.7 * sqrt(1/n + 1/m)).
-  Complaints about a good function cluster near its threshold, those about a bad one do not.
-Simulated on two Gaussian classes, threshold at its optimum, an operator who complains of every false alarm
-and approves 3 % of the right ones, 40 comments: weighing silence as three times the complaints, less with
-each approval and nothing from 20 % on, found something worse to promote in 75-93 of 100 streams; this rule,
-asked after every comment, in 0-4. (1.22, the 5 % point, in 8-35.) Of alarms that are false nine times in ten
-and commented at random it improved 88-92 of 100 within 40 comments, half of them within 14.
-Silence only ever lowers the evidence, so the error rate on a random sample stays what it was.
+Silence. An execution without feedback counts as an approved one, unless the feedback looks like a random sample
+(`learning/silence.py`): a candidate that flips it has lost there, both in the fit and in the evidence.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from poet_hook.learning.constants import Fit, Steps, Sweep
+from poet_hook.learning.silence import KINDS, Near, Opinions, near
 from poet_hook.model import Level
 
-APPROVING = 0.5
-CLUSTERED = 0.7
 ALPHA = 0.05
 PROVISIONAL = 10.0
 STAKES = tuple((i + 0.5) / 100 for i in range(100))
 GRID = 8
 CEILING = 1e300
-KINDS = {True: "alerts", False: "quiet results", None: "results"}
+CHANNEL = {kind: 1 + i for i, kind in enumerate(KINDS)}  # of a sweep: silent losses; those that were said are in 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +32,9 @@ class Case:
     """One execution, as a loss in [0, 1] for every value of the constant.
 
     `weight` in [0, 1] is the confidence of its label (of a silent one: how many it stands for), `approved`
-    that somebody called the champion's result right, `fits_only` that it is older evidence, which helps to
-    fit but never to judge, `alarm` what the champion returned (None: all results are of one kind).
+    that somebody called the recorded result right, `fits_only` that it is older evidence, which helps to
+    fit but never to judge, `alarm` what the champion returned (None: all results are of one kind). `distances`
+    are how far each number of the function may move before the result changes (left out: this one, by `loss`).
     """
 
     id: str
@@ -56,6 +43,7 @@ class Case:
     approved: bool = False
     fits_only: bool = False
     alarm: bool | None = None
+    distances: Near = ()
 
 
 @dataclass(frozen=True)
@@ -146,17 +134,55 @@ def _grid(incumbent: float, lower: float, upper: float, integer: bool) -> list[f
     return sorted({v for v in values if v != incumbent and lower <= v <= upper})
 
 
-@dataclass(slots=True)
-class _Opinions:
-    """What was said, and not said, about one kind of result of the champion."""
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One execution under two fixed versions: what the challenger loses less than the champion, in [-1, 1].
 
-    channel: int
-    complaints: int = 0
-    approvals: int = 0
-    silent: int = 0
-    silent_weight: float = 0.0
-    flipped: float = 0.0
-    """The weight of silent executions that the candidates of their time would have flipped."""
+    `approved` says whether the champion's result was called right (None: what was said was of another result);
+    `weight`, `alarm` and `distances` are as in `Case`. Of a silent one `gain` is minus the challenger's loss.
+    """
+
+    gain: float
+    weight: float = 1.0
+    approved: bool | None = None
+    alarm: bool | None = None
+    distances: Near = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Whether a challenger does better: `gain` is what it loses less in all, silence included."""
+
+    e_value: float
+    gain: float
+    silent_weight: float
+    reasons: tuple[str, ...]
+
+
+def compare(labelled: Iterable[Difference], silent: Iterable[Difference]) -> Comparison:
+    """Executions under two versions that none of this feedback helped to choose -> evidence for the challenger.
+
+    If the challenger is no better, the evidence ever reaches x with probability at most 1/x, at whatever moment one
+    looks. What silence counts for is assumed as in `judge`, and said in the reasons.
+    """
+    wealth, gain = _Wealth(), 0.0
+    opinions = {kind: Opinions(kind) for kind in KINDS}
+    for case in labelled:
+        bet = min(max(case.weight, 0.0), 1.0) * case.gain
+        wealth.bet(bet)
+        gain += bet
+        if case.approved is not None:
+            opinions[case.alarm].hear(case.approved, case.distances)
+    for case in silent:
+        opinions[case.alarm].hush(case.weight, -case.gain, case.distances)
+    weights = [(each, each.agreement()) for each in opinions.values()]
+    lost = sum(each.flipped * weight for each, weight in weights)
+    return Comparison(
+        e_value=wealth.mean(lost),
+        gain=gain - lost,
+        silent_weight=sum(each.silent_weight * weight for each, weight in weights),
+        reasons=tuple(words for each, weight in weights for words in each.words(weight)),
+    )
 
 
 class Judge:
@@ -170,9 +196,8 @@ class Judge:
     ) -> None:
         lower, upper = min(lower, incumbent), max(upper, incumbent)
         self.incumbent, self.lower, self.upper, self.alpha = incumbent, lower, upper, alpha
-        # Labelled losses; then silent ones, then flips of labelled ones, for each kind.
-        self.sweep = Sweep(incumbent, lower, upper, integer=integer, channels=1 + 2 * len(KINDS))
-        self.opinions = {kind: _Opinions(1 + i) for i, kind in enumerate(KINDS)}
+        self.sweep = Sweep(incumbent, lower, upper, integer=integer, channels=1 + len(KINDS))
+        self.opinions = {kind: Opinions(kind) for kind in KINDS}
         self.cases: list[Case] = []
         self.grid = [(value, _Wealth()) for value in _grid(incumbent, lower, upper, integer)]
         self.wealth = _Wealth()
@@ -183,16 +208,16 @@ class Judge:
         """What is fitted once after each labelled execution: the candidate that bets on what comes next."""
         if not self.cases:
             return self.incumbent
-        self._fit = self._fit or self.sweep.fit(self._scales())
+        self._fit = self._fit or self.sweep.fit(self._scales(in_passing=True))
         return self._fit.value
 
     def hush(self, case: Case) -> None:
         """Take in an execution without feedback."""
-        opinions = self.opinions[case.alarm]
-        opinions.flipped += case.weight * case.loss(self._fitted())
-        opinions.silent += 1
-        opinions.silent_weight += case.weight
-        self.sweep.add(case.loss, case.weight, opinions.channel)
+        self.opinions[case.alarm].hush(case.weight, case.loss(self._fitted()), self._distances(case))
+        self.sweep.add(case.loss, case.weight, CHANNEL[case.alarm])
+
+    def _distances(self, case: Case) -> Near:
+        return case.distances or near(case.loss, self.incumbent)
 
     def add(self, case: Case) -> None:
         """Let everything known so far bet on this labelled execution, then learn from it."""
@@ -201,40 +226,19 @@ class Judge:
             self.wealth.bet(weight * (now - case.loss(self._fitted())))
             for value, wealth in self.grid:
                 wealth.bet(weight * (now - case.loss(value)))
-        opinions = self.opinions[case.alarm]
-        if case.approved or now <= 0.0:
-            opinions.approvals += 1
-        else:
-            opinions.complaints += 1
+        if case.approved == (now <= 0.0):  # else it was said of a version that had another result
+            self.opinions[case.alarm].hear(case.approved, self._distances(case))
         self.cases.append(case)
         self.weight += weight
         self.sweep.add(case.loss, weight)
-        flips = case.loss.map(lambda loss: float(loss != now))
-        self.sweep.add(flips, channel=opinions.channel + len(KINDS))
         self._fit = None
 
-    def _agreement(self, opinions: _Opinions) -> float:
-        """What one silent execution of a kind weighs: 1, or 0 where the feedback looks like a random sample."""
-        said = opinions.complaints + opinions.approvals
-        if not opinions.silent:
-            return 0.0
-        if not opinions.approvals:
-            return 1.0
-        if opinions.approvals >= APPROVING * said:
-            return 0.0
-        scales = [0.0] * (1 + 2 * len(KINDS))
-        scales[opinions.channel] = -1.0 / opinions.silent_weight
-        scales[opinions.channel + len(KINDS)] = 1.0 / said
-        allowed = CLUSTERED * math.sqrt(1.0 / said + 1.0 / opinions.silent)
-        return float(max(self.sweep.levels(scales)) > allowed)
-
-    def _scales(self) -> list[float]:
-        silent = [self._agreement(opinions) for opinions in self.opinions.values()]
-        return [1.0, *silent, *[0.0] * len(silent)]
+    def _scales(self, *, in_passing: bool = False) -> list[float]:
+        return [1.0, *(each.agreement(in_passing=in_passing) for each in self.opinions.values())]
 
     def _evidence(self, scales: Sequence[float]) -> tuple[float, float]:
         """The e-value, and the silent losses of the candidates that were fitted."""
-        flipped = sum(o.flipped * scales[o.channel] for o in self.opinions.values())
+        flipped = sum(o.flipped * scales[CHANNEL[o.kind]] for o in self.opinions.values())
         fitted = self.wealth.mean(flipped)
         if not self.grid:
             return fitted, flipped
@@ -259,6 +263,7 @@ class Judge:
         small = bool(fixes) and not regressions and self._small(fit.value)
         level = self._level(evidence, small) if found else None
         needed = self._needed(evidence, flipped, fit.value) if found and not level else None
+        silence = (words for o in self.opinions.values() for words in o.words(scales[CHANNEL[o.kind]]))
         return Judgement(
             value=fit.value if found else None,
             fit=fit if self.cases else None,
@@ -270,8 +275,8 @@ class Judge:
             regressions=regressions,
             fixes=fixes,
             needed=needed,
-            reasons=(*self._outcome(found, level, evidence, small, needed), *self._silence(scales)),
-            silent_weight=sum(o.silent_weight * scales[o.channel] for o in self.opinions.values()),
+            reasons=(*self._outcome(found, level, evidence, small, needed), *silence),
+            silent_weight=sum(o.silent_weight * scales[CHANNEL[o.kind]] for o in self.opinions.values()),
             before=before,
             after=after if found else before,
         )
@@ -321,15 +326,6 @@ class Judge:
         if evidence >= PROVISIONAL and not small:
             reasons.append("not provisional: it breaks something approved, or changes much")
         return reasons
-
-    def _silence(self, scales: Sequence[float]) -> Iterator[str]:
-        for kind, opinions in self.opinions.items():
-            weight = opinions.silent_weight * scales[opinions.channel]
-            if weight and opinions.complaints:
-                what = f"silence on {opinions.silent} {KINDS[kind]} counted as agreement"
-                yield f"{what}, total weight {weight:.0f}"
-                if not opinions.approvals:
-                    yield f"none of the {KINDS[kind]} was ever approved: saying which are right helps"
 
 
 def _smallest_count(alpha: float) -> int:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from poet_hook.domains.base import decision
 from poet_hook.errors import StoreError
 from poet_hook.learning import objective as objectives
 from poet_hook.learning.constants import Steps
-from poet_hook.learning.gate import Case, Judgement, e_value, judge
+from poet_hook.learning.gate import Case, Difference, Judgement, compare, judge
 from poet_hook.learning.objective import Label, Objective
 from poet_hook.learning.replay import Outcome, Replay
+from poet_hook.learning.silence import Near, near
 from poet_hook.learning.slice import slice_function
 from poet_hook.learning.study import (
     NOT_REPRODUCED,
@@ -39,6 +40,8 @@ from poet_hook.versions.promote import promote, rollback
 
 ALPHA = 0.05
 Progress = Callable[[str, float], None]
+Losses = dict[int, Steps]
+"""Of executions, by their index in `study.known`, for every value of a tunable."""
 
 
 def learn(function: str, store: Store, settings: Settings, progress: Progress | None = None) -> Learned:
@@ -75,39 +78,42 @@ def _learn(study: Study, settings: Settings, progress: Progress) -> Learned:
         labelled = [item for item in study.known if item.label is not None]
         if not labelled:
             return _nothing(study, "none of the executions with feedback can be reproduced by replay")
-        back = _rollback(study, replay, champion)
+        aim = _objective(study, champion)
+        losses = [_losses(study, replay, champion, each, aim, progress) for each in plan.tunables]
+        progress("", 1.0)
+        distances = _distances(study, losses)
+        back = _rollback(study, replay, champion, aim, distances)
         if back is not None:
             return back
-        return _choose(study, replay, champion, progress)
+        judged = _judged(study, champion, aim, losses, distances)
+        return _conclude(study, replay, champion, *judged)
 
 
 # --------------------------------------------------------------------------- candidates
 
 
-def _choose(study: Study, replay: Replay, champion: list[Outcome], progress: Progress) -> Learned:
+def _judged(
+    study: Study, champion: list[Outcome], aim: Objective, losses: list[Losses], distances: dict[int, Near]
+) -> tuple[Judgement, Tunable]:
     """Each tunable alone, the others as in the champion; the best judgement counts, at its share of alpha."""
     plan = study.plan
-    aim = _objective(study, champion)
-    best: tuple[Judgement, Tunable] | None = None
-    for index, tunable in enumerate(plan.tunables):
-        progress(tunable.name, index / len(plan.tunables))
-        incumbent = study.champion.values.get(tunable.name, tunable.value)
+    judged = []
+    for tunable, known in zip(plan.tunables, losses, strict=True):
         lower, upper = range_of(tunable)
-        labelled, silent = _cases(study, replay, champion, tunable, aim, (lower, upper))
         judgement = judge(
-            labelled,
-            silent,
-            incumbent=incumbent,
+            *_cases(study, champion, aim, known, distances),
+            incumbent=_incumbent(study, tunable),
             lower=lower,
             upper=upper,
             integer=tunable.integer,
             alpha=ALPHA / len(plan.tunables),
         )
-        if best is None or _rank(judgement) > _rank(best[0]):
-            best = judgement, tunable
-    progress("", 1.0)
-    assert best is not None
-    return _conclude(study, replay, champion, *best)
+        judged.append((judgement, tunable))
+    return max(judged, key=lambda pair: _rank(pair[0]))
+
+
+def _incumbent(study: Study, tunable: Tunable) -> float:
+    return study.champion.values.get(tunable.name, tunable.value)
 
 
 def _rank(judgement: Judgement) -> tuple[bool, float, float]:
@@ -132,29 +138,53 @@ def _objective(study: Study, champion: list[Outcome]) -> Objective:
     return objectives.objective(pragma.optimize_for or "accuracy", pragma.cost, objectives.score(pairs).f1)
 
 
-def _cases(
-    study: Study,
-    replay: Replay,
-    champion: list[Outcome],
-    tunable: Tunable,
-    aim: Objective,
-    limits: tuple[float, float],
-) -> tuple[list[Case], list[Case]]:
+def _losses(
+    study: Study, replay: Replay, champion: list[Outcome], tunable: Tunable, aim: Objective, progress: Progress
+) -> Losses:
+    """What each execution that replay reproduces loses with every value of a tunable; silence is agreement."""
+    progress(tunable.name, study.plan.tunables.index(tunable) / len(study.plan.tunables))
     chosen = [i for i, item in enumerate(study.known) if item.execution.replayable != NOT_REPRODUCED]
-    traced = replay.trace(tunable, study.champion.values, *limits, chosen)
-    since = study.chain.since()  # feedback before that helped to find the champion
-    labelled, silent = [], []
-    incumbent = study.champion.values.get(tunable.name, tunable.value)
+    traced = replay.trace(tunable, study.champion.values, *range_of(tunable), chosen)
+    losses = {}
     for index, found in zip(chosen, traced, strict=True):
         # code that looks at the type of a number can tell the traced one from a plain one: then nothing is known
-        steps = found if found(incumbent) == champion[index] else Steps((), (champion[index],), (), exact=False)
+        plain = found(_incumbent(study, tunable)) == champion[index]
+        steps = found if plain else Steps((), (champion[index],), (), exact=False)
         item = study.known[index]
-        outcome = seen(champion[index])
-        if item.label is not None:
-            labelled.append(_labelled_case(item, item.label, steps, outcome, aim, since))
-        else:
-            case = _case(item, _agreed(item, outcome), steps, outcome, aim)
-            silent.append(replace(case, weight=item.stands_for))
+        label = item.label or _agreed(item, seen(champion[index]))
+        losses[index] = steps.map(partial(_loss, aim, label))
+    return losses
+
+
+def _loss(aim: Objective, label: Label, outcome: Outcome) -> float:
+    return aim.loss(label, seen(outcome))
+
+
+def _distances(study: Study, losses: list[Losses]) -> dict[int, Near]:
+    """How far each tunable may move, down and up, before the result of an execution changes."""
+    tunables = study.plan.tunables
+    return {
+        index: tuple(
+            d for each, known in zip(tunables, losses, strict=True) for d in near(known[index], _incumbent(study, each))
+        )
+        for index in losses[0]
+    }
+
+
+def _cases(
+    study: Study, champion: list[Outcome], aim: Objective, losses: Losses, distances: dict[int, Near]
+) -> tuple[list[Case], list[Case]]:
+    since = study.chain.since()  # feedback before that helped to find the champion
+    labelled, silent = [], []
+    for index, loss in losses.items():
+        item, label = study.known[index], study.known[index].label
+        id, alarm = item.execution.id, decision(seen(champion[index]))
+        if label is not None:
+            older = item.given <= since
+            labelled.append(Case(id, loss, label.weight, label.approved, older, alarm, distances[index]))
+        # silence about what another version returned says nothing of a champion that returns something else
+        elif not aim.loss(_agreed(item, seen(champion[index])), value_of(item.execution.result)):
+            silent.append(Case(id, loss, item.stands_for, alarm=alarm, distances=distances[index]))
     return labelled, silent
 
 
@@ -164,16 +194,6 @@ def _agreed(item: Known, outcome: Any) -> Label:
     if decided is None:
         return Label(item.execution.id, "value", outcome, 1.0, True, 0)
     return Label(item.execution.id, "decision", decided, 1.0, True, 0)
-
-
-def _labelled_case(item: Known, label: Label, steps: Steps, outcome: Any, aim: Objective, since: float) -> Case:
-    case = _case(item, label, steps, outcome, aim)
-    return replace(case, weight=label.weight, approved=label.approved, fits_only=item.given <= since)
-
-
-def _case(item: Known, label: Label, steps: Steps, outcome: Any, aim: Objective) -> Case:
-    losses = steps.map(lambda wire: aim.loss(label, seen(wire)))
-    return Case(item.execution.id, losses, alarm=decision(outcome))
 
 
 # --------------------------------------------------------------------------- verdict
@@ -235,7 +255,7 @@ def _stored(study: Study, values: Mapping[str, float], verdict: Verdict) -> int:
             return version.number  # proposed before, and still waiting
     plan = study.plan
     number = max([*study.chain.numbers(), 1]) + 1
-    enhanced = render(study.source, plan.path, plan.module, plan.qualname, lambda _: Champion(number, values))
+    enhanced = render(study.source, plan, Champion(number, values))
     return study.chain.add(plan, study.champion.version, values, verdict, enhanced).number
 
 
@@ -285,7 +305,9 @@ def _share_right(labelled: list[tuple[int, Label]], outcomes: list[Outcome], clo
     return objectives.score([(k, seen(outcomes[i])) for i, k in labelled]).accuracy or 0.0
 
 
-def _rollback(study: Study, replay: Replay, champion: list[Outcome]) -> Learned | None:
+def _rollback(
+    study: Study, replay: Replay, champion: list[Outcome], aim: Objective, distances: dict[int, Near]
+) -> Learned | None:
     """Back to the champion's parent where feedback since the promotion shows, by the same test, that it is better."""
     number = study.champion.version
     if number == 1 or study.plan.pragma.learn not in ("auto", "proven"):
@@ -294,31 +316,29 @@ def _rollback(study: Study, replay: Replay, champion: list[Outcome]) -> Learned 
     values = values_of(study, parent)
     history = study.chain.history()
     since = study.chain.since()  # feedback before that helped to find the champion
-    fresh = [i for i, item in enumerate(study.known) if item.label is not None and item.given > since]
-    if values is None or not fresh or not history or history[-1] != parent:
+    if values is None or not history or history[-1] != parent:
         return None
     before = replay.run(values)
-    aim = _objective(study, champion)
-    labels = [(i, study.known[i].label) for i in fresh]
-    gains = [
-        k.weight * (aim.loss(k, seen(champion[i])) - aim.loss(k, seen(before[i]))) for i, k in labels if k is not None
-    ]
-    # people speak of the alerts of the champion, never of those that only its parent would have raised
-    for i, item in enumerate(study.known):
-        if item.label is None and item.execution.version == number and item.execution.replayable != NOT_REPRODUCED:
-            loss = aim.loss(_agreed(item, seen(champion[i])), seen(before[i]))
-            gains += [-loss] * round(item.stands_for) if loss else []
-    if sum(gains) <= 0:
-        return None
-    evidence = e_value(gains)
-    if evidence < 1 / ALPHA:
+    labelled, silent = [], []
+    for index, where in distances.items():
+        item, now, then = study.known[index], seen(champion[index]), seen(before[index])
+        label, alarm = item.label, decision(now)
+        if label is not None and item.given > since:
+            loss = aim.loss(label, now)
+            approved = label.approved if label.approved == (loss <= 0.0) else None
+            labelled.append(Difference(loss - aim.loss(label, then), label.weight, approved, alarm, where))
+        # people speak of the alerts of the champion, never of those that only its parent would have raised
+        elif label is None and item.execution.version == number:
+            silent.append(Difference(-aim.loss(_agreed(item, now), then), item.stands_for, None, alarm, where))
+    found = compare(labelled, silent)
+    if found.gain <= 0 or found.e_value < 1 / ALPHA:
         return None
     rollback(study.chain)
     reason = (
-        f"v{number} did worse than v{parent} on the {len(fresh)} executions with feedback since it was promoted "
-        f"(e = {evidence:.0f}, at least {1 / ALPHA:.0f} needed): rolled back to v{parent}"
+        f"v{number} did worse than v{parent} on the {len(labelled)} executions with feedback since it was promoted "
+        f"(e = {found.e_value:.0f}, at least {1 / ALPHA:.0f} needed): rolled back to v{parent}"
     )
-    return Learned(study.plan.function, parent, None, None, False, (reason,))
+    return Learned(study.plan.function, parent, None, None, False, (reason, *found.reasons))
 
 
 def _nothing(study: Study, reason: str) -> Learned:
@@ -339,7 +359,7 @@ def _alone(chain: Chain) -> Iterator[None]:
         return
     try:
         chain.folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(chain.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(chain.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StoreError(f"{chain.folder}: can't be written: {error}") from error
     try:

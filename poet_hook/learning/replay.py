@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
@@ -43,11 +44,12 @@ class Replay:
                 "source": source,
                 "path": plan.path,
                 "module": plan.module,
+                "kept_as": plan.function.partition(":")[0],
                 "line": part.function.lineno,
                 "name": part.function.name,
                 "keep": list(part.keep),
                 "names": sorted(part.names),
-                "sys_path": sys.path,
+                "sys_path": [*sys.path, *_import_folder(plan)],
                 "tunables": [[t.name, t.line, t.column, t.end_column, t.integer] for t in plan.tunables],
                 "arguments": list(arguments),
             }
@@ -96,6 +98,13 @@ class Replay:
         return reply
 
 
+def _import_folder(plan: Plan) -> list[str]:
+    """Where the program found the module, so that its relative imports work: here another script is the main one."""
+    place = Path(plan.path).with_suffix("").parts
+    name = tuple(plan.module.split("."))
+    return [str(Path(*place[: -len(name)]))] if place[-len(name) :] == name else []
+
+
 # --------------------------------------------------------------------------- in the child
 
 
@@ -107,10 +116,10 @@ class _NoTimeLeftError(BaseException):
     """An execution has so many intervals, or takes so long, that it is not followed any further."""
 
 
-def _names_of(module: str) -> Iterator[str]:
+def _names_of(module: str, kept_as: str) -> Iterator[str]:
     """What a module kept as `services.shop.monitor` may have been called where it ran."""
-    parts = module.split(".")
-    yield from ("__main__", *(".".join(parts[start:]) for start in range(len(parts))))
+    parts = kept_as.split(".")
+    yield from ("__main__", module, *(".".join(parts[start:]) for start in range(len(parts))))
 
 
 class _Child:
@@ -142,7 +151,7 @@ class _Child:
         exec(compile(module, request["path"], "exec", dont_inherit=True), self.namespace)
         for name, value in self.namespace.items():
             if isinstance(value, type):
-                self.types |= {f"{module}:{name}": value for module in _names_of(request["module"])}
+                self.types |= {f"{module}:{name}": value for module in _names_of(request["module"], request["kept_as"])}
         return {}
 
     def function(self, values: Mapping[str, float], variable: str | None = None) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,10 +65,10 @@ def plan_of(function: str, store: Store, settings: Settings) -> tuple[Plan, str]
     if record is None:
         names = ", ".join(sorted(item.function for item in store.functions())) or "none yet"
         raise UnknownFunctionError(f"no function {function!r} was recorded in {store.home}; known: {names}")
-    path = path_of(record, settings)
     try:
+        path = path_of(record, settings)
         source = importlib.util.decode_source(Path(path).read_bytes())
-        planned = plan_module(source, path, record.module)
+        planned = plan_module(source, path, record.module, function.partition(":")[0])
     except (OSError, SyntaxError, ValueError) as error:
         raise ReplayError(f"{function}: its source can't be read: {error}") from error
     for target in planned.targets:
@@ -82,10 +83,10 @@ def plan_of(function: str, store: Store, settings: Settings) -> tuple[Plan, str]
 def path_of(record: FunctionRecord, settings: Settings) -> str:
     """The file of a function; a store that came with a checkout must not choose which files are read and run."""
     loaded = any(slot.function == record.function and slot.path == record.path for slot in slots())
-    inside = Path(record.path).resolve().is_relative_to(settings.root.resolve())
+    inside = "\0" not in record.path and Path(os.path.realpath(record.path)).is_relative_to(settings.root)
     if loaded or inside or settings.trusts_home:
         return record.path
-    moved = settings.path_of(record.module)  # together with its store
+    moved = settings.path_of(record.function.partition(":")[0])  # together with its store
     if moved is None:
         raise ReplayError(
             f"{record.function}: {settings.home} says that it stands in {record.path}, which is outside the project "

@@ -155,19 +155,19 @@ class Database:
                 draft.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def _writer(self) -> Iterator[None]:
+    def _writer(self, patience: float = PATIENCE) -> Iterator[None]:
         """One writer at a time: SQLite up to 3.51.2 can damage a WAL in which two processes write at once."""
         path = self.home / "poet.lock"
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + patience
             while True:
                 try:
                     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
                     if time.monotonic() > deadline:
-                        raise StoreError(f"{path}: another process has been writing for {PATIENCE:g} s") from None
+                        raise StoreError(f"{path}: another process has been writing for {patience:g} s") from None
                     time.sleep(0.002)
                 except OSError:  # no such locks on this file system: SQLite's own are left
                     break
@@ -176,8 +176,8 @@ class Database:
             os.close(fd)
 
     @contextlib.contextmanager
-    def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
-        with self._writer():
+    def _transaction(self, connection: sqlite3.Connection, patience: float = PATIENCE) -> Iterator[None]:
+        with self._writer(patience):
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield

@@ -16,7 +16,7 @@ from typing import Any
 from poet_hook.errors import CodecError, StoreError
 from poet_hook.model import Execution
 from poet_hook.store.codec import pack_execution, unpack_execution
-from poet_hook.store.connection import Database
+from poet_hook.store.connection import PATIENCE, Database
 from poet_hook.store.journal import NAME, Journal, open_file, read
 
 BATCH_ROWS = 5_000
@@ -170,7 +170,7 @@ class Executions(Database):
         offsets = dict(connection.execute("SELECT name, offset FROM journals")) if sizes else {}
         new, more = 0, any(size > offsets.get(name, 0) for name, size in sizes.items())
         while more and time.monotonic() < end:
-            with self._transaction(connection):
+            with self._transaction(connection, min(seconds, PATIENCE)):
                 added, more = self._absorb_batch(connection, sizes)
             new += added
         self._delete_finished(connection, sizes)

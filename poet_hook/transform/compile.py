@@ -37,13 +37,18 @@ class Compiled:
 
 
 def compile_module(
-    source: str, path: str, module: str, champion: FindChampion = lambda _: ORIGINAL, optimize: int = -1
+    source: str,
+    path: str,
+    module: str,
+    champion: FindChampion = lambda _: ORIGINAL,
+    optimize: int = -1,
+    kept_as: str = "",
 ) -> Compiled:
     """Compile `source` with its pragmas carried out; slots are still string constants (`runtime.slot.bind`).
 
     Raises what `ast.parse` and `compile` raise.
     """
-    planned = plan_module(source, path, module)
+    planned = plan_module(source, path, module, kept_as)
     for target in planned.targets:
         chosen = champion(target.plan)
         if chosen.values:

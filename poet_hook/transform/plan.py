@@ -35,8 +35,11 @@ class Planned:
     diagnostics: list[Diagnostic]
 
 
-def plan_module(source: str, path: str, module: str) -> Planned:
-    """Plan every function with a pragma in `source`; raises what `ast.parse` raises."""
+def plan_module(source: str, path: str, module: str, kept_as: str = "") -> Planned:
+    """Plan every function with a pragma in `source`; raises what `ast.parse` raises.
+
+    `module` is the name under which the file is imported, `kept_as` the one in the store, where that is another.
+    """
     tree = ast.parse(source, path)
     found = find(source)
     planned = Planned(tree, [], [], list(found.diagnostics))
@@ -51,7 +54,7 @@ def plan_module(source: str, path: str, module: str) -> Planned:
         pragma = next((by_line.pop(line) for line in starts if line in by_line), None)
         if pragma is None:
             continue
-        function = f"{module}:{qualname}"
+        function = f"{kept_as or module}:{qualname}"
         reason = _why_not(node, nested, seen.get(qualname))
         if reason:
             planned.left_alone.append(LeftAlone(function, path, node.lineno, reason))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import warnings
 
-from poet_hook.model import SLOT_PREFIX
-from poet_hook.transform.compile import FindChampion
+from poet_hook.model import SLOT_PREFIX, Plan
+from poet_hook.transform.compile import Champion
 from poet_hook.transform.plan import plan_module
 from poet_hook.transform.rewrite import enhance
 from poet_hook.transform.tunables import set_values
@@ -21,15 +21,14 @@ class _ShowSlot(ast.NodeTransformer):
         return node
 
 
-def render(source: str, path: str, module: str, qualname: str, champion: FindChampion) -> str:
-    """The function as it runs, formatted; raises LookupError where it is not enhanced."""
-    planned = plan_module(source, path, module)
-    target = next((t for t in planned.targets if t.plan.qualname == qualname), None)
+def render(source: str, plan: Plan, champion: Champion) -> str:
+    """The function of `plan` as it runs in this module, formatted; raises LookupError where it is not enhanced."""
+    planned = plan_module(source, plan.path, plan.module)
+    target = next((t for t in planned.targets if t.plan.qualname == plan.qualname), None)
     if target is None:
-        raise LookupError(f"{module}:{qualname} is not enhanced")
-    chosen = champion(target.plan)
-    set_values(target.node, target.plan.tunables, chosen.values)
-    enhance(target.node, target.plan, chosen.version)
+        raise LookupError(f"{plan.function} is not enhanced")
+    set_values(target.node, plan.tunables, champion.values)
+    enhance(target.node, plan, champion.version)
     shown = ast.fix_missing_locations(_ShowSlot().visit(target.node))
     return _formatted(_to_text(ast.Module([shown], [])))
 

@@ -163,6 +163,7 @@ class Chain:
         record = _record(version)
         record["signature"] = signature(_canonical(record), self.settings.user_dir)
         draft = self.folder / f".draft-{os.getpid()}-{secrets.token_hex(4)}"
+        self._refuse_link()
         try:
             draft.mkdir(parents=True)
             (draft / "operate.py").write_text(version.source, encoding="utf-8", newline="\n")
@@ -181,9 +182,14 @@ class Chain:
             shutil.rmtree(draft, ignore_errors=True)
         return True
 
+    def _refuse_link(self) -> None:
+        if self.folder.is_symlink() and not self.settings.trusts_home:
+            raise StoreError(f"{self.folder} is a symbolic link, which may have come with a checkout: remove it")
+
     def point(self, number: int, history: list[int]) -> None:
         """Move the champion pointer, and tell running processes."""
         pointer = json.dumps({"champion": number, "history": history, "since": time.time()}) + "\n"
+        self._refuse_link()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomic(self.folder / "champion.json", pointer)

@@ -27,14 +27,14 @@ PERIOD = 0.2  # seconds between two looks at the generation file: one stat
 def refresh(settings: Settings) -> list[tuple[str, int]]:
     """Bring every loaded function to its champion; returns (function, version) of those that changed."""
     swapped = []
-    by_module: dict[tuple[str, str], list[Slot]] = {}
+    by_module: dict[tuple[str, str, str], list[Slot]] = {}
     for slot in slots():
         if slot.trains:
-            by_module.setdefault((slot.path, slot.module), []).append(slot)
-    for (path, module), members in by_module.items():
+            by_module.setdefault((slot.path, slot.module, slot.function.partition(":")[0]), []).append(slot)
+    for place, members in by_module.items():
         stale = [slot for slot in members if _wanted(slot, settings) != slot.version]
         if stale:
-            swapped += _swap(path, module, stale, settings)
+            swapped += _swap(*place, stale, settings)
     return swapped
 
 
@@ -45,7 +45,7 @@ def _wanted(slot: Slot, settings: Settings) -> int:
         return slot.version
 
 
-def _swap(path: str, module: str, stale: list[Slot], settings: Settings) -> list[tuple[str, int]]:
+def _swap(path: str, module: str, kept_as: str, stale: list[Slot], settings: Settings) -> list[tuple[str, int]]:
     out = []
     try:
         with open(path, "rb") as file:
@@ -60,7 +60,7 @@ def _swap(path: str, module: str, stale: list[Slot], settings: Settings) -> list
             chosen[text] = Chain(settings, plan.function).champion(plan)
             return chosen[text]
 
-        compiled = compile_module(source, path, module, champion)
+        compiled = compile_module(source, path, module, champion, kept_as=kept_as)
         bound = bind(compiled.code, {plan.qualname: plan.source for plan in compiled.plans})
     except Exception as error:  # noqa: BLE001 - what runs goes on running
         warn(f"{path}: a new version could not be loaded: {error}", VersionWarning)
@@ -101,7 +101,10 @@ def _holds(function: Any, slot: Slot) -> bool:
 
 def _by_name(slot: Slot) -> Iterator[Any]:
     for module in list(sys.modules.values()):
-        if getattr(module, "__file__", None) != slot.path:
+        try:
+            if module.__file__ != slot.path:
+                continue
+        except Exception:  # noqa: BLE001 - a module that is made when it is first touched, and can't be
             continue
         value: Any = module
         for part in slot.qualname.split("."):
