@@ -19,6 +19,8 @@ from poet_hook.errors import (
     PoetError,
     PoetWarning,
     SettingsError,
+    StoreError,
+    StoreWarning,
     UnknownFunctionError,
     warn,
 )
@@ -36,7 +38,7 @@ from poet_hook.runtime.slot import slots
 from poet_hook.settings import Settings
 from poet_hook.store.database import Store
 from poet_hook.transform.compile import Champion
-from poet_hook.versions.chain import Chain
+from poet_hook.versions.chain import Chain, functions_with_versions
 
 if TYPE_CHECKING:
     from poet_hook.learning.background import Background
@@ -247,7 +249,7 @@ def _learn_later(function: str) -> None:
 
 def name_of(function: str | Callable[..., Any]) -> str:
     """The stored name ("module:qualname") of a function, or of a name that ends like exactly one."""
-    known = [record.function for record in store().functions()]
+    known = _known()
     if not isinstance(function, str):
         codes = [code for inner in _wrapped(function) if (code := getattr(inner, "__code__", None)) is not None]
         found = [s.function for s in slots() if any(c is s for code in codes for c in code.co_consts)]
@@ -264,10 +266,23 @@ def name_of(function: str | Callable[..., Any]) -> str:
         ends = [n for n in known if n.endswith((f":{function}", f".{function}")) or n.replace(":", ".") == function]
     if len(ends) == 1:
         return ends[0]
-    listed = ", ".join(sorted(ends or known)) or "none was recorded yet"
-    raise UnknownFunctionError(
-        f"{'several functions are' if ends else 'no function is'} called {function!r} in {settings().home}: {listed}"
-    )
+    where = f"called {function!r} in {settings().home}"
+    if ends:
+        raise UnknownFunctionError(f"several functions are {where}: {', '.join(sorted(ends))}")
+    listed = f"there is: {', '.join(sorted(known))}" if known else "none was recorded yet"
+    raise UnknownFunctionError(f"no function is {where}; {listed}")
+
+
+def _known() -> list[str]:
+    """The functions of the store; of a damaged one, those whose versions can still be chosen between."""
+    try:
+        return [record.function for record in store().functions()]
+    except StoreError as error:
+        names = functions_with_versions(settings())
+        if not names:
+            raise
+        warn(str(error), StoreWarning)
+        return names
 
 
 def _kept(path: str, qualname: str) -> str:
@@ -359,7 +374,11 @@ def promote(function: str | Callable[..., Any], version: int) -> int:
     from poet_hook.versions.watch import refresh
 
     name = name_of(function)
-    before = steps.promote(Chain(settings(), name), version, plan_of(name, store(), settings())[0])
+    try:
+        plan = plan_of(name, store(), settings())[0]
+    except StoreError:  # the import checks again whether the version fits
+        plan = None
+    before = steps.promote(Chain(settings(), name), version, plan)
     refresh(settings())
     return before
 

@@ -34,10 +34,10 @@ class Settings:
     """All settings of one process.
 
     `root` is the project: the nearest folder at or above the working directory that has a pyproject.toml or a
-    .git; that of the main script where the script belongs to another project, or the working directory to none;
-    else the working directory. `home` is where executions and versions are kept. `user_dir` holds the
-    signing key. `replay_modules` are further modules that replay may import. `sources` says of each value
-    where it came from.
+    .git (or a store of ours); that of the main script where the script belongs to another project, or the
+    working directory to none; else the folder of the main script; else the working directory. `home` is where
+    executions and versions are kept. `user_dir` holds the signing key. `replay_modules` are further modules
+    that replay may import. `sources` says of each value where it came from.
     """
 
     root: Path
@@ -161,13 +161,16 @@ def _root(here: Path, script: Path | None) -> tuple[Path, str]:
         return own, "project of the working directory"
     if other:
         return other, "project of the main script"
+    if script is not None:
+        return script, "folder of the main script (no project above it)"
     return here, "working directory (no project above it)"
 
 
 def _marked(start: Path) -> Path | None:
     for folder in (start, *start.parents):
         # unlike Path's own, these are False in a folder that may not be searched
-        if os.path.isfile(folder / "pyproject.toml") or os.path.exists(folder / ".git"):
+        marked = os.path.isfile(folder / "pyproject.toml") or os.path.exists(folder / ".git")
+        if marked or os.path.isfile(folder / ".poet" / "poet.db"):
             return folder
     return None
 
@@ -221,7 +224,7 @@ def _home(found: tuple[Any, str, bool] | None, here: Path, root: Path) -> Path:
             "where your data lives. Set the environment variable POET_HOME instead."
         )
     for link in (path / name for name in ("journal", "functions", "poet.db")):
-        if link.is_symlink():
+        if os.path.islink(link):  # False, unlike Path's own, in a folder that may not be searched
             raise SettingsError(f"{link} is a symbolic link, which may have come with a checkout: remove it")
     return path
 

@@ -726,7 +726,7 @@ def test_an_unknown_execution(call: Call) -> None:
 def test_an_id_that_several_executions_have(call: Call) -> None:
     code, _, err = call("feedback", ids(call)[0][:6], "false alarm")
     assert code == 1
-    assert is_one_line(err, "PH-E30")
+    assert is_one_line(err, "PH-E22")
 
 
 @pytest.mark.parametrize(
@@ -760,6 +760,26 @@ def test_a_damaged_version(copied: Path) -> None:
     ran = poet(copied, "run", "use.py")
     assert (ran.returncode, ran.stdout) == (0, "True\n")
     assert "the original runs" in ran.stderr
+
+
+def test_a_damaged_store_leaves_the_versions_to_choose_from(copied: Path) -> None:
+    (copied / ".poet" / "poet.db").write_bytes(b"nonsense" * 1000)
+    for words, said in (
+        (("versions", "is_high"), "v2"),
+        (("rollback", "is_high"), "v1 is in use again"),
+        (("promote", "is_high", "2"), "v2 is in use"),
+    ):
+        done = poet(copied, *words)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+        assert "StoreWarning" in done.stderr
+        assert "is damaged" in done.stderr
+
+
+def test_a_syntax_error_in_a_module_is_shown_as_by_python(folder: Path) -> None:
+    (folder / "m.py").write_text("# poet: retries=1\ndef f():\n    return = 1\n")
+    (folder / "app.py").write_text("import m\n")
+    assert same(folder, "app.py").returncode == 1
 
 
 def test_a_damaged_pointer(copied: Path) -> None:
@@ -870,7 +890,7 @@ def test_an_interrupted_command(call: Call, monkeypatch: pytest.MonkeyPatch) -> 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(look.api, "status", interrupted)
-    assert call("status") == (130, "", "")
+    assert call("status") == (130, "", "poet_hook: interrupted\n")
 
 
 def test_text_from_the_store_can_not_move_the_cursor(call: Call, copied: Path) -> None:

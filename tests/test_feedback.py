@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import textwrap
@@ -182,13 +183,12 @@ def test_feedback_survives_a_kill(load: Load, project: Path) -> None:
 def test_a_program_that_ends_does_not_wait_for_ever_until_it_has_learned(load: Load, project: Path) -> None:
     load(MONITOR.replace("after=1000", "after=1"))
     code = """
-        import logging, os, signal, time
+        import os, signal, time
         import poet_hook
         from poet_hook.isolation import worker
         from poet_hook.learning import background
         poet_hook.activate()
         import m
-        logging.basicConfig(level=logging.INFO)
         background.PATIENCE = 0.1
         poet_hook.feedback(poet_hook.call(m.check, "a", 5.0), "false alarm")
         while not worker._workers:
@@ -197,8 +197,7 @@ def test_a_program_that_ends_does_not_wait_for_ever_until_it_has_learned(load: L
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=True, timeout=60)
-    assert "the program ended while it learned" in done.stderr
-    assert "Warning" not in done.stderr
+    assert "LearnWarning: m:check: the program ended before it had learned" in done.stderr
     assert "Traceback" not in done.stderr
     learned = poet_hook.learn("m:check")
     assert learned.verdict is not None
@@ -220,3 +219,32 @@ def test_a_fork_while_learning_is_asked_for_leaves_the_child_free_to_end(load: L
     command = [sys.executable, "-c", textwrap.dedent(code)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=True, timeout=60)
     assert done.stdout == "0\n"
+
+
+def test_the_end_of_several_ids_is_ambiguous(load: Load) -> None:
+    module = load(MONITOR)
+    ids = [poet_hook.call(module.check, "a", 5.0).execution_id for _ in range(2)]
+    with pytest.raises(poet_hook.AmbiguousResultError, match="give more of it") as caught:
+        poet_hook.feedback(ids[0][:8], True)
+    assert sorted(caught.value.execution_ids) == sorted(ids)
+
+
+def test_an_interrupted_program_ends_at_once(load: Load) -> None:
+    load(MONITOR.replace("after=1000", "after=1"))
+    code = """
+        import os, signal, time
+        import poet_hook
+        from poet_hook.isolation import worker
+        from poet_hook.learning import background
+        poet_hook.activate()
+        import m
+        background.PATIENCE = 1000.0
+        poet_hook.feedback(poet_hook.call(m.check, "a", 5.0), "false alarm")
+        while not worker._workers:
+            time.sleep(0.01)
+        os.kill(next(iter(worker._workers)).process.pid, signal.SIGSTOP)
+        raise KeyboardInterrupt
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False, timeout=60)
+    assert done.returncode == -signal.SIGINT

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Load, Python
+from conftest import Load, Python, reset
 
 import poet_hook
 from poet_hook import api
@@ -676,6 +676,30 @@ def test_the_folder_is_kept_out_of_version_control(load: Load, project: Path) ->
     load(SIMPLE.format(options="")).f(1)
     assert (project / ".poet" / ".gitignore").read_text() == "*\n"
     assert (project / ".poet").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("content", [None, ""])
+def test_a_folder_that_lost_its_gitignore_gets_it_back(load: Load, project: Path, content: str | None) -> None:
+    m = load(SIMPLE.format(options=""))
+    m.f(1)
+    ignore = project / ".poet" / ".gitignore"
+    ignore.unlink() if content is None else ignore.write_text(content)
+    reset()
+    load(None).f(2)
+    assert ignore.read_text() == "*\n"
+    assert [path.name for path in (project / ".poet").glob(".gitignore*")] == [".gitignore"]
+
+
+def test_functions_that_could_not_be_saved_are_saved_later(load: Load, project: Path) -> None:
+    m = load(SIMPLE.format(options=""))
+    (project / ".poet").mkdir()
+    (project / ".poet" / "poet.db").mkdir()  # the journal can be written, the database not
+    with pytest.warns(StoreWarning):
+        m.f(1)
+    (project / ".poet" / "poet.db").rmdir()
+    record.recorder.settle()
+    assert [item.function for item in api.status()] == ["m:f"]
+    assert len(recorded()) == 1
 
 
 def test_deactivation_does_not_stop_what_is_enhanced(load: Load) -> None:

@@ -89,14 +89,17 @@ def test_without_a_mark_the_working_directory_is_the_project(tmp_path: Path, mon
         ("bare", "other", "other"),
         ("shop", "bare", "shop"),
         ("bare", "bare", "bare"),
+        ("bare", "alone", "alone"),  # as cron does: from anywhere, the same
+        ("kept/sub", None, "kept"),
     ],
 )
 def test_the_project_of_a_script(tmp_path: Path, here: str, script: str | None, found: str) -> None:
     for project in ("shop", "shop/part", "other"):
         (tmp_path / project).mkdir()
         (tmp_path / project / "pyproject.toml").touch()
-    for folder in ("shop/jobs", "bare"):
-        (tmp_path / folder).mkdir()
+    for folder in ("shop/jobs", "bare", "alone", "kept/sub", "kept/.poet"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "kept" / ".poet" / "poet.db").touch()
     settings = load(tmp_path / here, NOBODY, None if script is None else tmp_path / script)
     assert settings.root == tmp_path / found
 

@@ -361,6 +361,8 @@ def test_a_pragma_stands_above_or_below_decorators(place: int) -> None:
     ("options", "code", "pointed"),
     [
         ("optimize_for=f1, record.z=none", "PH401", "z"),
+        ("require='x > limti'", "PH410", "limti"),
+        ("optimize_for=f1, key='x + other'", "PH410", "other"),
         ("ensure='result'", "PH402", "ensure"),
         ("fallback=missing", "PH406", "missing"),
         ("fallback=x", "PH406", "x"),
@@ -373,6 +375,18 @@ def test_options_that_name_what_is_not_there(options: str, code: str, pointed: s
     assert diagnostic.source_line[diagnostic.column : diagnostic.end_column].endswith(pointed)
     if code == "PH406":
         assert found.targets[0].plan.pragma.fallback is None
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["x > LIMIT", "all(y > 0 for y in x)", "(lambda z: z)(x)", "math.isfinite(x)", "len(x) and result", "sorted(x)[0]"],
+)
+def test_names_that_an_expression_may_read(expression: str) -> None:
+    head = "import math\nLIMIT = 1\n"
+    assert planned(f"{head}# poet: ensure={expression!r}\ndef f(x): return x\n").diagnostics == []
+    if "LIMIT" in expression:
+        anything = f"from limits import *\n# poet: require={expression!r}\ndef f(x): return x\n"
+        assert planned(anything).diagnostics == []
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ def _carried_out(options: argparse.Namespace) -> int:
         print(f"poet_hook: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print("poet_hook: interrupted", file=sys.stderr)
         return 130
     return code
 

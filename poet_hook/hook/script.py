@@ -63,8 +63,25 @@ def _show(error: BaseException) -> None:
     traceback = error.__traceback__
     while traceback is not None and _is_ours(traceback):
         traceback = traceback.tb_next
+    if isinstance(error, SyntaxError):  # of an imported module: our loader stands between Python's
+        traceback = _without_loader(traceback)
     error.__traceback__ = traceback
     sys.excepthook(type(error), error, traceback)
+
+
+def _without_loader(traceback: TracebackType | None) -> TracebackType | None:
+    before, frame = None, traceback
+    while frame is not None:
+        name = frame.tb_frame.f_code.co_filename
+        if name.startswith(("<frozen importlib", _OWN)):
+            if before is None:
+                traceback = frame.tb_next
+            else:
+                before.tb_next = frame.tb_next
+        else:
+            before = frame
+        frame = frame.tb_next
+    return traceback
 
 
 def _is_ours(traceback: TracebackType) -> bool:

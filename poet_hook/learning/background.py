@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ from poet_hook.errors import LearnWarning, warn
 from poet_hook.model import Learned
 
 logger = logging.getLogger("poet_hook")
-PATIENCE = 20.0  # seconds that a program which ends waits
+PATIENCE = 5.0  # seconds that a program which ends waits
 
 
 class Background:
@@ -56,8 +57,9 @@ class Background:
 
     def end(self) -> None:
         """At the end of the program: what is not done in time is done after the next feedback."""
+        interrupted = issubclass(getattr(sys, "last_type", None) or Exception, KeyboardInterrupt)
         try:
-            done = self.wait(PATIENCE)
+            done = self.wait(0.0 if interrupted else PATIENCE)
         except KeyboardInterrupt:
             done = False
         if not done:
@@ -81,6 +83,7 @@ class Background:
                 logger.info("%s: %s", function, "; ".join(learned.reasons))
             except Exception as error:  # noqa: BLE001 - a thread of ours: nothing was changed, and one warning says so
                 if self.ending:
-                    logger.info("%s: the program ended while it learned; the next feedback starts it again", function)
+                    late = "the program ended before it had learned. The next feedback starts it again"
+                    warn(f"{function}: {late}; to do it now: python -m poet_hook learn {function}", LearnWarning)
                     continue
                 warn(f"{function}: learning in the background failed: {error}", LearnWarning)

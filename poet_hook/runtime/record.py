@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import functools
 import logging
+import math
 import os
 import random
 import threading
@@ -28,6 +30,8 @@ _PAIRS = [a + b for a in _DIGITS for b in _DIGITS]
 _RECENT = 256
 _FIX = "make that folder writable, or set POET_HOME to another one"
 _SMALL = 4096  # encoded bytes
+_ROOM = "make room on that disk, or set POET_HOME to another one"
+_AGAIN = 5.0  # seconds
 _SETTLE = 2.0  # seconds that the end of a process may take; the journal keeps the rest
 
 
@@ -117,6 +121,7 @@ class Recorder:
         self.lost = 0
         self.known: dict[tuple[str, str], FunctionRecord] = {}
         self.restarts = 0
+        self.unsaved = math.inf  # when to try again
         atexit.register(self.settle)
 
     def configure(self, store: Store | None) -> None:
@@ -134,11 +139,12 @@ class Recorder:
                 self.store.save_function(function)
             except StoreError as error:
                 self.complain(error)
+                self.unsaved = time.monotonic() + _AGAIN
 
     def _introduce_again(self) -> None:
-        """After the folder was deleted under us: with it went what it knew of the functions."""
-        if self.store is not None and self.store.restarts != self.restarts:
-            self.restarts = self.store.restarts
+        """After the folder was deleted under us, with what it knew of the functions; or could not be written."""
+        if self.store is not None and (self.store.restarts != self.restarts or time.monotonic() > self.unsaved):
+            self.restarts, self.unsaved = self.store.restarts, math.inf
             functions = list(self.known.values())
             self.known.clear()
             for function in functions:
@@ -161,6 +167,7 @@ class Recorder:
         if self.store is not None and self.known:
             try:
                 self.store.absorb(_SETTLE)
+                self.unsaved = 0.0 if self.unsaved < math.inf else math.inf
                 self._introduce_again()
             except StoreError as error:
                 logger.debug("left in the journal: %s", error)
@@ -169,9 +176,15 @@ class Recorder:
         """One warning for all: the user's calls go on."""
         self.lost += 1
         if self.lost == 1:
-            fix = f"; {_FIX}" if isinstance(error, StoreError) and "move it away" not in str(error) else ""
+            fix = f"; {_fix_of(error)}" if isinstance(error, StoreError) and ";" not in str(error) else ""
             warn(f"{what}: {error}{fix}", StoreWarning, stacklevel=4)
         logger.debug("%s: %s", what, error)
+
+
+def _fix_of(error: StoreError) -> str:
+    cause = error.__cause__
+    full = getattr(cause, "errno", 0) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return _ROOM if full or "full" in str(cause) or "No space" in str(error) else _FIX
 
 
 recorder = Recorder()

@@ -120,6 +120,8 @@ class Database:
         connection = _open(self.path, mode)
         try:
             if objection := schema.objection(connection):
+                if objection.startswith("was written by a newer"):
+                    raise StoreError(f"{self.path} {objection}; upgrade poet_hook, or set POET_HOME to another folder")
                 raise self._unusable(objection)
         except BaseException:
             connection.close()

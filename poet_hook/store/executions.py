@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import logging
 import math
 import os
 import sqlite3
@@ -13,11 +15,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from poet_hook.errors import CodecError, StoreError
+from poet_hook.errors import AmbiguousResultError, CodecError, StoreError
 from poet_hook.model import Execution
 from poet_hook.store.codec import pack_execution, unpack_execution
 from poet_hook.store.connection import PATIENCE, Database
 from poet_hook.store.journal import NAME, Journal, open_file, read
+
+logger = logging.getLogger("poet_hook")
 
 BATCH_ROWS = 5_000
 BATCH_BYTES = 1 << 24
@@ -58,8 +62,20 @@ class Executions(Database):
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """Return all rows of a SELECT, over all that was recorded up to now."""
-        self.absorb()
+        self._absorb_if_possible()
         return super().query(sql, parameters)
+
+    def _absorb_if_possible(self) -> None:
+        """On a full disk, what is in the database can still be read, and the journals wait."""
+        try:
+            self.absorb()
+        except StoreError as error:
+            cause = error.__cause__
+            code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+            full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            if code not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) and getattr(cause, "errno", 0) not in full:
+                raise
+            logger.warning("what was recorded last is not shown: %s", error)
 
     def close(self) -> None:
         """Close the files; each is opened anew when it is needed again."""
@@ -69,7 +85,7 @@ class Executions(Database):
     def execution(self, part: str) -> Execution | None:
         """Return the execution with this id, or whose id alone begins or ends so (6 characters or more).
 
-        StoreError lists the first five where several do.
+        `AmbiguousResultError` lists the first five where several do.
         """
         rows = self.query(f"SELECT {_COLUMNS} FROM executions WHERE id = ?", (part,))
         if not rows and len(part) >= SHORTEST_PART:
@@ -80,7 +96,8 @@ class Executions(Database):
             )
             if len(ids) > 1:
                 listed = ", ".join(found for (found,) in ids[:5]) + (", ..." if len(ids) > 5 else "")
-                raise StoreError(f"several executions have {part!r} at an end of their id: {listed}")
+                message = f"several executions have {part!r} at an end of their id: {listed}; give more of it"
+                raise AmbiguousResultError(message, [found for (found,) in ids])
             if ids:
                 rows = self.query(f"SELECT {_COLUMNS} FROM executions WHERE id = ?", ids[0])
         return Execution(*rows[0]) if rows else None
@@ -116,7 +133,7 @@ class Executions(Database):
         if with_feedback is not None:
             word = "EXISTS" if with_feedback else "NOT EXISTS"
             conditions.append((f"{word} (SELECT 1 FROM feedback WHERE execution_id = executions.id)", ()))
-        self.absorb()
+        self._absorb_if_possible()
         return self._pages(conditions, newest_first, limit)
 
     def _pages(

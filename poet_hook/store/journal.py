@@ -150,8 +150,18 @@ def _status(fd: int) -> tuple[int, int, int]:
 def make_home(home: Path) -> None:
     """Make the folder that holds everything, for its owner alone and out of version control."""
     home.mkdir(0o700, parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError), open(home / ".gitignore", "x", encoding="ascii") as ignore:
-        ignore.write("*\n")
+    ignore = home / ".gitignore"
+    try:
+        written = ignore.stat().st_size > 0
+    except FileNotFoundError:
+        written = False
+    if not written:  # or the disk was full when it was
+        draft = home / f".gitignore.{os.getpid()}.{os.urandom(4).hex()}"
+        try:
+            draft.write_text("*\n", encoding="ascii")
+            os.replace(draft, ignore)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def open_file(path: Path) -> int:

@@ -240,6 +240,12 @@ def _check_names(node: ast.FunctionDef, pragma: Pragma, bound: set[str], lines: 
     if pragma.ensure and "result" in names:
         message = f"ensure=: {node.name}() has an argument named result, which hides the result"
         yield _at(pragma.line, source_line, "PH402", message, "ensure")
+    for option, expression in (("require", pragma.require), ("ensure", pragma.ensure), ("key", pragma.key)):
+        known = names | bound | ({"result"} if option == "ensure" else set())
+        for unknown in sorted(_read_names(expression) - known) if expression and "*" not in bound else ():
+            if not hasattr(builtins, unknown):
+                message = f"{option}=: {unknown} is no argument of {node.name}(), and the module does not define it"
+                yield _at(pragma.line, source_line, "PH410", message, unknown)
     fallback = pragma.fallback.function if pragma.fallback else None
     if fallback is None:
         return
@@ -248,6 +254,14 @@ def _check_names(node: ast.FunctionDef, pragma: Pragma, bound: set[str], lines: 
         yield _at(pragma.line, source_line, "PH406", message, fallback)
     elif not (bound & {fallback, "*"} or hasattr(builtins, fallback)):
         yield _at(pragma.line, source_line, "PH406", f"fallback={fallback}: the module has no such function", fallback)
+
+
+def _read_names(expression: str) -> set[str]:
+    """The names that an expression reads and does not bind itself."""
+    nodes = list(ast.walk(ast.parse(expression, mode="eval")))
+    bound = {n.arg for n in nodes if isinstance(n, ast.arg)}
+    bound |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return {n.id for n in nodes if isinstance(n, ast.Name)} - bound
 
 
 def _idle(pragma: Pragma, tunes: tuple[Tune, ...], lines: list[str]) -> Iterator[Diagnostic]:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -199,6 +200,17 @@ class Chain:
 
 
 _FIX = "The original runs; learn again, or delete that folder"
+
+
+def functions_with_versions(settings: Settings) -> list[str]:
+    """The names of the functions that have stored versions, as these say it themselves."""
+    found = set()
+    for path in (settings.home / "functions").glob("*/v*/version.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            name = json.loads(_read(path))["function"]
+            if name.replace(":", ".") == path.parts[-3]:
+                found.add(name)
+    return sorted(found)
 
 
 def generation_path(settings: Settings) -> Path:
