@@ -29,7 +29,7 @@ from statistics import NormalDist
 import poet_hook
 from poet_hook import api
 from poet_hook.learning.constants import Steps
-from poet_hook.learning.gate import Case, Judge
+from poet_hook.learning.gate import Axis, Case, Judge
 
 LOWER, UPPER = -3.0, 7.0
 BELOW = NormalDist().cdf
@@ -88,7 +88,7 @@ class Row:
 def stream(scenario: Scenario, rng: random.Random) -> tuple[int, str, float] | None:
     """One stream -> (feedbacks, level, points gained) of its first promotion."""
     world, incumbent = scenario.world, scenario.incumbent
-    judge = Judge(incumbent=incumbent, lower=LOWER, upper=UPPER)
+    judge = Judge([Axis(incumbent, LOWER, UPPER)])
     heard = 0
     while heard < scenario.feedbacks:
         deserves = rng.random() < world.share
@@ -96,12 +96,12 @@ def stream(scenario: Scenario, rng: random.Random) -> tuple[int, str, float] | N
         alert = score > incumbent
         if not scenario.comments(alert, alert == deserves, rng):
             flips = Steps((score,), (float(not alert), float(alert)), (float(alert),))
-            judge.hush(Case("", flips, alarm=alert))
+            judge.hush(Case("", 0.0, (flips,), alarm=alert))
             continue
         heard += 1
         said = deserves != (rng.random() < scenario.wrong)
         loss = Steps((score,), (float(not said), float(said)), (float(said),))
-        judge.add(Case(str(heard), loss, approved=alert == said, alarm=alert))
+        judge.add(Case(str(heard), float(alert != said), (loss,), approved=alert == said, alarm=alert))
         verdict = judge.judgement()
         if verdict.level and verdict.value is not None:
             return heard, verdict.level, 100 * (world.accuracy(verdict.value) - world.accuracy(incumbent))

@@ -44,7 +44,8 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import nab_scoring  # noqa: E402
 from poet_hook import settings as settings_module  # noqa: E402
 from poet_hook.domains.base import load as load_domain  # noqa: E402
-from poet_hook.learning.loop import learn, range_of  # noqa: E402
+from poet_hook.learning.loop import learn  # noqa: E402
+from poet_hook.learning.search import range_of  # noqa: E402
 from poet_hook.learning.study import plan_of  # noqa: E402
 from poet_hook.model import Plan, Tunable  # noqa: E402
 from poet_hook.signals.rules import read  # noqa: E402

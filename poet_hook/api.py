@@ -7,21 +7,18 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poet_hook import settings as settings_module
-from poet_hook.domains.base import load
+from poet_hook.activation import activate, activated, belong_to, deactivate, settings, store
 from poet_hook.errors import (
     NotEnhancedError,
     PoetError,
-    PoetWarning,
     SettingsError,
     StoreError,
     StoreWarning,
     UnknownFunctionError,
+    VersionError,
     warn,
 )
 from poet_hook.model import (
@@ -29,107 +26,17 @@ from poet_hook.model import (
     Feedback,
     FeedbackReceipt,
     Learned,
-    Plan,
     POETResult,
     Version,
 )
-from poet_hook.runtime.record import capture, recorder
+from poet_hook.runtime.record import capture
 from poet_hook.runtime.slot import slots
-from poet_hook.settings import Settings
-from poet_hook.store.database import Store
-from poet_hook.transform.compile import Champion
 from poet_hook.versions.chain import Chain, functions_with_versions
 
 if TYPE_CHECKING:
     from poet_hook.learning.background import Background
 
 logger = logging.getLogger("poet_hook")
-
-
-# --------------------------------------------------------------------------- turning it on
-
-
-def activate(*, roots: list[str | Path] | None = None, strict: bool | None = None) -> None:
-    """Enhance the functions with a `# poet:` comment in modules imported from here on.
-
-    `roots` are the folders whose modules may be enhanced (default: the main script's folder, the working
-    directory and the project); `strict` makes a mistake in a pragma, or in the settings, an error instead of a
-    warning.
-    """
-    from poet_hook.hook import finder
-
-    try:
-        chosen = settings()
-    except SettingsError as error:
-        if settings_module.asked_for_strict() if strict is None else strict:
-            raise
-        warn(f"nothing is enhanced: {error}", PoetWarning, stacklevel=2)
-        return
-    places = [Path(root) for root in roots] if roots is not None else _roots(chosen)
-    recorder.configure(store())
-    finder.install(places, _champion, chosen.strict if strict is None else strict, chosen.module_of)
-
-
-def deactivate() -> None:
-    """Enhance no further module; what is enhanced already stays so."""
-    from poet_hook.hook import finder
-    from poet_hook.versions.watch import watch
-
-    finder.remove()
-    watch.end()
-
-
-@contextmanager
-def activated(*, roots: list[str | Path] | None = None, strict: bool | None = None) -> Iterator[None]:
-    """`activate()` for the length of a block; an activation around it is there again afterwards."""
-    from poet_hook.hook import finder
-
-    outer = finder.active()
-    activate(roots=roots, strict=strict)
-    try:
-        yield
-    finally:
-        finder.remove()
-        if outer is None:
-            deactivate()
-        else:
-            sys.meta_path.insert(0, outer)
-
-
-def _roots(chosen: Settings) -> list[Path]:
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
-    scripts = _script_folders or ([Path(main).resolve().parent] if main else [])
-    return [*scripts, Path.cwd(), chosen.root]
-
-
-def _champion(plan: Plan) -> Champion:
-    """What the loader puts into a module that is imported: from then on, promotions are watched for."""
-    if not plan.pragma.trains:
-        return Champion(1, {})
-    from poet_hook.versions.watch import watch
-
-    watch.start(settings())
-    return Chain(settings(), plan.function).champion(plan)
-
-
-@functools.cache
-def settings() -> Settings:
-    """The settings of this process, read once."""
-    return settings_module.load(script_folder=next(iter(_script_folders), settings_module.script_folder()))
-
-
-_script_folders: list[Path] = []
-
-
-def belong_to(script_folders: list[Path]) -> None:
-    """Say where the script stands that will be the main one; before anything else is asked for."""
-    _script_folders[:] = script_folders
-
-
-@functools.cache
-def store() -> Store:
-    """The store of this process."""
-    return Store(settings().home)
 
 
 # --------------------------------------------------------------------------- calls and feedback
@@ -177,27 +84,20 @@ def _why_not_recorded(function: Callable[..., Any]) -> str:
 
 
 def feedback(about: Any, said: Any, *, source: str = "user") -> FeedbackReceipt:
-    """Say anything about an execution: True, 4, "false alarm", {"expected": 3.5}, an exception.
+    """Say anything about an execution: True, 4, "false alarm", {"expected": 3.5}, an exception, a list of these.
 
     `about` is a POETResult, an execution id, a business key, or the very object that a call returned. `source`
-    names who says it: the latest word of each source counts. What can't be read is stored, and the receipt says
-    so (`signal.kind == "unread"`). Raises `AmbiguousResultError`, `UnknownExecutionError` and `StoreError`.
+    names who says it: the latest word of each source counts. {"better_than": other} compares two executions. What
+    can't be read is stored, and the receipt says so (`signal.kind == "unread"`). Raises `AmbiguousResultError`,
+    `UnknownExecutionError` and `StoreError`.
     """
-    from poet_hook.learning.study import value_of
-    from poet_hook.signals.attach import execution_of
-    from poet_hook.signals.rules import read
+    from poet_hook.signals.give import give
 
-    execution = execution_of(about, store())
-    record = store().function(execution.function)
-    if record is None or not record.optimize_for:
-        raise NotEnhancedError(f"{execution.function} has no optimize_for=, so feedback can't teach it anything")
-    domain = load(record.domain) if record.domain else None
-    signal = read(said, outcome=value_of(execution.result), domain=domain)
-    store().add_feedback(execution.id, said, signal, source)
+    execution, signal = give(store(), about, said, source)
     if signal.kind == "unread":
         logger.info("%s: feedback is stored, but was not understood: %s", execution.id, signal.reason)
     else:
-        _learn_later(execution.function)
+        learn_later(execution.function)
     return FeedbackReceipt(execution.id, execution.function, signal)
 
 
@@ -229,7 +129,7 @@ def wait_for_learning(seconds: float | None = None) -> bool:
     return _background().wait(seconds)
 
 
-def _learn_later(function: str) -> None:
+def learn_later(function: str) -> None:
     """Start a learning run once `after=` feedbacks have come since the last one."""
     from poet_hook.learning.study import plan_of
 
@@ -291,7 +191,10 @@ def _kept(path: str, qualname: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FunctionStatus:
-    """One function in a line; accuracies are shares of labelled executions in 0..1, by replay at the verdict."""
+    """One function in a line; accuracies are shares of labelled executions in 0..1, by replay at the verdict.
+
+    `problem` says why what runs is not the version that was chosen, where it is not.
+    """
 
     function: str
     optimize_for: str
@@ -303,6 +206,7 @@ class FunctionStatus:
     unread: int
     accuracy_before: float | None
     accuracy_after: float | None
+    problem: str | None = None
 
 
 def status() -> list[FunctionStatus]:
@@ -313,31 +217,42 @@ def status() -> list[FunctionStatus]:
 def _status(function: str, optimize_for: str) -> FunctionStatus:
     chain = Chain(settings(), function)
     stored = chain.versions()
-    champion = _champion_number(chain)
-    in_use = next((v for v in stored if v.number == champion), None)
+    champion, problem = in_use(function)
+    running = next((v for v in stored if v.number == champion), None)
     first = next((v.verdict for v in stored if v.verdict), None)
     said = store().for_function(function)
-    verdict = in_use.verdict if in_use else None
+    verdict = running.verdict if running else None
     return FunctionStatus(
         function=function,
         optimize_for=optimize_for,
         champion=champion,
-        level=in_use.level if in_use else None,
+        level=running.level if running else None,
         versions=max(len(stored), 1),
         executions=store().count(function),
         feedback=len(said),
         unread=sum(item.signal.kind == "unread" for item in said),
         accuracy_before=first.evidence.before if first and verdict else None,
         accuracy_after=verdict.evidence.after if verdict else None,
+        problem=problem,
     )
 
 
-def _champion_number(chain: Chain) -> int:
+def in_use(function: str) -> tuple[int, str | None]:
+    """The number of the version that runs, and why that is not the one that was chosen, or can't be told."""
+    from poet_hook.learning.study import plan_of
+
+    chain = Chain(settings(), function)
     try:
-        return chain.champion_number()
-    except PoetError as error:
-        warn(str(error), PoetWarning)
-        return 1
+        plan, _ = plan_of(function, store(), settings())
+    except PoetError as error:  # the source has gone, or the store is damaged
+        plan, problem = None, str(error)
+    try:
+        if plan is None:
+            return chain.champion_number(), problem
+        version = chain.in_use(plan)
+    except (VersionError, StoreError) as error:
+        return 1, f"the original runs: {error}"
+    return version.number if version else 1, None
 
 
 def executions(function: str | Callable[..., Any], *, limit: int | None = None) -> Iterator[Execution]:
@@ -363,8 +278,8 @@ def versions_of(function: str | Callable[..., Any]) -> list[Version]:
 
 
 def champion(function: str | Callable[..., Any]) -> int:
-    """The number of the version in use."""
-    return _champion_number(Chain(settings(), name_of(function)))
+    """The number of the version that runs."""
+    return in_use(name_of(function))[0]
 
 
 def promote(function: str | Callable[..., Any], version: int) -> int:
@@ -406,6 +321,7 @@ __all__ = [
     "FunctionStatus",
     "activate",
     "activated",
+    "belong_to",
     "call",
     "capture",
     "champion",

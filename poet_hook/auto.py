@@ -1,5 +1,5 @@
 """`import poet_hook.auto` is `poet_hook.activate()`."""
 
-from poet_hook.api import activate
+from poet_hook.activation import activate
 
 activate()

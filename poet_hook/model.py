@@ -17,7 +17,7 @@ Coerce = Literal["lax", "strict", "off"]
 Learn = Literal["auto", "proven", "propose", "off"]
 Level = Literal["requested", "provisional", "proven"]
 Decision = Literal["promote", "propose", "wait", "keep"]
-SignalKind = Literal["right", "wrong", "expected", "direction", "reward", "unread"]
+SignalKind = Literal["right", "wrong", "expected", "range", "direction", "reward", "fields", "unread"]
 
 # a string constant of generated code that starts so is replaced by a slot when the code is loaded
 SLOT_PREFIX = "poet_hook\x00"
@@ -215,8 +215,10 @@ class Signal:
     """Feedback understood.
 
     kind "right" / "wrong" speak of the result as it was; "expected" carries the true value; "direction" says
-    that a number was too high (-1, it should be lower) or too low (+1); "reward" is a score in 0..1;
-    "unread" means that nothing understood it (`reason` says why). `confidence` is in 0..1.
+    that a number was too high (-1, it should be lower) or too low (+1); "range" carries limits that the true number
+    keeps, by the names at_least, at_most, above and below ({"at_least": 3, "below": 10}); "reward" is a score in
+    0..1; "fields" carries a signal by the name of each field of the result that was spoken of; "unread" means that
+    nothing understood it (`reason` says why). `confidence` is in 0..1, of "fields" the least of its signals.
     """
 
     kind: SignalKind

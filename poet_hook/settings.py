@@ -218,6 +218,10 @@ def _home(found: tuple[Any, str, bool] | None, here: Path, root: Path) -> Path:
     path = Path(os.path.abspath(base / Path(value).expanduser()))
     if trusted:
         return path
+    if os.path.islink(path) and not os.path.exists(path):
+        raise SettingsError(
+            f"{path} is a symbolic link that leads nowhere, and may have come with a checkout: remove it"
+        )
     if not path.resolve().is_relative_to(root.resolve()):
         raise SettingsError(
             f"{source}: {value!r} lies outside the project {root}; a file that comes with a checkout may not say "

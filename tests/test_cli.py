@@ -752,7 +752,12 @@ def test_a_damaged_version(copied: Path) -> None:
     assert looked.returncode == 0
     assert looked.stderr.startswith("poet_hook: VersionWarning: ")
     assert looked.stderr.count("\n") == 1
-    asked = poet(copied, "diff", "is_high")
+    assert "the original runs: " in looked.stdout
+    assert "python -m poet_hook rollback app:is_high" in looked.stdout
+    status = json.loads(poet(copied, "status", "--json").stdout)["functions"][0]
+    assert (status["champion"], status["level"]) == (1, None)
+    assert "is damaged" in status["problem"]
+    asked = poet(copied, "diff", "is_high", "1", "2")
     assert asked.returncode == 1
     assert "[PH-E50]" in asked.stderr
     assert "Traceback" not in asked.stderr
@@ -786,7 +791,7 @@ def test_a_damaged_pointer(copied: Path) -> None:
     (copied / ".poet" / "functions" / "app.is_high" / "champion.json").write_text("[]")
     done = poet(copied, "status")
     assert (done.returncode, "v1" in done.stdout) == (0, True)
-    assert "poet_hook promote app:is_high VERSION" in done.stderr
+    assert "poet_hook promote app:is_high VERSION" in done.stdout
     assert poet(copied, "promote", "is_high", "2").returncode == 0
     assert "v2 proven" in poet(copied, "status").stdout
 

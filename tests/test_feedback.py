@@ -138,6 +138,22 @@ def test_unread_feedback_is_kept_and_reported(load: Load) -> None:
     assert (status.feedback, status.unread) == (1, 1)
 
 
+def test_each_item_of_a_list_is_feedback_of_its_own(load: Load) -> None:
+    module = load(MONITOR)
+    result = poet_hook.call(module.check, "a", 5.0)
+    receipt = poet_hook.feedback(result, ["false alarm", {"rating": 1}])
+    assert (receipt.signal.kind, receipt.signal.value) == ("expected", False)
+    assert [item.signal.kind for item in api.feedback_of(result.execution_id)] == ["expected", "wrong"]
+
+
+def test_a_preference_is_feedback_on_both_executions(load: Load) -> None:
+    module = load(MONITOR)
+    a, b = poet_hook.call(module.check, "a", 5.0), poet_hook.call(module.check, "b", 1.0)
+    receipt = poet_hook.feedback(a, {"better_than": b})
+    assert (receipt.execution_id, receipt.signal.kind, receipt.signal.confidence) == (a.execution_id, "right", 0.5)
+    assert [item.signal.kind for item in api.feedback_of(b.execution_id)] == ["wrong"]
+
+
 def test_an_exception_as_feedback_means_wrong(load: Load) -> None:
     module = load(MONITOR)
     result = poet_hook.call(module.check, "a", 5.0)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from statistics import NormalDist
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poet_hook.learning.constants import Steps
-from poet_hook.learning.gate import Case, Difference, Judge, Judgement, compare, e_value, judge
+from poet_hook.learning.evidence import Difference, compare, e_value
+from poet_hook.learning.gate import Axis, Case, Judge, Judgement, judge
 from poet_hook.learning.silence import Opinions, clustering, near
 
 OPTIMUM = 1.409  # of scores N(0, 1) and, for 32 of 100, N(2.1, 1)
@@ -25,12 +27,25 @@ def accuracy(value: float, share: float = 0.32, distance: float = 2.1) -> float:
 def labelled(id: str, score: float, deserves: bool, incumbent: float, **other: bool) -> Case:
     alert = score > incumbent
     loss = Steps((score,), (float(not deserves), float(deserves)), (float(deserves),))
-    return Case(id, loss, approved=alert == deserves, alarm=alert, **other)
+    return Case(id, loss(incumbent), (loss,), approved=alert == deserves, alarm=alert, **other)
 
 
 def quiet(score: float, incumbent: float, weight: float = 1.0) -> Case:
     alert = score > incumbent
-    return Case("", Steps((score,), (float(not alert), float(alert)), (float(alert),)), weight, alarm=alert)
+    return Case("", 0.0, (Steps((score,), (float(not alert), float(alert)), (float(alert),)),), weight, alarm=alert)
+
+
+def judged(
+    cases: Sequence[Case],
+    silent: Sequence[Case],
+    *,
+    incumbent: float,
+    lower: float,
+    upper: float,
+    integer: bool = False,
+    alpha: float = 0.05,
+) -> Judgement:
+    return judge(cases, silent, [Axis(incumbent, lower, upper, integer)], alpha=alpha)
 
 
 def stream(
@@ -48,7 +63,7 @@ def stream(
 
 def first_promotion(executions: Iterator[tuple[Case, bool]], incumbent: float, feedbacks: int) -> Judgement | None:
     """Judged after every feedback."""
-    process = Judge(incumbent=incumbent, lower=-3.0, upper=7.0)
+    process = Judge([Axis(incumbent, -3.0, 7.0)])
     for case, said in executions:
         if not said:
             process.hush(case)
@@ -119,10 +134,10 @@ def complaints_below(edge: float, n: int, incumbent: float) -> list[Case]:
 def test_clear_evidence_is_proven_and_says_what_changes() -> None:
     right = [labelled(f"r{i}", 3.0 + i / 10, True, 1.0) for i in range(20)]
     wrong = complaints_below(2.0, 20, 1.0)
-    verdict = judge([c for pair in zip(wrong, right, strict=True) for c in pair], [], incumbent=1.0, lower=0, upper=8)
+    verdict = judged([c for pair in zip(wrong, right, strict=True) for c in pair], [], incumbent=1.0, lower=0, upper=8)
     assert (verdict.decision, verdict.level) == ("promote", "proven")
     assert verdict.value is not None
-    assert max(c.loss.breaks[0] for c in wrong) < verdict.value < 3.0
+    assert max(c.losses[0].breaks[0] for c in wrong) < verdict.value < 3.0
     assert (verdict.before, verdict.after) == (0.5, 1.0)
     assert verdict.regressions == ()
     assert set(verdict.fixes) == {c.id for c in wrong}
@@ -130,15 +145,15 @@ def test_clear_evidence_is_proven_and_says_what_changes() -> None:
 
 
 def test_nothing_said_or_nothing_better_keeps_the_incumbent() -> None:
-    verdict = judge([], [quiet(0.3, 1.0)], incumbent=1.0, lower=0, upper=8)
+    verdict = judged([], [quiet(0.3, 1.0)], incumbent=1.0, lower=0, upper=8)
     assert (verdict.decision, verdict.value, verdict.fit, verdict.level) == ("keep", None, None, None)
     approved = [labelled(str(i), float(i), i > 1, 1.0) for i in range(5)]
-    verdict = judge(approved, [], incumbent=1.0, lower=0, upper=8)
+    verdict = judged(approved, [], incumbent=1.0, lower=0, upper=8)
     assert (verdict.decision, verdict.value, verdict.before, verdict.after) == ("keep", None, 1.0, 1.0)
 
 
 def test_few_labels_wait_and_say_how_many_more() -> None:
-    verdict = judge(complaints_below(2.0, 3, 1.0), [], incumbent=1.0, lower=0, upper=8)
+    verdict = judged(complaints_below(2.0, 3, 1.0), [], incumbent=1.0, lower=0, upper=8)
     assert (verdict.decision, verdict.level) == ("wait", None)
     assert verdict.needed is not None
     assert verdict.needed >= 4
@@ -151,7 +166,7 @@ def test_provisional_needs_a_small_change_and_no_broken_approval() -> None:
         cases = [labelled("ok", far + 0.2, True, 1.0)]
         cases += [labelled(f"c{i}", far, False, 1.0) for i in range(9)]
         for n in range(1, 11):
-            verdict = judge(cases[:n], [], incumbent=1.0, lower=0.5, upper=8)
+            verdict = judged(cases[:n], [], incumbent=1.0, lower=0.5, upper=8)
             levels.setdefault(far, []).append(verdict.level)
     assert "provisional" in levels[1.9]
     assert "provisional" not in levels[6.0]
@@ -162,17 +177,15 @@ def test_a_broken_approval_is_a_regression_and_not_provisional() -> None:
     cases = [labelled("ok", 1.05, True, 1.0)]
     cases += [labelled(f"c{i}", 1.1, False, 1.0) for i in range(30)]
     for n in range(1, 31):
-        verdict = judge(cases[:n], [], incumbent=1.0, lower=0.5, upper=8)
+        verdict = judged(cases[:n], [], incumbent=1.0, lower=0.5, upper=8)
         assert verdict.level != "provisional"
     assert verdict.level == "proven"
     assert verdict.regressions == ("ok",)
 
 
 def test_older_evidence_fits_but_does_not_judge() -> None:
-    older = [
-        Case(c.id, c.loss, approved=c.approved, fits_only=True, alarm=c.alarm) for c in complaints_below(2.0, 30, 1.0)
-    ]
-    verdict = judge(older, [], incumbent=1.0, lower=0, upper=8)
+    older = [replace(c, fits_only=True) for c in complaints_below(2.0, 30, 1.0)]
+    verdict = judged(older, [], incumbent=1.0, lower=0, upper=8)
     assert verdict.e_value == 1.0
     assert (verdict.decision, verdict.wins) == ("wait", 0.0)
     assert verdict.value is not None
@@ -180,20 +193,20 @@ def test_older_evidence_fits_but_does_not_judge() -> None:
 
 def test_an_unsure_label_is_less_evidence() -> None:
     sure = complaints_below(2.0, 8, 1.0)
-    unsure = [Case(c.id, c.loss, 0.4, alarm=c.alarm) for c in sure]
-    verdicts = [judge(cases, [], incumbent=1.0, lower=0.0, upper=8.0) for cases in (unsure, sure)]
+    unsure = [replace(c, weight=0.4, approved=False) for c in sure]
+    verdicts = [judged(cases, [], incumbent=1.0, lower=0.0, upper=8.0) for cases in (unsure, sure)]
     assert verdicts[0].e_value < verdicts[1].e_value
 
 
 def test_alpha_moves_the_bar() -> None:
     cases = [labelled("ok", 7.0, True, 1.0), *(labelled(f"c{i}", 6.0, False, 1.0) for i in range(8))]
-    verdicts = [judge(cases, [], incumbent=1.0, lower=0.5, upper=8, alpha=a) for a in (0.2, 0.001)]
+    verdicts = [judged(cases, [], incumbent=1.0, lower=0.5, upper=8, alpha=a) for a in (0.2, 0.001)]
     assert [v.level for v in verdicts] == ["proven", None]
 
 
 def test_an_integer_constant_gets_an_integer() -> None:
-    cases = [Case(str(i), Steps((4.5,), (1.0, 0.0), (0.0,)), alarm=True) for i in range(12)]
-    verdict = judge(cases, [], incumbent=3, lower=1, upper=20, integer=True)
+    cases = [Case(str(i), 1.0, (Steps((4.5,), (1.0, 0.0), (0.0,)),), alarm=True) for i in range(12)]
+    verdict = judged(cases, [], incumbent=3, lower=1, upper=20, integer=True)
     assert verdict.value == 5
     assert verdict.level == "proven"
 
@@ -203,7 +216,7 @@ def test_an_integer_constant_gets_an_integer() -> None:
 
 def test_silence_on_the_same_results_is_agreement_in_words_and_weight() -> None:
     silent = [quiet(1.0 + i / 80, 1.0) for i in range(1, 81)]
-    verdict = judge(complaints_below(1.9, 20, 1.0), silent, incumbent=1.0, lower=0, upper=8)
+    verdict = judged(complaints_below(1.9, 20, 1.0), silent, incumbent=1.0, lower=0, upper=8)
     assert verdict.decision != "promote"
     assert verdict.silent_weight == 80
     assert any("silence on 80 alerts counted as agreement, total weight 80" in r for r in verdict.reasons)
@@ -211,7 +224,7 @@ def test_silence_on_the_same_results_is_agreement_in_words_and_weight() -> None:
 
 def test_silence_elsewhere_does_not_stand_in_the_way() -> None:
     calm = [quiet(-i / 10, 1.0) for i in range(80)]
-    verdict = judge(complaints_below(1.9, 20, 1.0), calm, incumbent=1.0, lower=0, upper=8)
+    verdict = judged(complaints_below(1.9, 20, 1.0), calm, incumbent=1.0, lower=0, upper=8)
     assert verdict.level == "proven"
 
 
@@ -220,15 +233,15 @@ def test_approved_alerts_say_nothing_of_quiet_results() -> None:
     missed = [labelled(f"m{i}", 1.0 + i / 25, True, 2.0) for i in range(20)]
     calm = [quiet(1.0 + i / 100, 2.0) for i in range(95)]
     cases = [c for pair in zip(alerts, missed, strict=True) for c in pair]
-    assert judge(cases, calm, incumbent=2.0, lower=0.5, upper=8).decision != "promote"
-    assert judge(cases, [], incumbent=2.0, lower=0.5, upper=8).level == "proven"
+    assert judged(cases, calm, incumbent=2.0, lower=0.5, upper=8).decision != "promote"
+    assert judged(cases, [], incumbent=2.0, lower=0.5, upper=8).level == "proven"
 
 
 def test_a_random_sample_needs_no_silence() -> None:
     cases = [labelled(str(i), -2 + (7 * i % 30 + 0.5) / 7.5, False, -3.0) for i in range(30)]
     cases[3], cases[9] = (labelled(f"hit{i}", 3.0, True, -3.0) for i in range(2))
     silent = [quiet(-2 + (i + 0.5) / 50, -3.0) for i in range(200)]
-    verdict = judge(cases, silent, incumbent=-3.0, lower=-4, upper=8)
+    verdict = judged(cases, silent, incumbent=-3.0, lower=-4, upper=8)
     assert (verdict.silent_weight, verdict.level) == (0, "proven")
 
 
@@ -236,23 +249,23 @@ def test_half_approvals_are_a_sample_even_of_a_cluster() -> None:
     silent = [quiet(1.0 + i / 10, 1.0) for i in range(1, 41)]
     wrong = complaints_below(1.5, 12, 1.0)
     right = [labelled(f"r{i}", 1.6 + i / 100, True, 1.0) for i in range(12)]
-    weights = [judge([*wrong, *right[:n]], silent, incumbent=1.0, lower=0, upper=8).silent_weight for n in (3, 12)]
+    weights = [judged([*wrong, *right[:n]], silent, incumbent=1.0, lower=0, upper=8).silent_weight for n in (3, 12)]
     assert weights == [40, 0]
 
 
 def test_a_weighted_silent_execution_stands_for_several() -> None:
     cases = complaints_below(1.9, 20, 1.0)
     many, few = [quiet(1.5, 1.0)] * 20, [quiet(1.5, 1.0, weight=20.0)]
-    verdicts = [judge(cases, silent, incumbent=1.0, lower=0, upper=8) for silent in (many, few)]
+    verdicts = [judged(cases, silent, incumbent=1.0, lower=0, upper=8) for silent in (many, few)]
     assert verdicts[0].silent_weight == verdicts[1].silent_weight == 20
 
 
 def test_what_was_said_of_another_versions_result_is_no_opinion_on_this_one() -> None:
     silent = [quiet(1.0 + i / 80, 1.0) for i in range(1, 81)]
     wrong = complaints_below(1.9, 10, 1.0)
-    other = [Case(f"o{i}", c.loss, approved=True, fits_only=True, alarm=True) for i, c in enumerate(wrong)]
+    other = [replace(c, id=f"o{i}", approved=True, fits_only=True) for i, c in enumerate(wrong)]
     own = [labelled(f"r{i}", 1.1, True, 1.0) for i in range(10)]
-    weights = [judge([*more, *wrong], silent, incumbent=1.0, lower=0, upper=8).silent_weight for more in (other, own)]
+    weights = [judged([*more, *wrong], silent, incumbent=1.0, lower=0, upper=8).silent_weight for more in (other, own)]
     assert weights == [80, 0]
 
 
@@ -429,8 +442,8 @@ def test_random_comments_on_far_too_many_alerts_improve_them() -> None:
     assert better >= 24
 
 
-def with_limits(limits: list[float], rng: random.Random) -> Iterator[tuple[list[Case], bool]]:
-    """Executions of a monitor of several scores, as a case for each of its limits; only mistakes, and 3 % of the rest,
+def with_limits(limits: list[float], rng: random.Random) -> Iterator[tuple[Case, bool]]:
+    """Executions of a monitor of several scores, each with a limit; only mistakes, and 3 % of the rest,
     are commented on."""
     while True:
         scores = [rng.gauss(0.0, 1.0) for _ in limits]
@@ -440,26 +453,24 @@ def with_limits(limits: list[float], rng: random.Random) -> Iterator[tuple[list[
         alert = any(fires)
         said = alert != deserves or rng.random() < 0.03
         right = deserves if said else alert
-        cases = []
+        losses = []
         for i, score in enumerate(scores):
-            others = any(fires[:i] + fires[i + 1 :])
             loss = Steps((), (float(not right),), ())
-            if not others:
+            if not any(fires[:i] + fires[i + 1 :]):
                 loss = Steps((score,), (float(not right), float(right)), (float(right),))
-            cases.append(Case("", loss, approved=said and alert == deserves, alarm=alert))
-        far = tuple(d for case, limit in zip(cases, limits, strict=True) for d in near(case.loss, limit))
-        yield [Case(c.id, c.loss, approved=c.approved, alarm=c.alarm, distances=far) for c in cases], said
+            losses.append(loss)
+        now = float(alert != right)
+        yield Case("", now, tuple(losses), approved=said and alert == deserves, alarm=alert), said
 
 
 def test_complaints_of_several_limits_do_not_ruin_one_of_them() -> None:
     for seed in range(4):
-        processes = [Judge(incumbent=2.2, lower=-3.0, upper=7.0, alpha=0.05 / 6) for _ in range(6)]
+        process = Judge([Axis(2.2, -3.0, 7.0)] * 6)
         heard = 0
-        for cases, said in with_limits([2.2] * 6, random.Random(seed)):
-            for process, case in zip(processes, cases, strict=True):
-                (process.add if said else process.hush)(case)
+        for case, said in with_limits([2.2] * 6, random.Random(seed)):
+            (process.add if said else process.hush)(case)
             heard += said
             if said and heard % 10 == 0:
-                assert all(process.judgement().decision != "promote" for process in processes)
+                assert process.judgement().decision != "promote"
             if heard == 50:
                 break

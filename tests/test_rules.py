@@ -3,6 +3,7 @@ from __future__ import annotations
 import decimal
 import math
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from fractions import Fraction
 from typing import Any, get_args
 
@@ -100,8 +101,33 @@ ON_A_NUMBER: dict[tuple[str, Any], str] = {
     ("expected", -65000): "should be -65,000|should be -6.5e4",
     U: """4|0.5|80%|3|+1|1|should be 3.5 seconds|should be 3 or 4|should not be 3.5|not expected 12
         should be 5?|should be "ham"|should be True|correct, should be 5|too high or too low|not too high
-        cpu was too high|should be 5, should be 6|threshold too low|should be less than 5
-        expected between 3 and 4""",
+        cpu was too high|should be 5, should be 6|threshold too low|5-1|between 4 and 3|should be 3 and 4|3 and 4
+        not under 10|should not be under 10|not between 3 and 4|at least 3 times|if it is hot, at least 3
+        at least|it was over 10|maybe under 10|should be under 10 or 12|at least 3?|should be 3, or 4-5
+        correct, should be at least 5|too high, should be at least 9|wrong, should be 1-9|too high, should be 12
+        should be 5 ms|at least 5 ms|should be $5|expected 12 items|should be 5 km/h|3-5 seconds|should be 25%
+        20-30%|at least 50%|should be 2024-05-01|2024-05-01|should be 1e999|should be 4-5, should be 5-6
+        correct, should be under 1|between them|3-|-5|under the weather|over and out|should be over there""",
+}
+RANGES = {
+    """between 3 and 5|3-5|3 - 5|3–5|3 to 5|from 3 to 5|Between 3 AND 5.|between 3 to 5|should be between 3 and 5
+    expected 3-5|it should have been 3 to 5|the right value is between 3 and 5|should be 3-5, not 12
+    expected between 3 and 5 because of tax|should be 3-5, should be between 3 and 5""": {
+        "at_least": 3,
+        "at_most": 5,
+    },
+    "at least 3|no less than 3|not less than 3|minimum 3|>= 3|≥3|should be at least 3|too low, should be at least 3": {
+        "at_least": 3
+    },
+    "at most 1.5|no more than 1.5|not more than 1.5|up to 1.5|<= 1.5|≤ 1.5|should be at most 1.5|wrong, at most 1.5": {
+        "at_most": 1.5
+    },
+    "over 10|above 10|more than 10|greater than 10|> 10|should be higher than 10|expected: > 10": {"above": 10},
+    "under 10|below 10|less than 10|< 10|should be lower than 10|should be under 10|correct, should be under 10": {
+        "below": 10
+    },
+    "-5--3|-5 to -3|should be between -5 and -3": {"at_least": -5, "at_most": -3},
+    "between 1,000 and 2,000": {"at_least": 1000, "at_most": 2000},
 }
 
 
@@ -134,6 +160,122 @@ def test_what_is_said_of_silence(phrase: str, kind: str, value: Any) -> None:
 def test_what_is_said_of_a_number(phrase: str, kind: str, value: Any) -> None:
     check(read(phrase, outcome=2.5), kind, value)
     check(read(phrase, outcome=decimal.Decimal(2)), kind, value)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "limits"),
+    [
+        (phrase.strip(), limits)
+        for phrases, limits in RANGES.items()
+        for phrase in phrases.replace("\n", "|").split("|")
+    ],
+)
+def test_ranges(phrase: str, limits: dict[str, float]) -> None:
+    outcome = 2.5
+    if phrase.startswith("wrong, at most"):  # the rest of a text is read only where a word says what comes
+        assert read(phrase, outcome=outcome).kind == "wrong"
+        return
+    check(read(phrase, outcome=outcome), "range", limits)
+    check(read(phrase, outcome=2), "range", limits)
+    assert read(phrase, outcome=True).kind != "range"
+    assert read(phrase, outcome="spam").kind != "range"
+
+
+def test_a_rough_range_is_less_sure() -> None:
+    signal = read("should be about 3 to 5", outcome=2.5)
+    assert (signal.kind, signal.value, signal.confidence) == ("range", {"at_least": 3, "at_most": 5}, 0.5)
+    assert read("around 3-5", outcome=2.5).confidence == 0.5
+
+
+@pytest.mark.parametrize(
+    ("phrase", "value"),
+    [
+        ("should be 25%", 0.25),
+        ("expected 12.5 %", 0.125),
+        ("should be 100%", 1.0),
+        ("should be 7%", 0.07),
+        ("should be between 20% and 30%", {"at_least": 0.2, "at_most": 0.3}),
+        ("20-30%", {"at_least": 0.2, "at_most": 0.3}),
+        ("at least 50%", {"at_least": 0.5}),
+        ("should be 0.25", 0.25),
+    ],
+)
+def test_percentages_of_a_share(phrase: str, value: Any) -> None:
+    signal = read(phrase, outcome=0.4)
+    check(signal, "range" if isinstance(value, dict) else "expected", value)
+    if "%" in phrase:
+        assert "percentage" in read(phrase, outcome=40.0).reason
+        assert read(phrase).kind == "unread"
+
+
+@pytest.mark.parametrize(
+    ("phrase", "names"),
+    [
+        ("should be 5 ms", "'ms'"),
+        ("3-5 seconds", "'seconds'"),
+        ("should be €5", "'€'"),
+        ("between 5 and 3", "lower end"),
+        ("should be 2024-05-01", "the result is none"),
+        ("should be 4-5, should be 6-7", "several values"),
+        ("too high, should be 12", "other side"),
+        ("wrong, should be 2.5", "own value"),
+        ("should be 1e999", "too large"),
+    ],
+)
+def test_why_a_stated_value_is_not_taken(phrase: str, names: str) -> None:
+    signal = read(phrase, outcome=2.5)
+    check(signal, "unread", None)
+    assert names in signal.reason
+
+
+DAY, NOON = date(2024, 5, 1), datetime(2024, 5, 1, 12)
+NOON_UTC = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "outcome", "value"),
+    [
+        ("should be 2024-05-01", date(2024, 4, 1), DAY),
+        ("expected: 2024-05-01, not 2024-04-01", date(2024, 4, 1), DAY),
+        ("2024-05-01", date(2024, 4, 1), DAY),
+        ("wrong, should be 2024-05-01", date(2024, 4, 1), DAY),
+        ("should be 2024-05-01", datetime(2024, 4, 1, 3), DAY),
+        ("should be 2024-05-01 12:00", datetime(2024, 4, 1, 3), NOON),
+        ("should be 2024-05-01t12:00:00z", datetime(2024, 4, 1, 3, tzinfo=UTC), NOON_UTC),
+        ("should be 2024-05-01", "2024-04-01", DAY),
+        ("should be 2024-05-01", "2024-04-01T10:00:00", DAY),
+        ("2024-05-01", "2024-04-01", DAY),
+        ("should be 2024-05-01", UNSET, DAY),
+        ("2024-05-01", UNSET, None),
+        ("should be 2024-13-01", date(2024, 4, 1), None),
+        ("should be 2024-05-01", 2.5, None),
+        ("should be 2024-05-01", True, None),
+        ("should be 2024-05-01", "spam", None),
+        ("not 2024-05-01", date(2024, 4, 1), None),
+        ("should be 2024-05-01T12:00Z", datetime(2024, 4, 1, 3), None),
+        ("should be 2024-05-01, should be 2024-05-02", date(2024, 4, 1), None),
+        ("expected 12", date(2024, 4, 1), None),
+        ("too late", date(2024, 4, 1), None),
+        ("should be May 1", date(2024, 4, 1), None),
+    ],
+)
+def test_dates(phrase: str, outcome: Any, value: Any) -> None:
+    check(read(phrase, outcome=outcome), "unread" if value is None else "expected", value)
+
+
+numbers = st.integers(-(10**6), 10**6) | st.floats(-1e6, 1e6).map(lambda number: round(number, 3))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    a=numbers, b=numbers, form=st.sampled_from(["between {} and {}", "{} to {}", "should be {} - {}", "from {} to {}"])
+)
+def test_a_range_is_read_as_it_was_written(a: float, b: float, form: str) -> None:
+    low, high = sorted((a, b))
+    text = form.format(*(f"{number:f}" if isinstance(number, float) else number for number in (low, high)))
+    signal = read(text, outcome=0.5)
+    assert signal.kind == "range", text
+    assert signal.value == pytest.approx({"at_least": low, "at_most": high}, abs=1e-6)
 
 
 def check(signal: Signal, kind: str, value: Any) -> None:
@@ -237,7 +379,13 @@ def test_what_the_world_was_says_nothing_of_an_unknown_result() -> None:
         ("", "unread", None),
         (" \n ", "unread", None),
         (UNSET, "unread", None),
-        ([1, 2], "unread", None),
+        ([], "unread", None),
+        ([[5]], "unread", None),
+        ([3, "no idea"], "reward", 0.5),
+        (["hm", "x"], "unread", None),
+        ((5, 2), "unread", None),
+        (["wrong", "false alarm"], "expected", False),
+        ([5] * 101, "unread", None),
         (b"false alarm", "unread", None),
         (object(), "unread", None),
         (ValueError, "unread", None),
@@ -273,7 +421,11 @@ def test_a_number_on_a_number_is_ambiguous_and_the_ways_to_say_it_are_shown(raw:
         ({"label": None}, "spam", "unread", None),
         ({"expected": math.nan}, 1.0, "unread", None),
         ({"expected": 1, "label": 2}, 3, "unread", None),
-        ({"label": "ham"}, {"label": "spam", "score": 0.9}, "unread", None),
+        ({"expected": "3.5"}, 2.0, "expected", 3.5),
+        ({"expected": "at least 3"}, 2.0, "range", {"at_least": 3}),
+        ({"expected": "3 or 4"}, 2.0, "unread", None),
+        ({"expected": "5 ms"}, 2.0, "unread", None),
+        ({"better_than": "incident-7"}, True, "unread", None),
         ({"rating": 5}, 2.5, "right", None),
         ({"rating": 1}, 2.5, "wrong", None),
         ({"rating": 3}, True, "reward", 0.5),
@@ -300,7 +452,16 @@ def test_a_number_on_a_number_is_ambiguous_and_the_ways_to_say_it_are_shown(raw:
         ({"feedback": False}, True, "wrong", None),
         ({"feedback": {"feedback": True}}, True, "unread", None),
         ({"a": 1, "b": 2}, {"a": 1, "b": 3}, "expected", {"a": 1, "b": 2}),
-        ({"a": 1}, {"a": 1, "b": 3}, "unread", None),
+        ({"c": 1}, {"a": 1, "b": 3}, "unread", None),
+        ({"a": None, "b": 2}, {"a": 1, "b": 3}, "expected", {"a": None, "b": 2}),
+        ({"a": "new words", "b": 2}, {"a": "old words", "b": 3}, "expected", {"a": "new words", "b": 2}),
+        (
+            {"a": "ham", "b": "2024-05-01"},
+            {"a": "spam", "b": "2024-04-01"},
+            "expected",
+            {"a": "ham", "b": "2024-05-01"},
+        ),
+        ({"in": {"a": 1}}, {"in": {"a": 2}}, "expected", {"in": {"a": 1}}),
         ({"is_anomaly": False}, {"is_anomaly": True, "score": 4.0}, "expected", False),
         ({"drift": True}, False, "expected", True),
         ({"drift": 3}, False, "unread", None),
@@ -310,6 +471,114 @@ def test_a_number_on_a_number_is_ambiguous_and_the_ways_to_say_it_are_shown(raw:
 )
 def test_mappings(raw: Any, outcome: Any, kind: str, value: Any) -> None:
     check(read(raw, outcome=outcome), kind, value)
+
+
+SPAM = {"label": "spam", "score": 0.9, "is_anomaly": True, "inner": {"size": 7}}
+
+
+@dataclass
+class Graded:
+    score: float
+    expected: str
+    comment: str = ""
+
+
+@pytest.mark.parametrize(
+    ("raw", "outcome", "parts"),
+    [
+        ({"score": "too high"}, SPAM, {"score": HIGH}),
+        ({"score": 0.5}, SPAM, {"score": ("expected", 0.5)}),
+        ({"score": "wrong", "label": {"expected": "ham"}}, SPAM, {"score": W, "label": ("expected", "ham")}),
+        ({"score": "at least 0.95"}, SPAM, {"score": ("range", {"at_least": 0.95})}),
+        ({"score": "should be 50%"}, SPAM, {"score": ("expected", 0.5)}),
+        ({"score": False, "label": True}, SPAM, {"score": W, "label": R}),
+        ({"score": ["too low", {"expected": 0.95}]}, SPAM, {"score": ("expected", 0.95)}),
+        ({"is_anomaly": False, "score": "too high"}, SPAM, {"is_anomaly": F, "score": HIGH}),
+        ({"is_anomaly": "false alarm", "score": "too high"}, SPAM, {"is_anomaly": F, "score": HIGH}),
+        ({"inner": {"size": 8}}, SPAM, {"inner": ("expected", {"size": 8})}),
+        # a field of the result wins over a word of ours of the same name
+        ({"label": "ham"}, SPAM, {"label": ("expected", "ham")}),
+        ({"label": "wrong"}, SPAM, {"label": W}),
+        ({"expected": "ham"}, Graded(2.5, "spam"), {"expected": ("expected", "ham")}),
+        ({"comment": "wrong"}, Graded(2.5, "spam", "so so"), {"comment": W}),
+        ({"score": "too low"}, Graded(2.5, "spam"), {"score": LOW}),
+        ({"rating": "wrong"}, {"rating": 3, "title": "x"}, {"rating": W}),
+        ({"a": "too high"}, {"a": 2.5}, {"a": HIGH}),
+        ({None: "too high"}, {None: 2.5}, {None: HIGH}),
+        ({"a": "wrong", "b": 3}, {"a": "spam", "b": 3}, {"a": W, "b": ("expected", 3)}),
+    ],
+)
+def test_feedback_on_fields(raw: Any, outcome: Any, parts: dict[str, tuple[str, Any]]) -> None:
+    signal = read(raw, outcome=outcome)
+    assert signal.kind == "fields", signal
+    assert {name: (part.kind, part.value) for name, part in signal.value.items()} == parts
+    assert signal.confidence == min(part.confidence for part in signal.value.values()) > 0
+
+
+def test_the_yes_or_no_alone_is_a_word_about_the_whole() -> None:
+    for said in (False, "false alarm", {"expected": False}):
+        check(read({"is_anomaly": said}, outcome=SPAM), *F)
+    check(read({"is_anomaly": "wrong", "comment": "disk swap"}, outcome=SPAM), *W)
+
+
+def test_what_is_said_beside_fields() -> None:
+    signal = read({"score": "too high", "comment": "disk swap", "rating": 2, "sverity": "wrong"}, outcome=SPAM)
+    assert (signal.kind, list(signal.value), signal.comment) == ("fields", ["score"], "disk swap")
+    assert signal.reason == "'rating' is no field of the result; 'sverity' is no field of the result"
+
+
+@pytest.mark.parametrize(
+    ("raw", "outcome", "names"),
+    [
+        ({"sverity": "wrong"}, SPAM, "sverity is none of the result's: label, score"),
+        ({"score": "hm"}, SPAM, "score: no rule reads this"),
+        ({"score": 3, "label": None, "inner": "x"}, SPAM, "inner: "),
+        ({"label": "ok"}, {"label": "wrong", "score": 1}, "label: a judgement or the right label?"),
+        ({"score": float("nan")}, SPAM, "score: the right value is missing"),
+        ({"score": "5 ms"}, SPAM, "score: "),
+        ({f"f{i}": "x" for i in range(99)} | {"score": "hm"}, SPAM, "..."),
+    ],
+)
+def test_fields_that_are_not_read_are_named(raw: Any, outcome: Any, names: str) -> None:
+    signal = read(raw, outcome=outcome)
+    if "score" in raw and raw["score"] == 3:
+        assert (signal.kind, names in signal.reason) == ("fields", True)
+        return
+    check(signal, "unread", None)
+    assert names in signal.reason
+
+
+@pytest.mark.parametrize(
+    ("items", "outcome", "kind", "value", "sure"),
+    [
+        (["false alarm", {"expected": 3}], 2.5, "expected", 3, 1.0),
+        (["too high", {"expected": 1}], 2.5, "expected", 1, 1.0),
+        (["too low", {"expected": 1}], 2.5, "expected", 1, 0.1),
+        (["too low", "at least 3"], 2.5, "range", {"at_least": 3}, 0.9),
+        ([False, "correct"], 2.5, "wrong", None, 0.1),
+        ([False, False, True], 2.5, "unread", None, 0.0),
+        ([{"expected": 3}, {"expected": 4}], 2.5, "unread", None, 0.0),
+        (["false alarm", "hm"], True, "expected", False, 0.9),
+        (["correct", "false alarm"], True, "unread", None, 0.0),
+        (["false alarm", {"score": "too high"}], SPAM, "expected", False, 0.9),
+    ],
+)
+def test_a_list_in_sum(items: list[Any], outcome: Any, kind: str, value: Any, sure: float) -> None:
+    signal = read(items, outcome=outcome)
+    assert (signal.kind, signal.value, signal.confidence) == (kind, value, pytest.approx(sure))
+    assert bool(signal.reason) == (sure < 0.9 or "hm" in items or items[1:] == [{"score": "too high"}])
+
+
+def test_fields_of_a_list_are_put_together() -> None:
+    signal = read(
+        [{"score": "too high"}, {"score": {"expected": 0.5}, "label": "wrong"}, {"label": "correct"}], outcome=SPAM
+    )
+    assert {name: (part.kind, part.value) for name, part in signal.value.items()} == {"score": ("expected", 0.5)}
+    assert signal.reason == "label: what was said contradicts itself"
+
+
+def test_a_list_about_a_list_is_doubtful() -> None:
+    assert "or the right list?" in read([1, 2], outcome=[1, 3]).reason
 
 
 def test_a_mapping_keeps_its_comment() -> None:
@@ -408,6 +677,12 @@ def test_a_domain_does_not_change_what_is_read_without_it(table: dict[tuple[str,
         "a" + "\u0301" * 20_000,
         "👍" * 20_000,
         "'" * 20_000,
+        "between 1 and " * 900,
+        "at least " * 1_500,
+        "1-" * 9_000,
+        "should be 1 to " * 900,
+        "should be 2024-05-01" * 900,
+        "< " * 9_000,
     ],
 )
 def test_long_texts_are_cut(text: str) -> None:
@@ -468,7 +743,7 @@ class Alert:
 
 VOCABULARY = """not no nothing false alarm positive missed you this should have been alerted right wrong good bad
     too high low expected 12 true why ? , ; but because maybe sure if 4 / 5 % ' " stars is it never 👍 ❌ ⭐
-    don't"""
+    don't between and at least under no more than 3-5 to ms 2024-05-01 -"""
 words = st.sampled_from(sorted(set(VOCABULARY.split())))
 texts = st.one_of(
     st.text(max_size=60),
@@ -487,9 +762,22 @@ HOSTILE = {
 hostile = st.sampled_from(sorted(HOSTILE)).map(lambda name: HOSTILE[name]())
 leaves = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.decimals(), st.fractions(), st.complex_numbers(),
-    st.binary(max_size=5), texts, hostile, st.just(UNSET),
+    st.binary(max_size=5), texts, hostile, st.just(UNSET), st.dates(), st.datetimes(), st.dates().map(str),
 )  # fmt: skip
-KEYS = ("expected", "correct", "label", "rating", "comment", "text", "feedback", "reward", "drift", 3, None)
+KEYS = (
+    "expected",
+    "correct",
+    "label",
+    "rating",
+    "comment",
+    "text",
+    "feedback",
+    "reward",
+    "drift",
+    "better_than",
+    3,
+    None,
+)
 keys = st.sampled_from(KEYS)
 anything = st.recursive(
     leaves,
@@ -534,6 +822,15 @@ def valid(signal: Signal, outcome: Any) -> None:
         assert type(outcome) is not bool
     if signal.kind in ("right", "wrong"):
         assert signal.value is None
+    if signal.kind == "range":
+        assert signal.value
+        assert signal.value.keys() <= {"at_least", "at_most", "above", "below"}
+        assert all(math.isfinite(limit) for limit in signal.value.values())
+    if signal.kind == "fields":
+        assert signal.value
+        for name, part in signal.value.items():
+            valid(part, outcome[name] if isinstance(outcome, dict) else getattr(outcome, name))
+            assert part.kind != "unread"
 
 
 @pytest.mark.parametrize("other", [True, "false alarm", {"rating": 1}, 5, None])

@@ -3,7 +3,7 @@
 import poet_hook
 
 
-# poet: optimize_for=accuracy
+# poet: optimize_for=accuracy, after=20
 def is_hot(celsius: float) -> bool:
     return celsius > 45.0
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from poet_hook import __version__
-from poet_hook.cli import explain, lint, look, teach
+from poet_hook.cli import exchange, explain, lint, look, teach
+from poet_hook.cli import feedback as say
 from poet_hook.cli.run import USAGE
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help=words, description=words, usage=USAGE)
     _looking(commands)
     _teaching(commands)
+    _carrying(commands)
     return whole
 
 
@@ -58,11 +60,13 @@ def _looking(commands: Commands) -> None:
 
 
 def _teaching(commands: Commands) -> None:
-    feedback = _add(commands, "feedback", teach.feedback, "say anything about an execution", json=False)
-    feedback.add_argument("execution", metavar="EXECUTION_ID", help="its id (or one end of it), or a business key")
-    feedback.add_argument("text", nargs="+", metavar="TEXT", help='such as: "false alarm", missed, correct, 4')
+    words = "say anything about an execution, or import what was said from a file"
+    feedback = _add(commands, "feedback", say.feedback, words)
+    execution = feedback.add_argument("execution", metavar="EXECUTION_ID", help="its id, one end of it, or a key")
+    text = feedback.add_argument("text", nargs="+", metavar="TEXT", help='such as: "false alarm", missed, correct, 4')
     feedback.add_argument("--source", default="user", metavar="NAME", help="who says it (default: user)")
     feedback.add_argument("--json-value", action="store_true", help='TEXT is JSON, such as {"expected": 3.5}')
+    _from_file(feedback, execution, text)
     learn = _add(commands, "learn", teach.learn, "look for better versions now, and judge them")
     learn.add_argument("functions", nargs="*", metavar="FUNCTION", help="default: every function")
     promote = _add(commands, "promote", teach.promote, "put a version in use", json=False)
@@ -70,6 +74,34 @@ def _teaching(commands: Commands) -> None:
     promote.add_argument("version", type=_version, metavar="VERSION", help="such as 2 or v2")
     rollback = _add(commands, "rollback", teach.rollback, "put the version back that was in use before", json=False)
     _function(rollback)
+
+
+def _carrying(commands: Commands) -> None:
+    apply = _add(commands, "apply", exchange.apply, "write the version in use into your own file", json=False)
+    _function(apply)
+    apply.add_argument("--check", action="store_true", help="write nothing; print the change, and end with 1 for one")
+    apply.add_argument("--version", type=_version, metavar="VERSION", help="another one, such as 2 or v2")
+    export = _add(commands, "export", exchange.export, "print versions as JSON Lines, for somebody else", json=False)
+    export.add_argument("functions", nargs="*", metavar="FUNCTION", help="default: every function")
+    words = "take the versions of such a file as proposals; none is put in use"
+    _add(commands, "import", exchange.import_, words, json=False).add_argument("file", metavar="FILE")
+
+
+def _from_file(feedback: argparse.ArgumentParser, *instead_of: argparse.Action) -> None:
+    class From(argparse.Action):
+        def __call__(self, _parser: object, options: argparse.Namespace, values: object, _name: object = None) -> None:
+            setattr(options, self.dest, values)
+            for argument in instead_of:
+                argument.required = False
+
+    file = feedback.add_argument_group("a file, instead of EXECUTION_ID and TEXT")
+    file.add_argument("--from", dest="file", action=From, metavar="FILE", help=".csv or .jsonl, one row for each")
+    by = file.add_mutually_exclusive_group()
+    by.add_argument("--key", metavar="COLUMN", help="the column with the business key (default: key)")
+    by.add_argument("--id", metavar="COLUMN", help="that with the whole id (default: execution_id, before key)")
+    file.add_argument("--said", metavar="COLUMN", help="that with what was said (default: said, else feedback)")
+    file.add_argument("--function", metavar="FUNCTION", help="only its executions are meant")
+    file.add_argument("--dry-run", action="store_true", help="store nothing, only say what would become of each row")
 
 
 def _function(command: argparse.ArgumentParser) -> None:

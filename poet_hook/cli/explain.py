@@ -9,7 +9,7 @@ from typing import Any
 from poet_hook import api
 from poet_hook.cli.names import Found, find
 from poet_hook.cli.output import heading, plain, say, say_json, table
-from poet_hook.learning.loop import range_of
+from poet_hook.learning.search import range_of
 from poet_hook.model import Diagnostic, Fallback, LeftAlone, Parameter, Plan, Pragma, Version
 from poet_hook.pragma.diagnose import render
 from poet_hook.versions.chain import Chain

@@ -11,8 +11,11 @@ from poet_hook import api
 from poet_hook.cli.names import find, nothing_recorded, recorded
 from poet_hook.cli.output import aside, local_time, percent, plain, say, say_json, shown, table
 from poet_hook.errors import CodecError, NotEnhancedError, VersionError
-from poet_hook.model import Execution, Feedback, LeftAlone, Version
+from poet_hook.learning.objective import contradictions
+from poet_hook.learning.study import value_of
+from poet_hook.model import Execution, Feedback, LeftAlone, Signal, Version
 from poet_hook.store import codec
+from poet_hook.store.feedback import standing
 from poet_hook.transform.render import render
 from poet_hook.versions.chain import Chain
 from poet_hook.versions.diff import diff as text_diff
@@ -44,6 +47,9 @@ def status(options: argparse.Namespace) -> int:
         for item in items
     ]
     table(("function", "objective", "in use", "versions", "executions", "feedback", "accuracy"), rows, flexible={0, 1})
+    for item in items:
+        if item.problem:
+            aside(f"{item.function}: {item.problem}")
     return 0
 
 
@@ -98,6 +104,7 @@ class _Row:
     def __init__(self, execution: Execution, names: tuple[str, ...], said: list[Feedback]) -> None:
         self.execution = execution
         self.said = said
+        self.contradictions = contradictions(standing(said), value_of(execution.result))
         self.problem = ""
         values = self._decoded(execution.arguments)
         named = isinstance(values, tuple) and len(values) == len(names)
@@ -116,7 +123,7 @@ class _Row:
     def cells(self) -> tuple[str, ...]:
         item = self.execution
         arguments = ", ".join(f"{name}={_shown(value)}" for name, value in (self.arguments or {}).items())
-        said = "; ".join(_feedback_words(feedback) for feedback in self.said)
+        said = "; ".join([*map(_feedback_words, self.said), *self.contradictions])
         return (item.id, local_time(item.started), f"v{item.version}", arguments or "-", self._outcome(), said or "-")
 
     def _outcome(self) -> str:
@@ -139,6 +146,7 @@ class _Row:
             "arguments": arguments,
             "result": _plain(self.result),
             "feedback": [feedback_document(feedback) for feedback in self.said],
+            "contradictions": self.contradictions,
         }
 
 
@@ -162,9 +170,14 @@ def _raw(item: Feedback) -> Any:
 
 
 def _feedback_words(item: Feedback) -> str:
-    signal = item.signal
-    value = "" if signal.value is None else f" {shown(signal.value)}"
-    return f"{shown(_raw(item))} = {signal.kind}{value} ({item.source})"
+    reason = f": {item.signal.reason}" if item.signal.reason else ""
+    return f"{shown(_raw(item))} = {_signal_words(item.signal)} ({item.source}{reason})"
+
+
+def _signal_words(signal: Signal) -> str:
+    if signal.kind == "fields":
+        return ", ".join(f"{name} {_signal_words(part)}" for name, part in signal.value.items())
+    return signal.kind if signal.value is None else f"{signal.kind} {shown(signal.value)}"
 
 
 def feedback_document(item: Feedback) -> dict[str, Any]:
@@ -186,13 +199,15 @@ def versions(options: argparse.Namespace) -> int:
     """Every version of a function, and how the one in use got there."""
     function = recorded(options.function)
     stored = api.versions_of(function)
-    champion = api.champion(function)
+    champion, problem = api.in_use(function)
     if options.json:
-        say_json({"function": function, "champion": champion, "versions": stored})
+        say_json({"function": function, "champion": champion, "problem": problem, "versions": stored})
         return 0
     say(function)
     rows = [_version_cells(item, item.number == champion) for item in stored]
     table(("version", "in use", "level", "made", "from", "changes", "accuracy"), rows, flexible={5})
+    if problem:
+        aside(problem)
     return 0
 
 

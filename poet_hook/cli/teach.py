@@ -1,74 +1,19 @@
-"""`feedback`, `learn`, `promote`, `rollback`: words in a terminal -> a better version."""
+"""`learn`, `promote`, `rollback`: words in a terminal -> a better version."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from poet_hook import api
 from poet_hook.cli.names import nothing_recorded, recorded
-from poet_hook.cli.output import heading, percent, plain, say, say_error, say_json, shown
-from poet_hook.errors import PoetError, UnknownExecutionError
-from poet_hook.model import Learned, Signal, Verdict
+from poet_hook.cli.output import heading, percent, plain, say, say_error, say_json
+from poet_hook.errors import PoetError
+from poet_hook.model import Learned, Verdict
 
 _BAR = 24
-_WORDS = {"right": "the result was right", "wrong": "the result was wrong"}
-
-
-# --------------------------------------------------------------------------- feedback
-
-
-def feedback(options: argparse.Namespace) -> int:
-    """Store what was said, and say how it was understood; 1 where it was not."""
-    text = " ".join(options.text)
-    said: Any = text
-    if options.json_value:
-        try:
-            said = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            print(f"poet_hook: --json-value: {text!r} is no JSON: {error}", file=sys.stderr)
-            return 2
-    before = _champion_of(options.execution)
-    receipt = api.feedback(options.execution, said, source=options.source)
-    if receipt.signal.kind == "unread":
-        say(f"{receipt.execution_id}: stored, but not understood: {receipt.signal.reason}")
-        return 1
-    say(f"{receipt.execution_id} of {receipt.function}: {_understood(receipt.signal)}")
-    api.wait_for_learning()
-    after = api.champion(receipt.function)
-    if after != before:
-        say(f"learned from it: v{after} is in use now; see: python -m poet_hook diff {receipt.function}")
-    return 0
-
-
-def _champion_of(execution_id: str) -> int:
-    """The version in use of the function that was executed; raises `UnknownExecutionError` in words for a terminal."""
-    store = None if nothing_recorded() else api.store()
-    execution = store.execution(execution_id) if store else None
-    if store and execution is None:
-        ids = store.ids_for_key(None, execution_id)
-        execution = store.execution(ids[0]) if ids else None
-    if execution is None:
-        raise UnknownExecutionError(
-            f"no execution in {api.settings().home} has the id or key {execution_id!r}; the ids are in: "
-            "python -m poet_hook log FUNCTION"
-        )
-    return api.champion(execution.function)
-
-
-def _understood(signal: Signal) -> str:
-    if signal.kind == "expected":
-        words = f"the right value is {shown(signal.value)}"
-    elif signal.kind == "direction":
-        words = "the value was too low" if signal.value > 0 else "the value was too high"
-    elif signal.kind == "reward":
-        words = f"a score of {percent(signal.value)}"
-    else:
-        words = _WORDS[signal.kind]
-    return f"understood: {words} (confidence {percent(signal.confidence)})"
 
 
 # --------------------------------------------------------------------------- learning

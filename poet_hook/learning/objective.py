@@ -7,29 +7,45 @@
     error          the distance to the expected number, relative to it, at most 1
 
 All are minimised. Where nobody named the expected value, "wrong" on a result that is no yes or no counts half
-for any other result: what would have been right is not known.
+for any other result: what would have been right is not known. A number outside an expected range loses 1, or for
+`error` its distance to the range, relative to the nearer end. What was said of fields of a result is judged in these
+fields: the mean over them, by how sure they are.
 """
 
 from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import Any, Literal
 
-from poet_hook.domains.base import decision
-from poet_hook.model import UNSET, Feedback, Signal
+from poet_hook.domains.base import as_bool, decision
+from poet_hook.model import ANOMALY_FIELDS, UNSET, Feedback, Signal
 
 _KNIFE_EDGE = 1e-9
+Path = tuple[Any, ...]
+"""The names that lead from a result to one of its fields; none for the whole of it."""
+_WHOLE: Path = ()
+_DAY = len("2024-05-01")
+_KEEPS = {"at_least": operator.ge, "at_most": operator.le, "above": operator.gt, "below": operator.lt}
+# how exactly a label says what would have been right: the better part of what agrees is kept
+_EXACT = ("decision", "value", "range", "direction", "not")
+Kind = Literal["decision", "value", "range", "direction", "not", "fields"]
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What is known about one execution; `approved` where its recorded result was said to be right."""
+    """What is known about one execution; `approved` where its recorded result was said to be right.
+
+    The `value` of "direction" and "range" begins with the recorded number; that of "fields" is a tuple of pairs, the
+    path of a field (empty for the whole result) and its label.
+    """
 
     execution_id: str
-    kind: Literal["decision", "value", "direction", "not"]
+    kind: Kind
     value: Any
     weight: float
     approved: bool
@@ -41,28 +57,104 @@ def label(execution_id: str, said: Sequence[Feedback], recorded: Any) -> Label |
 
     Sources that contradict each other take weight from each other, down to nothing.
     """
-    found = [one for one in (_label(item, recorded) for item in said) if one is not None]
-    if not found:
-        return None
-    groups: list[tuple[Label, float]] = []
-    for one in found:
-        for index, (first, weight) in enumerate(groups):
-            if first.kind == one.kind and _equal(first.value, one.value):
-                groups[index] = (first, weight + one.weight)
-                break
-        else:
-            groups.append((one, one.weight))
-    groups.sort(key=lambda pair: pair[1], reverse=True)
-    best, weight = groups[0]
-    net = weight - sum(other for _, other in groups[1:])
-    if net <= _KNIFE_EDGE:
+    parts = []
+    for path, opinions in _opinions(said, recorded).items():
+        left = _left(_groups(opinions))
+        if left is not None:
+            parts.append((path, left))
+    if not parts:
         return None
     order = min(item.id for item in said)
-    return Label(execution_id, best.kind, best.value, min(net, 1.0), best.approved, order)
+    if len(parts) == 1 and parts[0][0] == _WHOLE:
+        return replace(parts[0][1], order=order)
+    sure = max(part.weight for _, part in parts)
+    return Label(execution_id, "fields", tuple(parts), sure, all(part.approved for _, part in parts), order)
 
 
-def _label(item: Feedback, recorded: Any) -> Label | None:
-    signal = item.signal
+def contradictions(said: Sequence[Feedback], recorded: Any) -> list[str]:
+    """What was said (latest per source) about one execution and can't all be true, in words; empty where it can."""
+    found = []
+    for path, opinions in _opinions(said, recorded).items():
+        groups = _groups(opinions)
+        if len(groups) < 2:
+            continue
+        names = list(dict.fromkeys(source for source, _ in opinions))
+        who = f"{' and '.join(names)} contradict each other" if len(names) > 1 else f"{names[0]} says both"
+        about = f" about {'.'.join(map(str, path))}" if path else ""
+        left = _left(groups)
+        found.append(f"{who}{about}: " + (f"weight {left.weight:.2g} is left" if left else "it counts for nothing"))
+    return found
+
+
+def _opinions(said: Sequence[Feedback], recorded: Any) -> dict[Path, list[tuple[str, Label]]]:
+    """What each source says of the whole result, and of each field that anybody spoke of."""
+    specific = {item.source for item in said if item.signal.kind == "fields"}
+    found: dict[Path, list[tuple[str, Label]]] = {}
+    for item in said:
+        # who speaks of fields says there what is right: of the whole, only a yes or no is left to be said
+        if item.signal.kind != "fields" and item.source in specific and decision(recorded) is None:
+            continue
+        for path, signal in _parts(item.signal, recorded):
+            one = _label(item, signal, _field(recorded, path))
+            if one is not None:
+                found.setdefault(path, []).append((item.source, one))
+    fields = found.keys() - {_WHOLE}
+    for source, one in list(found.get(_WHOLE, ())) if fields else ():
+        if one.kind == "value" and isinstance(one.value, Mapping):  # which speaks of these fields too
+            found[_WHOLE].remove((source, one))
+            for path in fields:
+                value = _field(one.value, path)
+                same = _equal(value, _field(recorded, path))
+                found[path].append((source, replace(one, value=value, approved=same)))
+    return {path: opinions for path, opinions in found.items() if opinions}
+
+
+def _parts(signal: Signal, recorded: Any, path: Path = _WHOLE) -> Iterator[tuple[Path, Signal]]:
+    """The signals in a signal, and what they speak of; a word about the yes or no is one about the whole result."""
+    if signal.kind == "fields":
+        for name, part in signal.value.items():
+            yield from _parts(part, recorded, (*path, name))
+        return
+    flags = (name for name in ANOMALY_FIELDS if as_bool(_field(recorded, (name,))) is not None)
+    yield (_WHOLE if path == (next(flags, UNSET),) else path), signal
+
+
+def _groups(opinions: Sequence[tuple[str, Label]]) -> list[tuple[Label, float]]:
+    """Opinions that agree, put together (the most exact one, and their weight), heaviest first."""
+    groups: list[tuple[Label, dict[str, float]]] = []
+    for source, one in sorted(opinions, key=lambda pair: _EXACT.index(pair[1].kind)):
+        weights = next((weights for first, weights in groups if _agree(first, one)), None)
+        if weights is None:
+            weights = {}
+            groups.append((one, weights))
+        weights[source] = max(one.weight, weights.get(source, 0.0))  # to say it twice makes it no truer
+    return sorted(((one, sum(w.values())) for one, w in groups), key=lambda pair: pair[1], reverse=True)
+
+
+def _left(groups: Sequence[tuple[Label, float]]) -> Label | None:
+    (best, weight), *others = groups
+    net = weight - sum(other for _, other in others)
+    return replace(best, weight=min(net, 1.0)) if net > _KNIFE_EDGE else None
+
+
+def _agree(exact: Label, other: Label) -> bool:
+    """Whether two opinions, the more exact one first, can both be true."""
+    if exact.kind == other.kind and _equal(exact.value, other.value):
+        return True
+    if exact.kind == "value" and other.kind in ("range", "direction", "not"):
+        return PLAIN.loss(other, exact.value) < 1.0
+    if exact.kind == "range" and other.kind != "range":
+        recorded, limits = exact.value
+        side = _beyond(limits, recorded)[0]
+        return bool(side == other.value[1] if other.kind == "direction" else side)
+    if exact.kind == other.kind == "range":
+        one, two = exact.value[1], other.value[1]
+        ends = [(one, end) for end in two.values()] + [(two, end) for end in one.values()]
+        return any(not _beyond(limits, end)[0] for limits, end in ends)
+    return exact.kind == "direction" and other.kind == "not"
+
+
+def _label(item: Feedback, signal: Signal, recorded: Any) -> Label | None:
     made = _meaning(signal, recorded)
     if made is None:
         return None
@@ -75,9 +167,7 @@ def _label(item: Feedback, recorded: Any) -> Label | None:
     return Label(item.execution_id, kind, value, weight, approved, item.id)
 
 
-def _meaning(
-    signal: Signal, recorded: Any
-) -> tuple[Literal["decision", "value", "direction", "not"], Any, bool] | None:
+def _meaning(signal: Signal, recorded: Any) -> tuple[Kind, Any, bool] | None:
     decided = decision(recorded) if recorded is not UNSET else None
     if signal.kind == "unread":
         return None
@@ -93,6 +183,10 @@ def _meaning(
         return None
     if signal.kind == "direction":
         return "direction", (recorded, int(signal.value)), False
+    if signal.kind == "range":
+        if not _is_number(recorded):
+            return None
+        return "range", (recorded, signal.value), _beyond(signal.value, recorded)[0] == 0
     right = signal.kind == "right" or (signal.kind == "reward" and float(signal.value) >= 0.5)
     if decided is not None:
         return "decision", decided if right else not decided, right
@@ -120,6 +214,11 @@ class Objective:
             return self.false_alarm if decided else self.miss
         if known.kind == "value":
             return self._distance(known.value, outcome)
+        if known.kind == "fields":
+            losses = [(part.weight, self.loss(part, _field(outcome, path))) for path, part in known.value]
+            return math.fsum(weight * loss for weight, loss in losses) / math.fsum(weight for weight, _ in losses)
+        if known.kind == "range":
+            return self._outside(known.value[1], outcome)
         if known.kind == "direction":
             recorded, sign = known.value
             if not _is_number(outcome) or not _is_number(recorded):
@@ -133,6 +232,15 @@ class Objective:
             scale = abs(float(expected)) or 1.0
             return min(1.0, distance / scale) if math.isfinite(distance) else 1.0
         return 0.0 if _equal(expected, outcome) else 1.0
+
+    def _outside(self, limits: Mapping[str, Any], outcome: Any) -> float:
+        if not _is_number(outcome):
+            return 1.0
+        side, end = _beyond(limits, outcome)
+        return self._distance(end, outcome) if side and self.name == "error" else float(side != 0)
+
+
+PLAIN = Objective("accuracy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +266,17 @@ class Score:
 
 def score(pairs: Iterable[tuple[Label, Any]]) -> Score:
     """Count right and wrong outcomes (UNSET: failed) of labelled executions."""
-    plain = Objective("accuracy")
     counts = dict.fromkeys(("right", "wrong", "true_alarms", "false_alarms", "misses"), 0)
     for known, outcome in pairs:
-        good = plain.loss(known, outcome) < 0.5
-        counts["right" if good else "wrong"] += 1
-        if known.kind == "decision" and outcome is not UNSET:
-            if good and known.value:
+        counts["right" if PLAIN.loss(known, outcome) < 0.5 else "wrong"] += 1
+        parts = known.value if known.kind == "fields" else ((_WHOLE, known),)
+        decided = next((part for _, part in parts if part.kind == "decision"), None)
+        if decided is not None and outcome is not UNSET:
+            good = PLAIN.loss(decided, outcome) < 0.5
+            if good and decided.value:
                 counts["true_alarms"] += 1
             elif not good:
-                counts["misses" if known.value else "false_alarms"] += 1
+                counts["misses" if decided.value else "false_alarms"] += 1
     return Score(**counts)
 
 
@@ -187,12 +296,46 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
+def _field(value: Any, path: Path) -> Any:
+    for name in path:
+        value = value.get(name, UNSET) if isinstance(value, Mapping) else UNSET
+    return value
+
+
+def _beyond(limits: Mapping[str, Any], number: Any) -> tuple[int, Any]:
+    """Where a number must go to be in a range, 1 up, -1 down or 0, and the end of the range that lies there."""
+    for name, limit in limits.items():
+        if not _KEEPS[name](number, limit):
+            return (1 if name in ("at_least", "above") else -1), limit
+    return 0, None
+
+
 def _equal(a: Any, b: Any) -> bool:
     if _is_number(a) and _is_number(b):
         return bool(a == b) or (a != a and b != b)
+    if isinstance(a, date) or isinstance(b, date):
+        return _same_moment(_moment(a), _moment(b))
     if type(a) is not type(b):
         return False
     try:
         return bool(a == b)
     except Exception:  # noqa: BLE001 - the user's __eq__
         return False
+
+
+def _moment(value: Any) -> date | None:
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(value) if len(value) == _DAY else datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _same_moment(a: date | None, b: date | None) -> bool:
+    """Whether two dates are the same; of one without a time of day, only the day is known."""
+    if a is None or b is None:
+        return False
+    if isinstance(a, datetime) and isinstance(b, datetime):
+        return a == b
+    return tuple(a.timetuple())[:3] == tuple(b.timetuple())[:3]

@@ -216,6 +216,7 @@ def values_of(study: Study, number: int) -> Mapping[str, float] | None:
     if number == study.champion.version:
         return study.champion.values
     try:
-        return study.chain.read(number).values
+        version = study.chain.read(number)
     except VersionError:
         return None
+    return version.values if version.source_hash == study.plan.source_hash else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 from poet_hook.errors import CodecError, UnknownExecutionError
@@ -16,6 +17,9 @@ LONGEST_REPR = 2_000
 
 _COLUMNS = "execution_id, given, source, raw, kind, value, confidence, reader, reason, comment"
 _SELECT = f"SELECT id, {_COLUMNS} FROM feedback"
+_INSERT = f"INSERT INTO feedback ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"
+_SAME = "SELECT 1 FROM feedback WHERE execution_id = ? AND source = ? AND raw = ?"
+_SIGNAL = tuple(field.name for field in fields(Signal))
 
 
 class FeedbackLog(Executions):
@@ -28,25 +32,49 @@ class FeedbackLog(Executions):
 
         UnknownExecutionError where there is no execution of exactly this id.
         """
-        if not self.query("SELECT 1 FROM executions WHERE id = ?", (execution_id,)):
-            raise UnknownExecutionError(f"no execution {execution_id!r} in {self.home}")
-        signal, value = _encoded_signal(signal)
+        return self.add_word([(execution_id, raw, signal)], source, given)[0]
+
+    def add_word(
+        self, said: Sequence[tuple[str, Any, Signal]], source: str, given: float | None = None, *, once: bool = False
+    ) -> list[Feedback]:
+        """Store all or nothing of what `source` said at one time: pairs of execution and what was said, understood.
+
+        On each execution it is one word, which a later one revises as a whole. With `once`, what this source said of
+        this execution before, in the same words, is left out. UnknownExecutionError as in `add_feedback`.
+        """
+        for execution_id in dict.fromkeys(execution_id for execution_id, _, _ in said):
+            if not self.has(execution_id):
+                raise UnknownExecutionError(f"no execution {execution_id!r} in {self.home}")
         given = time.time() if given is None else given
-        data = _encoded_raw(raw)
-        words = (signal.confidence, signal.reader, signal.reason, signal.comment)
-        row = clean((execution_id, given, source, data, signal.kind, value, *words))
+        made = []
         with self.write() as connection:
-            cursor = connection.execute(f"INSERT INTO feedback ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", row)
-        return Feedback(int(cursor.lastrowid or 0), execution_id, given, source, data, signal)
+            for execution_id, raw, signal in said:
+                signal, value = _encoded_signal(signal)
+                data = _encoded_raw(raw)
+                if once and connection.execute(_SAME, clean((execution_id, source, data))).fetchone():
+                    continue
+                words = (signal.confidence, signal.reader, signal.reason, signal.comment)
+                row = clean((execution_id, given, source, data, signal.kind, value, *words))
+                number = int(connection.execute(_INSERT, row).lastrowid or 0)
+                made.append(Feedback(number, execution_id, given, source, data, signal))
+        return made
+
+    def has(self, execution_id: str) -> bool:
+        """Return whether there is an execution of exactly this id."""
+        return bool(self.query("SELECT 1 FROM executions WHERE id = ?", (execution_id,)))
+
+    def was_said(self, execution_id: str, raw: Any, source: str) -> bool:
+        """Return whether this source said the same of this execution before."""
+        return bool(self.query(_SAME, (execution_id, source, _encoded_raw(raw))))
 
     def for_function(self, function: str) -> list[Feedback]:
-        """Return the latest word of each source on each execution of a function, in order of arrival."""
+        """Return what stands of what each source said on each execution of a function, in order of arrival."""
         rows = self.query(
-            f"{_SELECT} WHERE id IN (SELECT max(feedback.id) FROM feedback JOIN executions"
-            " ON executions.id = execution_id WHERE function = ? GROUP BY execution_id, source) ORDER BY id",
+            f"{_SELECT} WHERE id IN (SELECT feedback.id FROM feedback JOIN executions"
+            " ON executions.id = execution_id WHERE function = ?) ORDER BY id",
             (function,),
         )
-        return [_feedback(*row) for row in rows]
+        return standing(_feedback(*row) for row in rows)
 
     def for_execution(self, execution_id: str) -> list[Feedback]:
         """Return all that was said about one execution, in order of arrival, what was revised included."""
@@ -69,6 +97,38 @@ class FeedbackLog(Executions):
         return int(rows[0][0]) if rows else 0
 
 
+def standing(said: Iterable[Feedback]) -> list[Feedback]:
+    """What was not revised later, in order of arrival: the latest word of each source on each execution.
+
+    A word is all that a source said at one time. One that speaks of fields only revises what the source said of these
+    fields before, any other one revises everything.
+    """
+    words: dict[tuple[str, str], list[Feedback]] = {}
+    for item in said:
+        words.setdefault((item.execution_id, item.source), []).append(item)
+    kept = [item for items in words.values() for item in _standing(items)]
+    return sorted(kept, key=lambda item: item.id)
+
+
+def _standing(items: Sequence[Feedback]) -> list[Feedback]:
+    """The same for one source and execution."""
+    last = next((item for item in reversed(items) if item.signal.kind != "fields"), None)
+    kept: list[Feedback] = []
+    revised: dict[Any, float] = {}
+    for item in reversed(items):
+        if last is not None and item.id < last.id and item.given != last.given:
+            break
+        if item.signal.kind == "fields":
+            parts = {k: v for k, v in item.signal.value.items() if revised.setdefault(k, item.given) == item.given}
+            if not parts:
+                continue
+            item = replace(item, signal=replace(item.signal, value=parts))
+        elif last is not None and item.given != last.given:
+            continue
+        kept.append(item)
+    return kept
+
+
 def _encoded_raw(raw: Any) -> bytes:
     try:
         return encode(raw)
@@ -84,10 +144,30 @@ def _encoded_raw(raw: Any) -> bytes:
 def _encoded_signal(signal: Signal) -> tuple[Signal, bytes]:
     """The signal as it can be stored: a value that can't be kept exactly must not be learned from."""
     try:
-        return signal, encode(signal.value)
+        return signal, encode(_as_stored(signal))
     except CodecError as error:
         unread = replace(signal, kind="unread", value=None, reason=f"its value can't be stored: {error}")
         return unread, encode(None)
+
+
+def _as_stored(signal: Signal) -> Any:
+    """The value of a signal; a signal of a field is a dict, so that it can be read when signals have other fields."""
+    if signal.kind != "fields":
+        return signal.value
+    return {
+        name: {field: getattr(part, field) for field in _SIGNAL} | {"value": _as_stored(part)}
+        for name, part in signal.value.items()
+    }
+
+
+def _from_stored(kind: str, value: Any) -> Any:
+    if kind != "fields":
+        return value
+    parts = {}
+    for name, stored in value.items():
+        known = {field: stored[field] for field in _SIGNAL if field in stored}
+        parts[name] = Signal(**known | {"value": _from_stored(known["kind"], known["value"])})
+    return parts
 
 
 def _feedback(
@@ -104,7 +184,7 @@ def _feedback(
     comment: str,
 ) -> Feedback:
     try:
-        signal = Signal(kind, decode(value), confidence, reader, reason, comment)
-    except CodecError as error:
+        signal = Signal(kind, _from_stored(kind, decode(value)), confidence, reader, reason, comment)
+    except (CodecError, AttributeError, KeyError, TypeError) as error:  # of another poet_hook, perhaps
         signal = Signal("unread", None, confidence, reader, f"its value can't be read here: {error}", comment)
     return Feedback(number, execution_id, given, source, raw, signal)

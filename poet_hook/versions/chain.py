@@ -5,6 +5,7 @@
     v2/operate.py            the function's own text
     v2/enhanced.py           what really runs (shown, never executed)
     v2/version.json          numbers, evidence, verdict, signature
+    v5/original.py           the user's text that v5 was made from, where that is no longer v1's
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ from poet_hook.settings import Settings
 from poet_hook.store.journal import open_file
 from poet_hook.transform.compile import ORIGINAL, Champion
 from poet_hook.transform.tunables import with_values
+from poet_hook.versions.rebase import MISFIT, allowed, carry, edited, same_code
 from poet_hook.versions.sign import signature, verified
 
 _LIMIT = 1_000_000
+_HIGHEST = 1 << 30  # a pointer may name any number, and the version after it must have one that can be written
 
 
 class Chain:
@@ -75,13 +78,13 @@ class Chain:
             RecursionError,
             msgspec.MsgspecError,
         ) as error:
-            raise VersionError(f"{folder} is damaged: {error}. {_FIX}") from error
+            raise VersionError(f"{folder} is damaged: {error}") from error
         if not signed:
-            raise VersionError(f"{folder} was not made by this user, or was edited. {_FIX}")
+            raise VersionError(f"{folder} was not made by this user, or was edited")
         if version.function != self.function or version.number != number:
-            raise VersionError(f"{folder} belongs to {version.function} v{version.number}. {_FIX}")
+            raise VersionError(f"{folder} belongs to {version.function} v{version.number}")
         if hashlib.sha256(operate.encode()).hexdigest() != record["operate_sha256"]:
-            raise VersionError(f"{folder / 'operate.py'} was edited. {_FIX}")
+            raise VersionError(f"{folder / 'operate.py'} was edited")
         return version
 
     def versions(self) -> list[Version]:
@@ -106,18 +109,79 @@ class Chain:
         """When the champion came into use, seconds since the epoch; 0 for an original that always was."""
         return float(self._pointer()["since"])
 
-    def champion(self, plan: Plan) -> Champion:
+    def champion(self, plan: Plan, carry_over: bool = False) -> Champion:
         """What to put into the code of `plan`; the original, with one warning, where that can't be done."""
         try:
-            number = self.champion_number()
-            if number == 1:
-                return ORIGINAL
-            version = self.read(number)
-            fits(version, plan)
-        except VersionError as error:
+            version = self.in_use(plan, carry_over)
+        except (VersionError, StoreError) as error:
             warn(f"{self.function}: the original runs: {error}", VersionWarning)
             return ORIGINAL
-        return Champion(number, version.values)
+        return ORIGINAL if version is None else Champion(version.number, version.values)
+
+    def in_use(self, plan: Plan, carry_over: bool = False) -> Version | None:
+        """The version that runs in the text of `plan`; None is the original.
+
+        After an edit, it is the one that was carried over from the champion to that text. With `carry_over` (at an
+        import, and nowhere else) it is stored and made the champion, if that was not done yet. Raises `VersionError`
+        where there is none, and `StoreError` where it can't be stored.
+        """
+        number = self.champion_number()
+        if number == 1:
+            return None
+        try:
+            version = self.read(number)
+        except VersionError as error:
+            raise VersionError(f"{error}. Go back with: python -m poet_hook rollback {self.function}") from error
+        if version.source_hash != plan.source_hash:
+            if same_code(version.source, plan.source):  # the user's own text says the same by now
+                if carry_over:
+                    with contextlib.suppress(StoreError):
+                        self.point(1, [])
+                return None
+            version = self._carried(version, plan, carry_over)
+        fits(version, plan)
+        return version
+
+    def _carried(self, champion: Version, plan: Plan, carry_over: bool) -> Version:
+        original = self.original(champion)
+        try:
+            carried = carry(champion, original, plan)
+        except VersionError as error:
+            raise edited(champion, str(error)) from error
+        before = f"{plan.function} was edited after v{champion.number} was learned"
+        if not carry_over:
+            stored = self.like(carried)
+            if stored is None:
+                raise VersionError(f"{before}; its numbers are carried over when it is imported the next time")
+            return stored
+        try:
+            stored = self.keep(carried, plan.source)
+            if self.champion_number() == champion.number:
+                self.point(stored.number, self.history())
+        except StoreError as error:
+            raise StoreError(f"{before}, and its numbers can't be carried over: {error}") from error
+        return stored
+
+    def original(self, version: Version) -> str:
+        """The user's text that a version was made from, known by its hash. Raises `VersionError`."""
+        for place in (f"v{version.number}/original.py", "v1/operate.py"):
+            with contextlib.suppress(OSError, ValueError):
+                data = _read(self.folder / place)
+                if hashlib.sha256(data).hexdigest() == version.source_hash:
+                    return data.decode("utf-8")
+        raise edited(version, MISFIT)
+
+    def like(self, version: Version) -> Version | None:
+        """The stored version with the same text, made from the same original; the one with the highest level."""
+        data = version.source.encode()
+        found = []
+        for number in self.numbers():
+            with contextlib.suppress(OSError, ValueError):  # `VersionError` is one
+                if number > 1 and _read(self.folder / f"v{number}" / "operate.py") == data:
+                    stored = self.read(number)
+                    if stored.source_hash == version.source_hash:
+                        found.append(stored)
+        return max(found, key=lambda stored: _LEVELS.index(stored.level), default=None)
 
     def _pointer(self) -> dict[str, Any]:
         path = self.folder / "champion.json"
@@ -140,26 +204,45 @@ class Chain:
         self, plan: Plan, parent: int, values: Mapping[str, float], verdict: Verdict | None, enhanced: str
     ) -> Version:
         """Store a new version under the next number; atomic, and safe beside other processes."""
-        if not self.numbers():
-            self._write(Version(self.function, 1, plan.source, plan.source_hash, time.time()), "")
-        number = max([*self.numbers(), 1]) + 1
+        version = Version(
+            function=self.function,
+            number=0,
+            source=with_values(plan.source, plan.tunables, values),
+            source_hash=plan.source_hash,
+            created=0.0,
+            parent=parent,
+            values=dict(values),
+            level=verdict.level if verdict else None,
+            verdict=verdict,
+        )
         while True:
-            version = Version(
-                function=self.function,
-                number=number,
-                source=with_values(plan.source, plan.tunables, values),
-                source_hash=plan.source_hash,
-                created=time.time(),
-                parent=parent,
-                values=dict(values),
-                level=verdict.level if verdict else None,
-                verdict=verdict,
-            )
-            if self._write(version, enhanced):
-                return version
-            number += 1
+            made = self._add(version, self._next(), plan.source, enhanced)
+            if made is not None:
+                return made
 
-    def _write(self, version: Version, enhanced: str) -> bool:
+    def keep(self, version: Version, original: str) -> Version:
+        """Store a version under the next number; where its text is stored already, that one is meant."""
+        while True:
+            number = self._next()  # before looking: what takes this number meanwhile is looked at the next time
+            made = self.like(version) or self._add(version, number, original, "")
+            if made is not None:
+                return made
+
+    def _next(self) -> int:
+        """A number that no version has, and that the pointer does not name: what is added is not in use by that."""
+        named = [*self.numbers(), 1]
+        with contextlib.suppress(VersionError):
+            named += [number for number in (self.champion_number(), *self.history()) if number < _HIGHEST]
+        return max(named) + 1
+
+    def _add(self, version: Version, number: int, original: str, enhanced: str) -> Version | None:
+        """None where another process took the number meanwhile."""
+        if not self.numbers():
+            self._write(Version(self.function, 1, original, version.source_hash, time.time()), "")
+        made = dataclasses.replace(version, number=number, created=time.time())
+        return made if self._write(made, enhanced, original) else None
+
+    def _write(self, version: Version, enhanced: str, original: str = "") -> bool:
         """False where another process took the number meanwhile."""
         record = _record(version)
         record["signature"] = signature(_canonical(record), self.settings.user_dir)
@@ -170,6 +253,8 @@ class Chain:
             (draft / "operate.py").write_text(version.source, encoding="utf-8", newline="\n")
             if enhanced:
                 (draft / "enhanced.py").write_text(enhanced, encoding="utf-8", newline="\n")
+            if original and not self._is_first(original):
+                (draft / "original.py").write_text(original, encoding="utf-8", newline="\n")
             (draft / "version.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
             try:
                 draft.rename(self.folder / f"v{version.number}")
@@ -187,6 +272,12 @@ class Chain:
         if self.folder.is_symlink() and not self.settings.trusts_home:
             raise StoreError(f"{self.folder} is a symbolic link, which may have come with a checkout: remove it")
 
+    def _is_first(self, original: str) -> bool:
+        try:
+            return _read(self.folder / "v1" / "operate.py") == original.encode()
+        except (OSError, ValueError):
+            return False
+
     def point(self, number: int, history: list[int]) -> None:
         """Move the champion pointer, and tell running processes."""
         pointer = json.dumps({"champion": number, "history": history, "since": time.time()}) + "\n"
@@ -199,7 +290,7 @@ class Chain:
             raise StoreError(f"{self.folder}: the champion can't be changed: {error}") from error
 
 
-_FIX = "The original runs; learn again, or delete that folder"
+_LEVELS = (None, "requested", "provisional", "proven")
 
 
 def functions_with_versions(settings: Settings) -> list[str]:
@@ -221,18 +312,13 @@ def generation_path(settings: Settings) -> Path:
 def fits(version: Version, plan: Plan) -> None:
     """Raise `VersionError` unless `version` is exactly `plan`'s function with other numbers, each in its range."""
     if version.source_hash != plan.source_hash:
-        raise VersionError(
-            f"{plan.function} was edited after v{version.number} was learned, and the two no longer fit. "
-            f"Go back with: poet_hook rollback {plan.function}, or learn again"
-        )
+        raise edited(version, MISFIT)
     known = {tunable.name: tunable for tunable in plan.tunables}
     for name, value in version.values.items():
         tunable = known.get(name)
         if tunable is None or not math.isfinite(value):
             raise VersionError(f"v{version.number} changes {name!r}, which is no number of {plan.function} to tune")
-        if (tunable.lower is not None and value < tunable.lower) or (
-            tunable.upper is not None and value > tunable.upper
-        ):
+        if not allowed(tunable, value):
             raise VersionError(f"v{version.number} sets {name!r} to {value:g}, outside its range")
     if with_values(plan.source, plan.tunables, version.values) != version.source:
         raise VersionError(f"v{version.number} changes more of {plan.function} than its numbers")

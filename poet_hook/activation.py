@@ -1,0 +1,101 @@
+"""Turning it on and off: the settings and the store of this process, and the hook that stands in it."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from poet_hook import settings as settings_module
+from poet_hook.errors import PoetWarning, SettingsError, warn
+from poet_hook.model import Plan
+from poet_hook.runtime.record import recorder
+from poet_hook.settings import Settings
+from poet_hook.store.database import Store
+from poet_hook.transform.compile import Champion
+from poet_hook.versions.chain import Chain
+
+
+def activate(*, roots: list[str | Path] | None = None, strict: bool | None = None) -> None:
+    """Enhance the functions with a `# poet:` comment in modules imported from here on.
+
+    `roots` are the folders whose modules may be enhanced (default: the main script's folder, the working
+    directory and the project); `strict` makes a mistake in a pragma, or in the settings, an error instead of a
+    warning.
+    """
+    from poet_hook.hook import finder
+
+    try:
+        chosen = settings()
+    except SettingsError as error:
+        if settings_module.asked_for_strict() if strict is None else strict:
+            raise
+        warn(f"nothing is enhanced: {error}", PoetWarning, stacklevel=2)
+        return
+    places = [Path(root) for root in roots] if roots is not None else _roots(chosen)
+    recorder.configure(store())
+    finder.install(places, _champion, chosen.strict if strict is None else strict, chosen.module_of)
+
+
+def deactivate() -> None:
+    """Enhance no further module; what is enhanced already stays so."""
+    from poet_hook.hook import finder
+    from poet_hook.versions.watch import watch
+
+    finder.remove()
+    watch.end()
+
+
+@contextmanager
+def activated(*, roots: list[str | Path] | None = None, strict: bool | None = None) -> Iterator[None]:
+    """`activate()` for the length of a block; an activation around it is there again afterwards."""
+    from poet_hook.hook import finder
+
+    outer = finder.active()
+    activate(roots=roots, strict=strict)
+    try:
+        yield
+    finally:
+        finder.remove()
+        if outer is None:
+            deactivate()
+        else:
+            sys.meta_path.insert(0, outer)
+
+
+def _roots(chosen: Settings) -> list[Path]:
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    scripts = _script_folders or ([Path(main).resolve().parent] if main else [])
+    return [*scripts, Path.cwd(), chosen.root]
+
+
+def _champion(plan: Plan) -> Champion:
+    """What the loader puts into a module that is imported: from then on, promotions are watched for."""
+    if not plan.pragma.trains:
+        return Champion(1, {})
+    from poet_hook.versions.watch import watch
+
+    watch.start(settings())
+    return Chain(settings(), plan.function).champion(plan, carry_over=True)
+
+
+@functools.cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return settings_module.load(script_folder=next(iter(_script_folders), settings_module.script_folder()))
+
+
+_script_folders: list[Path] = []
+
+
+def belong_to(script_folders: list[Path]) -> None:
+    """Say where the script stands that will be the main one; before anything else is asked for."""
+    _script_folders[:] = script_folders
+
+
+@functools.cache
+def store() -> Store:
+    """The store of this process."""
+    return Store(settings().home)

@@ -1,0 +1,121 @@
+"""Bets on executions -> how strongly they speak for a candidate, at whatever moment one looks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from poet_hook.learning.silence import KINDS, Near, Opinions
+
+STAKES = tuple((i + 0.5) / 100 for i in range(100))
+CEILING = 1e300
+
+
+class Wealth:
+    """What one bettor has, for each of the fixed stakes, if it began with 1 each."""
+
+    __slots__ = ("amounts", "losses", "scale", "wins")
+
+    def __init__(self) -> None:
+        self.amounts = [1.0] * len(STAKES)
+        self.scale = self.wins = self.losses = 0.0
+
+    def bet(self, difference: float) -> None:
+        """Win (or lose, where negative) this much, in [-1, 1]."""
+        if not difference:
+            return
+        self.wins += max(difference, 0.0)
+        self.losses += max(-difference, 0.0)
+        self.amounts = [a * (1.0 + s * difference) for a, s in zip(self.amounts, STAKES, strict=True)]
+        largest = max(self.amounts)
+        if not 1e-100 < largest < 1e100:
+            self.scale += math.log(largest)
+            self.amounts = [a / largest for a in self.amounts]
+
+    def mean(self, silent_losses: float = 0.0) -> float:
+        """The mean over the stakes, after this many silent losses more (a fraction of one counts so)."""
+        amounts = self.amounts
+        if silent_losses:
+            amounts = [a * (1.0 - s) ** silent_losses for a, s in zip(amounts, STAKES, strict=True)]
+        total = sum(amounts)
+        log = math.log(total / len(STAKES)) + self.scale if total > 0 else -math.inf
+        return min(CEILING, math.exp(min(log, 700.0)))
+
+
+def e_value(differences: Iterable[float]) -> float:
+    """Differences (loss of the incumbent - loss of the candidate) in [-1, 1] -> evidence that the mean is > 0.
+
+    The mean over 100 fixed stakes s in [0, 1] of the product of 1 + s*d: if E[d | past] <= 0 throughout, it
+    ever reaches x with probability at most 1/x, however often one looks, provided that each candidate was
+    chosen before its execution. For wins b and losses c of size 1 it is about
+    2^(b+c+1) * B(b+1, c+1) * P(Beta(b+1, c+1) > 1/2). Raises ValueError for a difference out of [-1, 1].
+
+    Ville 1939; Robbins 1970; Howard, Ramdas, McAuliffe, Sekhon 2021; Waudby-Smith and Ramdas 2024; Gruenwald,
+    de Heide, Koolen 2024.
+    """
+    wealth = Wealth()
+    for difference in differences:
+        if not -1.0 <= difference <= 1.0:
+            raise ValueError(f"a difference of losses lies in [-1, 1], not at {difference!r}")
+        wealth.bet(difference)
+    return wealth.mean()
+
+
+def smallest_count(alpha: float) -> int:
+    """How many wins without a loss are evidence at this alpha."""
+    wins = 1
+    while (2.0 ** (wins + 1) - 1.0) / (wins + 1) < 1.0 / alpha:
+        wins += 1
+    return wins
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One execution under two fixed versions: what the challenger loses less than the champion, in [-1, 1].
+
+    `approved` says whether the champion's result was called right (None: what was said was of another result);
+    `weight`, `alarm` and `distances` are as in `Case`. Of a silent one `gain` is minus the challenger's loss.
+    """
+
+    gain: float
+    weight: float = 1.0
+    approved: bool | None = None
+    alarm: bool | None = None
+    distances: Near = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Whether a challenger does better: `gain` is what it loses less in all, silence included."""
+
+    e_value: float
+    gain: float
+    silent_weight: float
+    reasons: tuple[str, ...]
+
+
+def compare(labelled: Iterable[Difference], silent: Iterable[Difference]) -> Comparison:
+    """Executions under two versions that none of this feedback helped to choose -> evidence for the challenger.
+
+    If the challenger is no better, the evidence ever reaches x with probability at most 1/x, at whatever moment one
+    looks. What silence counts for is assumed as in `judge`, and said in the reasons.
+    """
+    wealth, gain = Wealth(), 0.0
+    opinions = {kind: Opinions(kind) for kind in KINDS}
+    for case in labelled:
+        bet = min(max(case.weight, 0.0), 1.0) * case.gain
+        wealth.bet(bet)
+        gain += bet
+        if case.approved is not None:
+            opinions[case.alarm].hear(case.approved, case.distances)
+    for case in silent:
+        opinions[case.alarm].hush(case.weight, -case.gain, case.distances)
+    weights = [(each, each.agreement()) for each in opinions.values()]
+    lost = sum(each.flipped * weight for each, weight in weights)
+    return Comparison(
+        e_value=wealth.mean(lost),
+        gain=gain - lost,
+        silent_weight=sum(each.silent_weight * weight for each, weight in weights),
+        reasons=tuple(words for each, weight in weights for words in each.words(weight)),
+    )

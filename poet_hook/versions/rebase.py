@@ -1,0 +1,118 @@
+"""A version and the text that its function was edited to -> the same numbers in that text."""
+
+from __future__ import annotations
+
+import ast
+import math
+import warnings
+from dataclasses import replace
+
+from poet_hook.errors import VersionError
+from poet_hook.model import Level, Plan, Tunable, Verdict, Version
+from poet_hook.pragma.scan import find
+from poet_hook.transform.tunables import dedented, find_tunables, lines_of, with_values
+
+# what reading a text as Python raises
+UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+
+MISFIT = "the two no longer fit"
+
+
+def carry(version: Version, original: str, plan: Plan) -> Version:
+    """`version`, learned on the text `original`, with its numbers in the text of `plan`; not stored yet.
+
+    The two texts must have the same tunables in the same order. A number that the user wrote anew stays as the
+    user wrote it, and so does one that the user's range no longer allows. Raises `VersionError` with the reason
+    where the texts don't fit, the version changes more than numbers, or no number is left to carry over.
+    """
+    before, after = _tunables(original), _tunables(plan.source)
+    names = [tunable.name for tunable in after]
+    if after != plan.tunables or [tunable.name for tunable in before] != names:
+        raise VersionError(MISFIT)
+    if not set(version.values) <= set(names) or not all(map(math.isfinite, version.values.values())):
+        raise VersionError(f"v{version.number} changes more than its numbers")
+    if with_values(original, before, version.values) != version.source:
+        raise VersionError(f"v{version.number} changes more than its numbers")
+    values, reasons = {}, []
+    for old, new in zip(before, after, strict=True):
+        value = version.values.get(new.name)
+        if value is None:
+            continue
+        if (old.value, old.integer) != (new.value, new.integer):
+            reasons.append(f"{new.name}: your own {new.value:g} takes the place of {value:g}")
+        elif not allowed(new, value):
+            reasons.append(f"{new.name}: {value:g} lies outside its new range, your own {new.value:g} stays")
+        else:
+            values[new.name] = value
+    if not values:
+        raise VersionError(f"your own numbers take the place of those of v{version.number}")
+    carried = replace(
+        version,
+        source=with_values(plan.source, after, values),
+        source_hash=plan.source_hash,
+        parent=version.number,
+        values=values,
+    )
+    return _judged(carried, version, reasons)
+
+
+def _judged(carried: Version, version: Version, reasons: list[str]) -> Version:
+    """What may be said of it: the evidence belongs to the text before the edit, unless both are the same code."""
+    start = f"carried over from v{version.number} after an edit"
+    level = version.level
+    if same_code(carried.source, version.source):
+        reasons.insert(0, f"{start} that changes nothing of what it does")
+    else:
+        reasons.insert(0, f"{start}: what follows was found with the text before it")
+        lowest: Level = "requested" if len(reasons) > 1 else "provisional"  # nobody tried these numbers together
+        level = None if level is None else "requested" if level == "requested" else lowest
+    verdict: Verdict | None = version.verdict
+    if verdict is not None:
+        verdict = replace(verdict, level=level, reasons=(*reasons, *verdict.reasons))
+    return replace(carried, level=level, verdict=verdict)
+
+
+def edited(version: Version, why: str) -> VersionError:
+    """The error that says that a version belongs to an earlier text of its function."""
+    return VersionError(
+        f"{version.function} was edited after v{version.number} was learned, and {why}. Keep what you wrote with: "
+        f"python -m poet_hook promote {version.function} 1, or learn again"
+    )
+
+
+def allowed(tunable: Tunable, value: float) -> bool:
+    """Whether a number lies in the range that `# poet: tune` gives, if it gives one."""
+    over = tunable.lower is None or value >= tunable.lower
+    return over and (tunable.upper is None or value <= tunable.upper)
+
+
+def same_code(first: str, second: str) -> bool:
+    """Whether two texts of a function differ in comments and layout at most."""
+    if first == second:
+        return True
+    one, other = _parsed(first), _parsed(second)
+    return one is not None and other is not None and ast.dump(one) == ast.dump(other)
+
+
+def own_lines(text: str) -> set[int]:
+    """The numbers of the lines of a function's text that are indented with it: not those inside strings."""
+    node = _parsed(text)
+    return set() if node is None else dedented(node, lines_of(text))
+
+
+def _parsed(text: str) -> ast.FunctionDef | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the user's code: its own import says them
+            body = ast.parse(text).body
+    except UNPARSABLE:
+        return None
+    return body[0] if len(body) == 1 and isinstance(body[0], ast.FunctionDef) else None
+
+
+def _tunables(text: str) -> tuple[Tunable, ...]:
+    node = _parsed(text)
+    try:
+        return () if node is None else find_tunables(node, find(text).tunes, lines_of(text))[0]
+    except RecursionError:
+        return ()
