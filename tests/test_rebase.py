@@ -16,12 +16,12 @@ from test_versions import SOURCE, VERDICT, add, chain_of, folder, plan_of, promo
 from poet_hook import api
 from poet_hook.errors import StoreError, VersionError, VersionWarning
 from poet_hook.learning.study import study_of
-from poet_hook.model import Version
+from poet_hook.model import Tunable, Version
 from poet_hook.transform.compile import ORIGINAL, Champion
 from poet_hook.transform.tunables import with_values
 from poet_hook.versions import promote as steps
 from poet_hook.versions.chain import Chain
-from poet_hook.versions.rebase import carry, same_code
+from poet_hook.versions.rebase import allowed, carry, same_code
 from poet_hook.versions.watch import refresh
 
 TWO = """\
@@ -510,3 +510,15 @@ def test_any_edit_between_the_numbers(fills: list[str], learned: dict[str, float
     found = plan_of(source="# poet: optimize_for=accuracy\n" + carried.source).tunables
     assert {t.name: t.value for t in found} == {t.name: t.value for t in after.tunables} | left
     assert same_code(with_values(carried.source, found, {t.name: t.value for t in after.tunables}), after.source)
+
+
+def test_a_whole_number_stays_whole() -> None:
+    whole = Tunable("k", 4.0, 1, 11, 12, integer=True)
+    assert allowed(whole, 5.0)
+    assert not allowed(whole, 4.7)
+    assert allowed(Tunable("x", 4.0, 1, 11, 12), 4.7)
+
+
+def test_code_that_is_nested_too_deep_is_not_the_same() -> None:
+    deep = "def f(x):\n    return " + "+".join(["x"] * 3000) + "\n"
+    assert not same_code(deep, deep + "# else\n")

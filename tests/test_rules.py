@@ -854,3 +854,38 @@ def test_a_mapping_that_holds_itself_is_unread() -> None:
 def test_words_match_whole_words_only(pad: str, word: str) -> None:
     assert read(word + pad + "q", outcome=UNSET).kind == "unread"
     assert read("q" + pad + word, outcome=UNSET).kind == "unread"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "anything but a false alarm",
+        "far from a false alarm",
+        "the opposite of a false alarm",
+        "dismissed as a false alarm but the disk died",
+        "we treated it as a false alarm and lost the database",
+        "closed as false positive, wrongly",
+        "reported as a false alarm; it wasn't",
+        "looked like a false alarm until customers called",
+        "outside the maintenance window",
+        "beyond normal variation",
+    ],
+)
+def test_what_may_be_turned_into_its_opposite_is_unread(text: str) -> None:
+    for domain in (None, load("ml_monitoring")):
+        assert read(text, outcome=True, domain=domain).kind == "unread"
+
+
+@pytest.mark.parametrize("text", ["correct price: 120", "right: 120", "ok: 120", "yes, 120", "accurate price: $120"])
+def test_praise_with_another_number_is_no_praise(text: str) -> None:
+    assert read(text, outcome=100.0).kind != "right"
+    assert read("correct, 100", outcome=100.0).kind == "right"
+
+
+@pytest.mark.parametrize(
+    ("value", "known"),
+    [("yes", True), ("False", False), ("0", False), (1, True), ("fraud", None), (None, None), (2, None), ("", None)],
+)
+def test_the_truth_about_a_yes_or_no_is_a_yes_or_a_no(value: object, known: bool | None) -> None:
+    signal = read({"expected": value}, outcome=True)
+    assert (signal.kind, signal.value) == (("unread", None) if known is None else ("expected", known))

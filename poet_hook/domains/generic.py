@@ -49,6 +49,9 @@ HEDGES = {
     **dict.fromkeys(_set("maybe perhaps possibly might may could usually often sometimes kinda somewhat"), 0.45),
     **dict.fromkeys(_set("probably likely think believe guess suspect apparently presumably seems seem"), 0.6),
 }
+REVERSED = _set(
+    "opposite outside beyond exceeds exceeded wrongly mistakenly mistaken until dismissed treated overran ended"
+)
 CONDITIONAL = _set("if unless whether would thought neither nor hardly barely almost nearly partly partially half")
 ELSEWHERE = _set(
     """says said saying claims claimed told better worse fewer less reduce reduced reduces fixed fix avoid avoided
@@ -373,6 +376,8 @@ def doubt(words: list[str]) -> str:
             return "the rules read English only"
         if word in CONDITIONAL:
             return f"it says so only with a condition or in part ({word!r})"
+        if word in REVERSED:
+            return f"the words around it may turn it into its opposite ({word!r})"
         if word in ELSEWHERE:
             return f"it may speak of other results or other people's words ({word!r})"
     return ""

@@ -6,7 +6,8 @@ probability at most alpha, at whatever moment one looks, and however many there 
 
 A candidate is one value of an `Axis` (a number of the function, the others as in the champion), fitted exactly
 after each execution; or an offer, which was made elsewhere from the first so many labelled executions (several
-numbers at once, say) and bets on those that come after.
+numbers at once, say) and bets for itself on those that come after. Of alpha, offers have a fifth, the first of them a
+half of that, the next a sixth, a twelfth and so on: what goes live is then the very offer that was proved.
 
 Silence. An execution without feedback counts as an approved one, unless the feedback looks like a random sample
 (`learning/silence.py`): a candidate that flips it has lost there, both in the fit and in the evidence.
@@ -27,6 +28,9 @@ from poet_hook.model import Level
 ALPHA = 0.05
 PROVISIONAL = 10.0
 GRID = 8
+OFFERS = 0.2  # their share of alpha
+REFIT = 1.02  # times as many labelled executions, beyond the first
+OFTEN = 100
 CHANNEL = {kind: 1 + i for i, kind in enumerate(KINDS)}  # of a sweep: silent losses; those that were said are in 0
 
 
@@ -131,6 +135,7 @@ class Judge:
             Sweep(a.incumbent, a.lower, a.upper, integer=a.integer, channels=1 + len(KINDS)) for a in self.axes
         ]
         self.offers = [[0.0] * (1 + len(KINDS)) for _ in self.offered]  # the losses of each, by channel
+        self.bets = [Wealth() for _ in self.offered]
         self.champion = 0.0
         self.opinions = {kind: Opinions(kind) for kind in KINDS}
         self.cases: list[Case] = []
@@ -138,26 +143,36 @@ class Judge:
         self.wealth = Wealth()
         self.weight = 0.0
         self._leader: _Choice | None = None
+        self._fitted = 0
 
     def _best(self, scales: Sequence[float]) -> _Choice:
-        """Of all candidates that there are by now, the one that loses least; the earlier of equals."""
+        """Of all single numbers, the one that loses least; the earlier of equals."""
         best, least = _Choice(), self.champion
-        slack = 1e-9 * (1.0 + self.weight)
         for i, sweep in enumerate(self.sweeps):
             fit = sweep.fit(scales)
-            if fit.loss < least - slack:
+            if fit.loss < least - self._slack():
                 best, least = _Choice(i, fit.value), fit.loss
-        for i, (after, losses) in enumerate(zip(self.offered, self.offers, strict=True)):
-            loss = sum(x * scale for x, scale in zip(losses, scales, strict=True))
-            if after <= len(self.cases) and loss < least - slack:
-                best, least = _Choice(offer=i), loss
         return best
 
+    def _slack(self) -> float:
+        return 1e-9 * (1.0 + self.weight)
+
+    def _total(self, choice: _Choice, scales: Sequence[float]) -> float:
+        """What a candidate loses in all, silence included."""
+        if choice.axis is not None:
+            sweep = self.sweeps[choice.axis]
+            return sweep.levels(scales)[sweep.piece(choice.value)]
+        if choice.offer is None:
+            return self.champion
+        return sum(x * scale for x, scale in zip(self.offers[choice.offer], scales, strict=True))
+
     def _leading(self) -> _Choice:
-        """What is chosen once after each labelled execution: the candidate that bets on what comes next."""
-        if not self.cases:
+        """The single number that bets on what comes next: chosen after each labelled execution, later after some."""
+        heard = len(self.cases)
+        if not heard:
             return _Choice()
-        self._leader = self._leader or self._best(self._scales(in_passing=True))
+        if self._leader is None or heard > max(self._fitted, OFTEN) * REFIT or self._fitted < heard <= OFTEN:
+            self._leader, self._fitted = self._best(self._scales(in_passing=True)), heard
         return self._leader
 
     def hush(self, case: Case) -> None:
@@ -182,6 +197,9 @@ class Judge:
             self.wealth.bet(weight * (now - self._leading().loss(case)))
             for i, value, wealth in self.grid:
                 wealth.bet(weight * (now - case.losses[i](value)))
+            for after, bets, loss in zip(self.offered, self.bets, case.offers, strict=True):
+                if after <= len(self.cases):
+                    bets.bet(weight * (now - loss))
         if case.approved == (now <= 0.0):  # else it was said of a version that had another result
             self.opinions[case.alarm].hear(case.approved, self._distances(case))
         self.cases.append(case)
@@ -191,45 +209,55 @@ class Judge:
             sweep.add(steps, weight)
         for losses, loss in zip(self.offers, case.offers, strict=True):
             losses[0] += weight * loss
-        self._leader = None
 
     def _scales(self, *, in_passing: bool = False) -> list[float]:
         return [1.0, *(each.agreement(in_passing=in_passing) for each in self.opinions.values())]
 
-    def _evidence(self, scales: Sequence[float]) -> tuple[float, float]:
-        """The e-value, and the silent losses of the candidates that led."""
+    def _evidence(self, choice: _Choice, scales: Sequence[float]) -> tuple[float, float, float]:
+        """The e-value for a candidate, at its share of alpha, and the wins and losses in it."""
+        if choice.offer is not None:
+            flipped = self._silent_loss(choice, scales)
+            bets, rank = self.bets[choice.offer], choice.offer + 1
+            return OFFERS / (rank * (rank + 1)) * bets.mean(flipped), bets.wins, bets.losses + flipped
         flipped = sum(o.flipped * scales[CHANNEL[o.kind]] for o in self.opinions.values())
         led = self.wealth.mean(flipped)
-        if not self.grid:
-            return led, flipped
-        levels = [sweep.levels([0.0, *scales[1:]]) for sweep in self.sweeps]
-        fixed = sum(wealth.mean(levels[i][self.sweeps[i].piece(value)]) for i, value, wealth in self.grid)
-        return (led + fixed / len(self.grid)) / 2, flipped
+        if self.grid:
+            levels = [sweep.levels([0.0, *scales[1:]]) for sweep in self.sweeps]
+            fixed = sum(wealth.mean(levels[i][self.sweeps[i].piece(value)]) for i, value, wealth in self.grid)
+            led = (led + fixed / len(self.grid)) / 2
+        share = 1.0 - OFFERS if len(self.axes) > 1 or self.offered else 1.0
+        return share * led, self.wealth.wins, self.wealth.losses + flipped
 
     def _silent_loss(self, choice: _Choice, scales: Sequence[float]) -> float:
-        quiet = [0.0, *scales[1:]]
-        if choice.axis is not None:
-            sweep = self.sweeps[choice.axis]
-            return sweep.levels(quiet)[sweep.piece(choice.value)]
-        losses = [] if choice.offer is None else self.offers[choice.offer]
-        return sum(x * scale for x, scale in zip(losses, quiet, strict=False))
+        return 0.0 if choice == _Choice() else self._total(choice, [0.0, *scales[1:]])
+
+    def _chosen(self, scales: Sequence[float]) -> _Choice:
+        """What is proved, or else what loses least; of what loses as little, one number before several."""
+        choices = [self._best(scales), *(_Choice(offer=i) for i in range(len(self.offered)))]
+        proved = [c for c in choices if c != _Choice() and self._evidence(c, scales)[0] >= 1.0 / self.alpha]
+        best, least = _Choice(), self.champion
+        for choice in proved or choices:
+            loss = self._total(choice, scales)
+            if loss < least - self._slack():
+                best, least = choice, loss
+        return best
 
     def judgement(self) -> Judgement:
         """What is known by now."""
         scales = self._scales()
-        best = self._best(scales)
+        best = self._chosen(scales)
         gains = [(c, c.now - best.loss(c)) for c in self.cases]
         gain = sum(min(max(c.weight, 0.0), 1.0) * d for c, d in gains)
         before = 1.0 - self.champion / self.weight if self.weight else 1.0
         found = gain > 0.0
         if not found:
             best, gains = _Choice(), []
-        evidence, flipped = self._evidence(scales)
+        evidence, wins, losses = self._evidence(best, scales)
         regressions = tuple(c.id for c, d in gains if d < 0 and (c.approved or c.now <= 0))
         fixes = tuple(c.id for c, d in gains if d > 0)
         small = bool(fixes) and not regressions and self._small(best)
         level = self._level(evidence, small) if found else None
-        needed = self._needed(evidence, flipped, best, scales) if found and not level else None
+        needed = self._needed(evidence, wins, losses, best, scales) if found and not level else None
         silence = (words for o in self.opinions.values() for words in o.words(scales[CHANNEL[o.kind]]))
         return Judgement(
             axis=best.axis,
@@ -237,8 +265,8 @@ class Judge:
             offer=best.offer,
             fit=self.sweeps[best.axis].fit(scales) if best.axis is not None else None,
             e_value=evidence,
-            wins=self.wealth.wins,
-            losses=self.wealth.losses + flipped,
+            wins=wins,
+            losses=losses,
             decision="promote" if level else "wait" if found else "keep",
             level=level,
             regressions=regressions,
@@ -261,13 +289,15 @@ class Judge:
         if choice.axis is None:
             return False
         axis = self.axes[choice.axis]
-        if axis.lower > 0:
+        if axis.lower > 0 and axis.incumbent > 0:
             return 0.5 <= choice.value / axis.incumbent <= 2.0
         return abs(choice.value - axis.incumbent) <= (axis.upper - axis.lower) / 2
 
-    def _needed(self, evidence: float, flipped: float, choice: _Choice, scales: Sequence[float]) -> int | None:
+    def _needed(
+        self, evidence: float, wins: float, losses: float, choice: _Choice, scales: Sequence[float]
+    ) -> int | None:
         """About how many more labelled executions, if they go on as the bets did (or as `choice` would have)."""
-        wins, losses, n = self.wealth.wins, self.wealth.losses + flipped, len(self.cases)
+        n = len(self.cases)
         if wins <= losses:
             changed = [c.now - choice.loss(c) for c in self.cases]
             wins = sum(d for d in changed if d > 0)
@@ -309,8 +339,9 @@ def judge(
 ) -> Judgement:
     """Labelled and silent executions, each in order of arrival -> whether a candidate may replace the champion.
 
-    `offered` says of each offer from how many of the labelled executions it was made. Evidence is the mean of two
-    e-values: of the candidates that led as feedback came, and of a fixed grid of values on every axis. "proven"
+    `offered` says of each offer from how many of the labelled executions it was made. Evidence for one number is the
+    mean of two e-values, of the numbers that led as feedback came and of a fixed grid of values on every axis; for an
+    offer it is that of its own bets. "proven"
     needs 1/alpha; "provisional" needs 10, a complaint settled, no approved execution broken and a change of one
     number by at most a factor 2 (half of the range, where it is not positive). The candidate itself is chosen on
     everything. A silent execution has a loss of 0 where the outcome is the champion's; silence is taken as spread

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from poet_hook.errors import StoreError
+from poet_hook.errors import ReplayError, StoreError
 from poet_hook.learning.gate import judge
 from poet_hook.learning.replay import Replay
 from poet_hook.learning.search import Progress, Search
@@ -29,7 +29,10 @@ def learn(function: str, store: Store, settings: Settings, progress: Progress | 
     with _alone(chain):
         upto = store.last_feedback(function)
         study = study_of(plan, source, chain, store)
-        learned = _learn(study, settings, progress or (lambda _what, _share: None))
+        try:
+            learned = _learn(study, settings, progress or (lambda _what, _share: None))
+        except RecursionError as error:
+            raise ReplayError(f"{function} can't be replayed: its code is nested too deep") from error
         store.set_meta(f"learned:{function}", str(upto))
     return learned
 
@@ -58,9 +61,10 @@ def _learn(study: Study, settings: Settings, progress: Progress) -> Learned:
             progress("", 1.0)
             return back
         offers = search.offers(progress)
-        progress("", 1.0)
+        progress("judging", 0.9)
         labelled_cases, silent = search.cases(offers)
         judgement = judge(labelled_cases, silent, search.axes(), [offer.after for offer in offers])
+        progress("", 1.0)
         return concluded(search, judgement, offers)
 
 

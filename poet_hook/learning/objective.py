@@ -177,6 +177,8 @@ def _meaning(signal: Signal, recorded: Any) -> tuple[Kind, Any, bool] | None:
             expected = bool(signal.value)  # data sets write 0 and 1
         if expected is not None and (decided is not None or recorded is UNSET):
             return "decision", expected, expected == decided
+        if isinstance(recorded, bool):  # of a yes or no, nothing else can be the right value
+            return None
         value = int(signal.value) if isinstance(signal.value, bool) and _is_number(recorded) else signal.value
         return "value", value, _equal(value, recorded)
     if recorded is UNSET:

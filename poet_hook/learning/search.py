@@ -31,8 +31,9 @@ Losses = dict[int, Steps]
 FIRST_OFFER = 8  # labelled executions; each further one comes after half as many again, whatever was said
 MOST_COMBINATIONS = 64
 ROUNDS = 4
+MOST = 1_000  # labelled executions that a descent looks at, spread evenly
 QUIET = 150  # silent executions of each kind that a descent looks at
-SECONDS = 30.0  # for all offers of a learning run; the one from everything always gets its turn
+SECONDS = 30.0  # for all offers of a learning run; the last one begins at half of that at the latest
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Search:
                 self.labels[index] = item.label
             else:
                 self.silent.append(index)
+        self._deadline = 0.0
         self.losses: list[Losses] = []
         for number, tunable in enumerate(self.tunables):
             progress(tunable.name, number / (len(self.tunables) + 1))
@@ -144,15 +146,18 @@ class Search:
         """The best of several numbers at once, as it was after so many labelled executions, and as it is now."""
         if len(self.tunables) < 2:
             return []
-        deadline = time.monotonic() + SECONDS
+        self._deadline = time.monotonic() + SECONDS
         labelled, found = list(self.labels), []
         sizes = list(_sizes(len(labelled)))
         for number, size in enumerate(sizes):
             progress("several numbers", number / len(sizes))
             last = size == len(labelled)
-            if time.monotonic() > deadline and not last:
+            if time.monotonic() > self._deadline - SECONDS / 2 and not last:
                 continue
-            values = self._descended(labelled[:size], thorough=last)
+            known = labelled[:size]
+            if size > MOST:
+                known = [known[i * size // MOST] for i in range(MOST)]
+            values = self._descended(known, thorough=last)
             changed = [name for name, value in values.items() if value != self.study.champion.values.get(name)]
             if len(changed) < 2:  # one number alone is followed at each step anyway
                 continue
@@ -167,11 +172,15 @@ class Search:
         best, least = dict(self.study.champion.values), before
         starts = range(len(self.tunables)) if thorough else [self._promising(weights)]
         for start in starts:
+            if time.monotonic() > self._deadline:
+                break
             values, loss = self._from(start, weights, before)
             if loss < least - _slack(weights):
                 best, least = values, loss
         if thorough:
             for values in self._combinations():
+                if time.monotonic() > self._deadline:
+                    break
                 values, loss = self._settled(values, weights, float("inf"), self._real())
                 if loss < least - _slack(weights):
                     best, least = values, loss
@@ -225,7 +234,7 @@ class Search:
             if moved:
                 values[self.tunables[number].name], least = value, loss
             still = 0 if moved else still + 1
-            if still >= len(order) - moved:
+            if still >= len(order) - moved or time.monotonic() > self._deadline:
                 break
         return values, least
 

@@ -35,6 +35,9 @@ FIELDS = frozenset((*TRUTH, *WORDS, *PREFERENCES, "rating", "reward"))
 
 _GROUPS = "|".join(f"(?P<m{i}>{'|'.join(words)})" for i, (_, _, words) in enumerate(generic.PHRASES))
 TABLE = re.compile(rf"(?<!\S)(?:{_GROUPS})(?!\S)")
+_YES_NO = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_TURNED = re.compile(r"\b(?:anything but|far from|by mistake|it was ?n[o']t)\b")
+_NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?")
 LABEL = re.compile(r"[^\W_][\w.-]{0,39}")
 
 
@@ -266,10 +269,20 @@ def _text(raw: str, outcome: Any, domain: Domain | None) -> Signal:
     signal = scale(plain, outcome)
     if signal is None and plain.rstrip(" .!") in ("true", "false"):
         signal = _truth(plain.startswith("true"), outcome)
-    signal = signal or _stated(quoted, outcome, domain) or _phrases(plain, outcome, domain)
+    signal = signal or _stated(quoted, outcome, domain)
+    if signal is None and _TURNED.search(plain):
+        signal = unread("the words around it turn it into its opposite")
+    if signal is None:
+        signal = _phrases(plain, outcome, domain)
+        if signal.kind == "right" and is_number(outcome) and _names_another(plain, float(outcome)):
+            signal = unread("it says right, and names another number; for a right value, say: should be 3.5")
     if isinstance(outcome, str) and LABEL.fullmatch(text) and LABEL.fullmatch(outcome):
         signal = _label(text, signal, outcome)
     return replace(signal, comment=text)
+
+
+def _names_another(plain: str, outcome: float) -> bool:
+    return any(float(number.replace(",", "") or 0) != outcome for number in _NUMBER.findall(plain))
 
 
 def _label(text: str, signal: Signal, outcome: str) -> Signal:
@@ -327,6 +340,11 @@ def _expectation(key: str, value: Any, outcome: Any) -> Signal:
         if found is None or found.reason or found.rest.strip(" ;"):
             return unread((found and found.reason) or f"{key} is a text, and the result a number")
         return Signal(found.kind, found.value, 0.5 if found.about else 1.0)
+    if as_bool(outcome) is not None and as_bool(value) is None and value not in (0, 1):
+        known = _YES_NO.get(_clean(value).strip().lower()) if isinstance(value, str) else None
+        if known is None:
+            return unread(f"{key} must be a yes or a no, as the result is")
+        return Signal("expected", known)
     return Signal("expected", value)
 
 

@@ -123,6 +123,8 @@ def _fate(number: int, data: bytes, plan_of: FindPlan, settings: Settings) -> Fa
         version = _proposed(line, plan)
     except VersionError as error:
         return Fate(number, "refused", str(error), claims=line)
+    except (RecursionError, MemoryError):
+        return Fate(number, "refused", "its code is nested too deep", claims=line)
     if same_code(version.source, plan.source):
         return Fate(number, "known", "it is what stands in your file", claims=line)
     chain = Chain(settings, plan.function)

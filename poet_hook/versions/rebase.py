@@ -81,7 +81,9 @@ def edited(version: Version, why: str) -> VersionError:
 
 
 def allowed(tunable: Tunable, value: float) -> bool:
-    """Whether a number lies in the range that `# poet: tune` gives, if it gives one."""
+    """Whether a number may stand there: whole where it must be, and in the range that `# poet: tune` gives, if any."""
+    if tunable.integer and value != int(value):
+        return False
     over = tunable.lower is None or value >= tunable.lower
     return over and (tunable.upper is None or value <= tunable.upper)
 
@@ -91,7 +93,10 @@ def same_code(first: str, second: str) -> bool:
     if first == second:
         return True
     one, other = _parsed(first), _parsed(second)
-    return one is not None and other is not None and ast.dump(one) == ast.dump(other)
+    try:
+        return one is not None and other is not None and ast.dump(one) == ast.dump(other)
+    except RecursionError:  # nested too deep to be told
+        return False
 
 
 def own_lines(text: str) -> set[int]:
