@@ -32,9 +32,10 @@ check: $(VENV)/.dev ## ruff, mypy --strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev ## figures: ns per call, false promotions of the gate
+bench: $(VENV)/.dev ## figures: ns per call, false promotions of the gate, regret after N feedbacks
 	$(BIN)/python benchmarks/call.py
 	$(BIN)/python benchmarks/gate.py
+	$(BIN)/python benchmarks/learning.py
 
 docs: $(VENV)/.dev ## run every code block of the documentation
 	$(BIN)/python -m pytest --quiet tests/test_docs.py

@@ -277,7 +277,9 @@ class Sweep:
         """
         levels = self.levels(scales)
         slack = 1e-9 * sum(abs(s) * w for s, w in zip(scales, self._weight, strict=True))
-        usable = [i for i in range(len(levels)) if self._usable(i)]
+        inside = range(1, len(levels) - 1)  # of a real number all of these are
+        ends = (i for i in {0, len(levels) - 1} if self._usable(i))
+        usable = [i for i in range(len(levels)) if self._usable(i)] if self.integer else sorted((*ends, *inside))
         least = min(levels[i] for i in usable) + slack
         runs: list[list[int]] = []
         joined = False

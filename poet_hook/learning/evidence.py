@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from poet_hook.learning.silence import KINDS, Near, Opinions
 
@@ -13,13 +14,16 @@ CEILING = 1e300
 
 
 class Wealth:
-    """What one bettor has, for each of the fixed stakes, if it began with 1 each."""
+    """What one bettor has, for each of the fixed stakes, if it began with 1 each.
 
-    __slots__ = ("amounts", "losses", "scale", "wins")
+    Bets are counted by their size, of which there are few, and multiplied when they are asked for.
+    """
+
+    __slots__ = ("bets", "losses", "wins")
 
     def __init__(self) -> None:
-        self.amounts = [1.0] * len(STAKES)
-        self.scale = self.wins = self.losses = 0.0
+        self.bets: dict[float, int] = {}
+        self.wins = self.losses = 0.0
 
     def bet(self, difference: float) -> None:
         """Win (or lose, where negative) this much, in [-1, 1]."""
@@ -27,20 +31,30 @@ class Wealth:
             return
         self.wins += max(difference, 0.0)
         self.losses += max(-difference, 0.0)
-        self.amounts = [a * (1.0 + s * difference) for a, s in zip(self.amounts, STAKES, strict=True)]
-        largest = max(self.amounts)
-        if not 1e-100 < largest < 1e100:
-            self.scale += math.log(largest)
-            self.amounts = [a / largest for a in self.amounts]
+        self.bets[difference] = self.bets.get(difference, 0) + 1
 
     def mean(self, silent_losses: float = 0.0) -> float:
         """The mean over the stakes, after this many silent losses more (a fraction of one counts so)."""
-        amounts = self.amounts
-        if silent_losses:
-            amounts = [a * (1.0 - s) ** silent_losses for a, s in zip(amounts, STAKES, strict=True)]
-        total = sum(amounts)
-        log = math.log(total / len(STAKES)) + self.scale if total > 0 else -math.inf
+        if not self.bets and not silent_losses:
+            return 1.0
+        logs = [silent_losses * x for x in _growth(-1.0)]
+        for difference, count in self.bets.items():
+            logs = [log + count * x for log, x in zip(logs, _growth(difference), strict=True)]
+        largest = max(logs)
+        log = largest + math.log(math.fsum(math.exp(x - largest) for x in logs) / len(STAKES))
         return min(CEILING, math.exp(min(log, 700.0)))
+
+
+@cache
+def _whole(difference: float) -> tuple[float, ...]:
+    return tuple(math.log1p(s * difference) for s in STAKES)
+
+
+def _growth(difference: float) -> tuple[float, ...]:
+    """By how much the logarithm of each stake's wealth grows with such a bet; sizes of 1 come again and again."""
+    if abs(difference) == 1.0:
+        return _whole(difference)
+    return tuple(math.log1p(s * difference) for s in STAKES)
 
 
 def e_value(differences: Iterable[float]) -> float:
