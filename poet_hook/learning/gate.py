@@ -69,7 +69,7 @@ class Judgement:
     nothing does better than the champion. `wins` and `losses` are weighted, over bets on executions not yet seen;
     `regressions` are ids of approved executions that the candidate flips, `fixes` of complaints that it settles;
     `needed` is about how many more labelled executions would do; `before` and `after` are the mean of 1 - loss over
-    the labelled executions.
+    the labelled executions; `bets` is what the candidate of the time lost less, on each that came after its choice.
     """
 
     axis: int | None
@@ -88,6 +88,7 @@ class Judgement:
     silent_weight: float
     before: float
     after: float
+    bets: tuple[float, ...]
 
 
 def _grid(axis: Axis) -> list[float]:
@@ -136,6 +137,7 @@ class Judge:
         self.cases: list[Case] = []
         self.grid = [(i, value, Wealth()) for i, axis in enumerate(self.axes) for value in _grid(axis)]
         self.wealth = Wealth()
+        self.bets: list[float] = []
         self.weight = 0.0
         self._leader: _Choice | None = None
 
@@ -179,7 +181,8 @@ class Judge:
         """Let everything known so far bet on this labelled execution, then learn from it."""
         weight, now = min(max(case.weight, 0.0), 1.0), case.now
         if not case.fits_only:
-            self.wealth.bet(weight * (now - self._leading().loss(case)))
+            self.bets.append(weight * (now - self._leading().loss(case)))
+            self.wealth.bet(self.bets[-1])
             for i, value, wealth in self.grid:
                 wealth.bet(weight * (now - case.losses[i](value)))
         if case.approved == (now <= 0.0):  # else it was said of a version that had another result
@@ -248,6 +251,7 @@ class Judge:
             silent_weight=sum(o.silent_weight * scales[CHANNEL[o.kind]] for o in self.opinions.values()),
             before=before,
             after=before + gain / self.weight if found else before,
+            bets=tuple(self.bets),
         )
 
     def _level(self, evidence: float, small: bool) -> Level | None:
