@@ -59,9 +59,11 @@ def _module(name: str, where: str, settings: Settings) -> ModuleType:
         if path is None:
             break
     root = str(settings.root)
+    added = path is not None and root not in sys.path
     try:
+        if added:
+            sys.path.append(root)  # behind all else: a file of the project must not pass for a module of Python
         if path is not None:
-            sys.path.insert(0, root)
             found = importlib.util.find_spec(name.partition(".")[0])
             places = [found.origin, *(found.submodule_search_locations or ())] if found else []
             if not any(place and path.is_relative_to(Path(place).resolve()) for place in places):
@@ -74,7 +76,7 @@ def _module(name: str, where: str, settings: Settings) -> ModuleType:
     except (Exception, SystemExit) as error:
         raise LossError(f"{where}: {name} can't be imported: {type(error).__name__}: {error}") from error
     finally:
-        if path is not None and root in sys.path:
+        if added and root in sys.path:
             sys.path.remove(root)
 
 
