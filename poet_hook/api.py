@@ -26,6 +26,7 @@ from poet_hook.model import (
     Feedback,
     FeedbackReceipt,
     Learned,
+    Metric,
     POETResult,
     Version,
 )
@@ -191,7 +192,8 @@ def _kept(path: str, qualname: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FunctionStatus:
-    """One function in a line; accuracies are shares of labelled executions in 0..1, by replay at the verdict.
+    """One function in a line; `before` (v1) and `after` (in use) are the metric of its objective over the labelled
+    executions, by replay at the verdict: shares in 0..1, or mean losses.
 
     `problem` says why what runs is not the version that was chosen, where it is not.
     """
@@ -204,8 +206,9 @@ class FunctionStatus:
     executions: int
     feedback: int
     unread: int
-    accuracy_before: float | None
-    accuracy_after: float | None
+    metric: Metric | None
+    before: float | None
+    after: float | None
     problem: str | None = None
 
 
@@ -219,9 +222,9 @@ def _status(function: str, optimize_for: str) -> FunctionStatus:
     stored = chain.versions()
     champion, problem = in_use(function)
     running = next((v for v in stored if v.number == champion), None)
-    first = next((v.verdict for v in stored if v.verdict), None)
     said = store().for_function(function)
-    verdict = running.verdict if running else None
+    now = running.verdict.evidence if running and running.verdict else None
+    told = [v.verdict.evidence for v in stored if v.verdict and now and v.verdict.evidence.metric == now.metric]
     return FunctionStatus(
         function=function,
         optimize_for=optimize_for,
@@ -231,8 +234,9 @@ def _status(function: str, optimize_for: str) -> FunctionStatus:
         executions=store().count(function),
         feedback=len(said),
         unread=sum(item.signal.kind == "unread" for item in said),
-        accuracy_before=first.evidence.before if first and verdict else None,
-        accuracy_after=verdict.evidence.after if verdict else None,
+        metric=now.metric if now else None,
+        before=told[0].before if told else None,
+        after=now.after if now else None,
         problem=problem,
     )
 

@@ -17,6 +17,7 @@ Coerce = Literal["lax", "strict", "off"]
 Learn = Literal["auto", "proven", "propose", "off"]
 Level = Literal["requested", "provisional", "proven"]
 Decision = Literal["promote", "propose", "wait", "keep"]
+Metric = Literal["accuracy", "precision", "recall", "f1", "cost", "relative_error", "absolute_error", "loss"]
 SignalKind = Literal["right", "wrong", "expected", "range", "direction", "reward", "fields", "unread"]
 
 # a string constant of generated code that starts so is replaced by a slot when the code is loaded
@@ -246,8 +247,11 @@ class Evidence:
     """What a verdict counted: wins, losses and e-value on feedback that did not help to find the candidate.
 
     `wins` and `losses` are discordant executions (weighted), `e_value` the evidence against "the candidate is
-    no better". `before` and `after` describe, and judge nothing: the share of labelled executions that champion
-    and candidate get right (for `error`: 1 minus the mean loss), those that helped to find the candidate included.
+    no better". `before` and `after` describe, and judge nothing: the `metric` of champion and candidate over the
+    labelled executions, those that helped to find the candidate included. `gain` is what the candidates of their time
+    lost less than the champion, per execution that did not help to find them, in the unit of the metric (for
+    precision, recall and F1, of their costs); it lies above `gain_low`, and below `gain_high`, each but for a chance
+    of alpha. None where there was no such execution, or the version is older than these.
     """
 
     labelled: int
@@ -259,6 +263,10 @@ class Evidence:
     silent: int = 0
     silent_weight: float = 0.0
     set_aside: int = 0
+    metric: Metric = "accuracy"
+    gain: float | None = None
+    gain_low: float | None = None
+    gain_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -517,7 +517,7 @@ def test_status(call: Call) -> None:
         "versions",
         "executions",
         "feedback",
-        "accuracy",
+        "evidence",
     ]
     # of values 0 to 14.75 in quarters, those over 2 and up to 5 were false alarms: 12 of 60
     assert [cell.strip() for cell in row] == [
@@ -527,10 +527,10 @@ def test_status(call: Call) -> None:
         "2",
         "61",
         "60",
-        "80.0 % -> 100.0 %",
+        "accuracy 80.0 % -> 100.0 %",
     ]
     (item,) = document(call("status", "--json"))["functions"]
-    assert (item["function"], item["champion"], item["level"], item["accuracy_after"]) == (
+    assert (item["function"], item["champion"], item["level"], item["after"]) == (
         "app:is_high",
         2,
         "proven",

@@ -9,6 +9,7 @@ from typing import Any
 from poet_hook import api
 from poet_hook.cli.names import Found, find
 from poet_hook.cli.output import heading, plain, say, say_json, table
+from poet_hook.learning.aims import described
 from poet_hook.learning.search import range_of
 from poet_hook.model import Diagnostic, Fallback, LeftAlone, Parameter, Plan, Pragma, Version
 from poet_hook.pragma.diagnose import render
@@ -60,6 +61,7 @@ def _say_plan(plan: Plan, found: Found) -> None:
     if not plan.pragma.trains:
         say("no optimize_for=: nothing is recorded, nothing is learned, the version is always v1")
         return
+    say(f"objective: {described(plan.pragma.optimize_for or '')}")
     champion, version = _champion(plan)
     _say_tunables(plan, dict(version.values) if version else {})
     say(f"in use: v{champion}{_level(version)}")
@@ -170,6 +172,7 @@ def _document(plan: Plan, found: Found) -> dict[str, Any]:
         "path": plan.path,
         "line": plan.line,
         "pragma": plan.pragma,
+        "objective": described(plan.pragma.optimize_for) if plan.pragma.optimize_for else None,
         "parameters": checks,
         "returns": {"kind": plan.returns, "check": _result_check(plan)},
         "tunables": tunables,

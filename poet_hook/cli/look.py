@@ -9,7 +9,7 @@ from typing import Any
 
 from poet_hook import api
 from poet_hook.cli.names import find, nothing_recorded, recorded
-from poet_hook.cli.output import aside, local_time, percent, plain, say, say_json, shown, table
+from poet_hook.cli.output import aside, before_and_after, local_time, plain, say, say_json, shown, table
 from poet_hook.errors import CodecError, NotEnhancedError, VersionError
 from poet_hook.learning.objective import contradictions
 from poet_hook.learning.study import value_of
@@ -40,13 +40,11 @@ def status(options: argparse.Namespace) -> int:
             str(item.versions),
             str(item.executions),
             f"{item.feedback} ({item.unread} unread)" if item.unread else str(item.feedback),
-            f"{percent(item.accuracy_before)} -> {percent(item.accuracy_after)}"
-            if item.accuracy_after is not None
-            else "-",
+            before_and_after(item.metric, item.before, item.after),
         )
         for item in items
     ]
-    table(("function", "objective", "in use", "versions", "executions", "feedback", "accuracy"), rows, flexible={0, 1})
+    table(("function", "objective", "in use", "versions", "executions", "feedback", "evidence"), rows, flexible={0, 1})
     for item in items:
         if item.problem:
             aside(f"{item.function}: {item.problem}")
@@ -205,7 +203,7 @@ def versions(options: argparse.Namespace) -> int:
         return 0
     say(function)
     rows = [_version_cells(item, item.number == champion) for item in stored]
-    table(("version", "in use", "level", "made", "from", "changes", "accuracy"), rows, flexible={5})
+    table(("version", "in use", "level", "made", "from", "changes", "evidence"), rows, flexible={5})
     if problem:
         aside(problem)
     return 0
@@ -220,7 +218,7 @@ def _version_cells(item: Version, in_use: bool) -> tuple[str, ...]:
         local_time(item.created),
         f"v{item.parent}" if item.parent else "-",
         ", ".join(f"{name}={value:g}" for name, value in item.values.items()) or "-",
-        f"{percent(evidence.before)} -> {percent(evidence.after)}" if evidence else "-",
+        before_and_after(evidence.metric, evidence.before, evidence.after) if evidence else "-",
     )
 
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from poet_hook.errors import PoetError
+from poet_hook.model import Metric
 
 NARROWEST = 8
 
@@ -88,6 +89,17 @@ def clean(text: str) -> str:
 def shown(value: Any) -> str:
     """A value as Python would write it, shortened."""
     return _short.repr(value)
+
+
+def before_and_after(metric: Metric | None, before: float | None, after: float | None) -> str:
+    """What a verdict changes, in the terms of the objective; "-" where there is none."""
+    from poet_hook.learning.aims import SHARES, WORDS
+
+    if metric is None or before is None or after is None:
+        return "-"
+    if metric in SHARES:
+        return f"{WORDS[metric]} {percent(before)} -> {percent(after)}"
+    return f"{WORDS[metric]} {before:.3g} -> {after:.3g}"
 
 
 def percent(share: float | None) -> str:

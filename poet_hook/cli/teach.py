@@ -9,7 +9,7 @@ from typing import Any
 
 from poet_hook import api
 from poet_hook.cli.names import nothing_recorded, recorded
-from poet_hook.cli.output import heading, percent, plain, say, say_error, say_json
+from poet_hook.cli.output import before_and_after, heading, plain, say, say_error, say_json
 from poet_hook.errors import PoetError
 from poet_hook.model import Learned, Verdict
 
@@ -87,10 +87,15 @@ def _conclusion(learned: Learned) -> str:
 def _say_evidence(verdict: Verdict) -> None:
     evidence = verdict.evidence
     say(
-        f"  evidence: accuracy {percent(evidence.before)} -> {percent(evidence.after)} on {evidence.labelled} "
+        f"  evidence: {before_and_after(evidence.metric, evidence.before, evidence.after)} on {evidence.labelled} "
         f"executions with feedback; better on {evidence.wins:g}, worse on {evidence.losses:g}, "
         f"e = {evidence.e_value:.3g}, alpha = {verdict.alpha:g}"
     )
+    if evidence.gain is not None:
+        say(
+            f"  gain: {evidence.gain:.2g} per execution that did not help to choose the candidate; above "
+            f"{evidence.gain_low:.2g}, and below {evidence.gain_high:.2g}, each at an error rate of {verdict.alpha:.0%}"
+        )
     if verdict.flips:
         approved = f", {len(verdict.regressions)} of them approved" if verdict.regressions else ""
         say(f"  {len(verdict.flips)} past results would have been different{approved}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -74,6 +74,32 @@ def e_value(differences: Iterable[float]) -> float:
             raise ValueError(f"a difference of losses lies in [-1, 1], not at {difference!r}")
         wealth.bet(difference)
     return wealth.mean()
+
+
+def mean_gain(differences: Sequence[float], alpha: float) -> tuple[float, float, float]:
+    """Differences in [-1, 1], at least one -> their mean, and what the expected mean is above, and what it is below.
+
+    Each end is wrong with probability at most alpha, at whatever moment one looks, however the candidates change. For
+    a fixed stake s the product of (1 + s*d) / (1 + s*E[d | past]) is a fair game, and since the logarithm is concave,
+    it is at least the product of 1 + s*d over (1 + s*m)^n, where m is the mean of the n expectations. So while the mean
+    of that over all stakes is 1/alpha or more, m is too low; at m = 0 that is the evidence itself. The other end comes
+    from the same bets on the contrary. (Betting as in Waudby-Smith and Ramdas 2024.)
+    """
+    mean = math.fsum(differences) / len(differences)
+    return mean, _above(differences, alpha), -_above([-d for d in differences], alpha)
+
+
+def _above(differences: Sequence[float], alpha: float) -> float:
+    """The least mean that these differences leave possible."""
+    logs = [math.fsum(math.log1p(s * d) for d in differences) for s in STAKES]
+    low, high = -1.0, math.fsum(differences) / len(differences)
+    for _ in range(30):
+        m = (low + high) / 2
+        terms = [log - len(differences) * math.log1p(s * m) for s, log in zip(STAKES, logs, strict=True)]
+        largest = max(terms)
+        log = largest + math.log(math.fsum(math.exp(t - largest) for t in terms) / len(STAKES))
+        low, high = (m, high) if log >= -math.log(alpha) else (low, m)
+    return low
 
 
 def smallest_count(alpha: float) -> int:

@@ -73,7 +73,7 @@ class Judgement:
     nothing does better than the champion. `wins` and `losses` are weighted, over bets on executions not yet seen;
     `regressions` are ids of approved executions that the candidate flips, `fixes` of complaints that it settles;
     `needed` is about how many more labelled executions would do; `before` and `after` are the mean of 1 - loss over
-    the labelled executions.
+    the labelled executions; `bets` is what the candidate of the time lost less, on each that came after its choice.
     """
 
     axis: int | None
@@ -92,6 +92,7 @@ class Judgement:
     silent_weight: float
     before: float
     after: float
+    bets: tuple[float, ...]
 
 
 def _grid(axis: Axis) -> list[float]:
@@ -135,12 +136,14 @@ class Judge:
             Sweep(a.incumbent, a.lower, a.upper, integer=a.integer, channels=1 + len(KINDS)) for a in self.axes
         ]
         self.offers = [[0.0] * (1 + len(KINDS)) for _ in self.offered]  # the losses of each, by channel
-        self.bets = [Wealth() for _ in self.offered]
+        self.staked: list[list[float]] = [[] for _ in self.offered]  # what each won or lost, for itself
+        self.purses = [Wealth() for _ in self.offered]
         self.champion = 0.0
         self.opinions = {kind: Opinions(kind) for kind in KINDS}
         self.cases: list[Case] = []
         self.grid = [(i, value, Wealth()) for i, axis in enumerate(self.axes) for value in _grid(axis)]
         self.wealth = Wealth()
+        self.bets: list[float] = []
         self.weight = 0.0
         self._leader: _Choice | None = None
         self._fitted = 0
@@ -194,12 +197,14 @@ class Judge:
         """Let everything known so far bet on this labelled execution, then learn from it."""
         weight, now = min(max(case.weight, 0.0), 1.0), case.now
         if not case.fits_only:
-            self.wealth.bet(weight * (now - self._leading().loss(case)))
+            self.bets.append(weight * (now - self._leading().loss(case)))
+            self.wealth.bet(self.bets[-1])
             for i, value, wealth in self.grid:
                 wealth.bet(weight * (now - case.losses[i](value)))
-            for after, bets, loss in zip(self.offered, self.bets, case.offers, strict=True):
+            for after, staked, purse, loss in zip(self.offered, self.staked, self.purses, case.offers, strict=True):
                 if after <= len(self.cases):
-                    bets.bet(weight * (now - loss))
+                    staked.append(weight * (now - loss))
+                    purse.bet(staked[-1])
         if case.approved == (now <= 0.0):  # else it was said of a version that had another result
             self.opinions[case.alarm].hear(case.approved, self._distances(case))
         self.cases.append(case)
@@ -217,8 +222,8 @@ class Judge:
         """The e-value for a candidate, at its share of alpha, and the wins and losses in it."""
         if choice.offer is not None:
             flipped = self._silent_loss(choice, scales)
-            bets, rank = self.bets[choice.offer], choice.offer + 1
-            return OFFERS / (rank * (rank + 1)) * bets.mean(flipped), bets.wins, bets.losses + flipped
+            purse, rank = self.purses[choice.offer], choice.offer + 1
+            return OFFERS / (rank * (rank + 1)) * purse.mean(flipped), purse.wins, purse.losses + flipped
         flipped = sum(o.flipped * scales[CHANNEL[o.kind]] for o in self.opinions.values())
         led = self.wealth.mean(flipped)
         if self.grid:
@@ -276,6 +281,7 @@ class Judge:
             silent_weight=sum(o.silent_weight * scales[CHANNEL[o.kind]] for o in self.opinions.values()),
             before=before,
             after=before + gain / self.weight if found else before,
+            bets=tuple(self.bets if best.offer is None else self.staked[best.offer]),
         )
 
     def _level(self, evidence: float, small: bool) -> Level | None:

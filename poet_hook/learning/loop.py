@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from poet_hook.errors import ReplayError, StoreError
 from poet_hook.learning.gate import judge
+from poet_hook.learning.own_loss import LossError, own_loss
 from poet_hook.learning.replay import Replay
 from poet_hook.learning.search import Progress, Search
 from poet_hook.learning.slice import slice_function
@@ -33,6 +34,8 @@ def learn(function: str, store: Store, settings: Settings, progress: Progress | 
             learned = _learn(study, settings, progress or (lambda _what, _share: None))
         except RecursionError as error:
             raise ReplayError(f"{function} can't be replayed: its code is nested too deep") from error
+        except LossError as error:
+            learned = nothing(study, str(error))
         store.set_meta(f"learned:{function}", str(upto))
     return learned
 
@@ -51,11 +54,12 @@ def _learn(study: Study, settings: Settings, progress: Progress) -> Learned:
     part = slice_function(study.source, plan.qualname, plan.line, settings.replay_modules)
     if part.reason:
         return nothing(study, f"it can't be replayed: {part.reason}")
+    own = own_loss(plan.pragma.optimize_for, settings)
     with Replay(plan, part, study.source, [arguments_of(item.execution) for item in study.known]) as replay:
         champion = keep_reproduced(study, replay)
         if all(item.label is None for item in study.known):
             return nothing(study, "none of the executions with feedback can be reproduced by replay")
-        search = Search(study, replay, champion, objective_of(study, champion), progress)
+        search = Search(study, replay, champion, objective_of(study, champion, own), progress)
         back = rolled_back(search)
         if back is not None:
             progress("", 1.0)

@@ -1,15 +1,19 @@
 """What people said -> the loss of an outcome, between 0 (best) and 1.
 
-    accuracy       1 where the decision (or the value) is not the expected one
-    alert_quality  a false alarm and a miss each cost what `cost=` says, scaled so that the dearer one is 1
-    f1             false alarms cost F/2 and misses 1 - F/2, where F is the F1 score that is to be beaten
-                   (Lipton, Elkan and Naryanaswamy 2014: the threshold that maximises F1 is F*/2), scaled likewise
-    error          the distance to the expected number, relative to it, at most 1
+    accuracy        1 where the decision (or the value) is not the expected one
+    precision       a false alarm costs 1 and a miss 0.2: without that, never to alert would be best
+    recall          a miss costs 1 and a false alarm 0.2: without that, always to alert would be best
+    alert_quality   a false alarm and a miss each cost what `cost=` says, scaled so that the dearer one is 1
+    f1              false alarms cost F/2 and misses 1 - F/2, where F is the F1 score that is to be beaten
+                    (Lipton, Elkan and Naryanaswamy 2014: the threshold that maximises F1 is F*/2), scaled likewise
+    error           the distance to the expected number, relative to it, at most 1
+    absolute_error  the distance to the expected number, relative to one scale for all, at most 1
+    module:function what the user's own function says of (expected, outcome), where the expected result is known
 
 All are minimised. Where nobody named the expected value, "wrong" on a result that is no yes or no counts half
 for any other result: what would have been right is not known. A number outside an expected range loses 1, or for
-`error` its distance to the range, relative to the nearer end. What was said of fields of a result is judged in these
-fields: the mean over them, by how sure they are.
+the errors its distance to the range, relative to the nearer end or the scale. What was said of fields of a result is
+judged in these fields: the mean over them, by how sure they are.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Literal
@@ -33,6 +37,10 @@ _DAY = len("2024-05-01")
 _KEEPS = {"at_least": operator.ge, "at_most": operator.le, "above": operator.gt, "below": operator.lt}
 # how exactly a label says what would have been right: the better part of what agrees is kept
 _EXACT = ("decision", "value", "range", "direction", "not")
+ERRORS = ("error", "absolute_error")
+LESSER = 0.2  # what the other mistake costs, where only one is named
+Loss = Callable[[Any, Any], float]
+"""(expected, outcome) -> 0 to 1."""
 Kind = Literal["decision", "value", "range", "direction", "not", "fields"]
 
 
@@ -104,7 +112,7 @@ def _opinions(said: Sequence[Feedback], recorded: Any) -> dict[Path, list[tuple[
             found[_WHOLE].remove((source, one))
             for path in fields:
                 value = _field(one.value, path)
-                same = _equal(value, _field(recorded, path))
+                same = equal(value, _field(recorded, path))
                 found[path].append((source, replace(one, value=value, approved=same)))
     return {path: opinions for path, opinions in found.items() if opinions}
 
@@ -139,7 +147,7 @@ def _left(groups: Sequence[tuple[Label, float]]) -> Label | None:
 
 def _agree(exact: Label, other: Label) -> bool:
     """Whether two opinions, the more exact one first, can both be true."""
-    if exact.kind == other.kind and _equal(exact.value, other.value):
+    if exact.kind == other.kind and equal(exact.value, other.value):
         return True
     if exact.kind == "value" and other.kind in ("range", "direction", "not"):
         return PLAIN.loss(other, exact.value) < 1.0
@@ -180,7 +188,7 @@ def _meaning(signal: Signal, recorded: Any) -> tuple[Kind, Any, bool] | None:
         if isinstance(recorded, bool):  # of a yes or no, nothing else can be the right value
             return None
         value = int(signal.value) if isinstance(signal.value, bool) and _is_number(recorded) else signal.value
-        return "value", value, _equal(value, recorded)
+        return "value", value, equal(value, recorded)
     if recorded is UNSET:
         return None
     if signal.kind == "direction":
@@ -197,11 +205,17 @@ def _meaning(signal: Signal, recorded: Any) -> tuple[Kind, Any, bool] | None:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """How much each kind of mistake costs, in 0..1."""
+    """How much each kind of mistake costs, in 0..1; a loss of 1 is `unit` in the terms of the metric.
+
+    `scale` is what counts as an absolute error of 1, `own` a loss that the user wrote.
+    """
 
     name: str
     false_alarm: float = 1.0
     miss: float = 1.0
+    unit: float = 1.0
+    scale: float = 1.0
+    own: Loss | None = None
 
     def loss(self, known: Label, outcome: Any) -> float:
         """The loss of `outcome` (UNSET: it failed or can't be compared) where `known` is the truth."""
@@ -211,11 +225,13 @@ class Objective:
             decided = decision(outcome)
             if decided is None:
                 return 1.0
+            if self.own is not None:
+                return self.own(known.value, decided)
             if decided == known.value:
                 return 0.0
             return self.false_alarm if decided else self.miss
         if known.kind == "value":
-            return self._distance(known.value, outcome)
+            return self.own(known.value, outcome) if self.own is not None else self._distance(known.value, outcome)
         if known.kind == "fields":
             losses = [(part.weight, self.loss(part, _field(outcome, path))) for path, part in known.value]
             return math.fsum(weight * loss for weight, loss in losses) / math.fsum(weight for weight, _ in losses)
@@ -226,20 +242,20 @@ class Objective:
             if not _is_number(outcome) or not _is_number(recorded):
                 return 1.0
             return 0.0 if (outcome - recorded) * sign > 0 else 1.0
-        return 1.0 if _equal(outcome, known.value) else 0.5
+        return 1.0 if equal(outcome, known.value) else 0.5
 
     def _distance(self, expected: Any, outcome: Any) -> float:
-        if self.name == "error" and _is_number(expected) and _is_number(outcome):
+        if self.name in ERRORS and _is_number(expected) and _is_number(outcome):
             distance = abs(float(outcome) - float(expected))
-            scale = abs(float(expected)) or 1.0
+            scale = self.scale if self.name == "absolute_error" else abs(float(expected)) or 1.0
             return min(1.0, distance / scale) if math.isfinite(distance) else 1.0
-        return 0.0 if _equal(expected, outcome) else 1.0
+        return 0.0 if equal(expected, outcome) else 1.0
 
     def _outside(self, limits: Mapping[str, Any], outcome: Any) -> float:
         if not _is_number(outcome):
             return 1.0
         side, end = _beyond(limits, outcome)
-        return self._distance(end, outcome) if side and self.name == "error" else float(side != 0)
+        return self._distance(end, outcome) if side and self.name in ERRORS else float(side != 0)
 
 
 PLAIN = Objective("accuracy")
@@ -259,6 +275,16 @@ class Score:
     def accuracy(self) -> float | None:
         total = self.right + self.wrong
         return self.right / total if total else None
+
+    @property
+    def precision(self) -> float | None:
+        alarms = self.true_alarms + self.false_alarms
+        return self.true_alarms / alarms if alarms else None
+
+    @property
+    def recall(self) -> float | None:
+        deserved = self.true_alarms + self.misses
+        return self.true_alarms / deserved if deserved else None
 
     @property
     def f1(self) -> float | None:
@@ -282,16 +308,40 @@ def score(pairs: Iterable[tuple[Label, Any]]) -> Score:
     return Score(**counts)
 
 
-def objective(name: str, cost: tuple[float, float], f1: float | None = None) -> Objective:
-    """The objective that `optimize_for` names; `cost` is (false alarm, miss), `f1` what is to be beaten."""
+def objective(
+    name: str,
+    cost: tuple[float, float] = (1.0, 1.0),
+    f1: float = 0.5,
+    scale: float = 1.0,
+    own: Loss | None = None,
+) -> Objective:
+    """The objective that `optimize_for` names.
+
+    `cost` is (false alarm, miss), `f1` the score that is to be beaten, `scale` an absolute error that costs 1.
+    """
     if name == "alert_quality":
         dearer = max(cost)
-        return Objective(name, cost[0] / dearer, cost[1] / dearer)
+        return Objective(name, cost[0] / dearer, cost[1] / dearer, unit=dearer)
     if name == "f1":
-        half = (f1 if f1 is not None else 0.5) / 2
-        dearer = max(half, 1 - half)
-        return Objective(name, half / dearer, (1 - half) / dearer)
-    return Objective(name)
+        return Objective(name, f1 / (2.0 - f1), 1.0)  # F/2 and 1 - F/2, the dearer one as 1
+    if name == "absolute_error":
+        return Objective(name, unit=scale, scale=scale)
+    if name in ("precision", "recall"):
+        return Objective(name, *((1.0, LESSER) if name == "precision" else (LESSER, 1.0)))
+    return Objective(name, own=own)
+
+
+def distances(known: Label, outcome: Any) -> Iterator[tuple[float, float]]:
+    """How far numbers lie from those that were named, and these (of a range, the nearer end; 0 apart within it)."""
+    if known.kind == "fields":
+        for path, part in known.value:
+            yield from distances(part, _field(outcome, path))
+    elif known.kind == "value" and _is_number(known.value) and _is_number(outcome):
+        yield abs(float(outcome) - float(known.value)), float(known.value)
+    elif known.kind == "range" and _is_number(outcome):
+        side, end = _beyond(known.value[1], outcome)
+        end = end if side else next(iter(known.value[1].values()))
+        yield abs(float(outcome) - float(end)) if side else 0.0, float(end)
 
 
 def _is_number(value: Any) -> bool:
@@ -312,7 +362,8 @@ def _beyond(limits: Mapping[str, Any], number: Any) -> tuple[int, Any]:
     return 0, None
 
 
-def _equal(a: Any, b: Any) -> bool:
+def equal(a: Any, b: Any) -> bool:
+    """Whether two results are one: numbers by value, dates as far as both tell, else also by type."""
     if _is_number(a) and _is_number(b):
         return bool(a == b) or (a != a and b != b)
     if isinstance(a, date) or isinstance(b, date):

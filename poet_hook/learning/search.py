@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from poet_hook.domains.base import decision
+from poet_hook.learning.aims import Aims
 from poet_hook.learning.constants import Steps, Sweep
 from poet_hook.learning.gate import Axis, Case
 from poet_hook.learning.objective import Label, Objective
@@ -49,9 +50,9 @@ class Search:
     """All that can be known of candidates in one learning run."""
 
     def __init__(
-        self, study: Study, replay: Replay, champion: Sequence[Outcome], aim: Objective, progress: Progress
+        self, study: Study, replay: Replay, champion: Sequence[Outcome], aims: Aims, progress: Progress
     ) -> None:
-        self.study, self.replay, self.champion, self.aim = study, replay, champion, aim
+        self.study, self.replay, self.champion, self.aims = study, replay, champion, aims
         self.tunables = study.plan.tunables
         self.labels: dict[int, Label] = {}
         self.silent: list[int] = []
@@ -86,7 +87,11 @@ class Search:
 
     def now(self, index: int) -> float:
         """What the champion loses on an execution."""
-        return self.aim.loss(self._label(index), seen(self.champion[index]))
+        return self.loss(index, self.champion[index])
+
+    def loss(self, index: int, outcome: Outcome) -> float:
+        """What an outcome loses on an execution."""
+        return _loss(self.aims.at(index), self._label(index), outcome)
 
     def _label(self, index: int) -> Label:
         return self.labels.get(index) or agreed(self.study.known[index], seen(self.champion[index]))
@@ -105,7 +110,7 @@ class Search:
             # code that looks at the type of a number can tell the traced one from a plain one: then nothing is known
             known = plain is None or found(start) == plain[index]
             steps = found if known else Steps((), (self.champion[index],), (), exact=False)
-            losses[index] = steps.map(partial(_loss, self.aim, self._label(index)))
+            losses[index] = steps.map(partial(_loss, self.aims.at(index), self._label(index)))
         return losses
 
     def cases(self, offers: Sequence[Offer] = ()) -> tuple[list[Case], list[Case]]:
@@ -122,7 +127,7 @@ class Search:
                 alarm=decision(outcome),
                 distances=self.distances[index],
                 offers=tuple(offer.losses[index] for offer in offers),
-                **self._weights(item, since),
+                **self._weights(index, since),
             )
             if item.label is not None:
                 labelled.append(case)
@@ -130,15 +135,16 @@ class Search:
                 silent.append(case)
         return labelled, silent
 
-    @staticmethod
-    def _weights(item: Known, since: float) -> dict[str, Any]:
+    def _weights(self, index: int, since: float) -> dict[str, Any]:
+        item = self.study.known[index]
         if item.label is None:
             return {"weight": item.stands_for}
-        return {"weight": item.label.weight, "approved": item.label.approved, "fits_only": item.given <= since}
+        fits_only = item.given <= since or index in self.aims.fits_only
+        return {"weight": item.label.weight, "approved": item.label.approved, "fits_only": fits_only}
 
     def _was_agreed(self, item: Known, outcome: Any) -> bool:
         """Silence about what another version returned says nothing of a champion that returns something else."""
-        return not self.aim.loss(agreed(item, outcome), value_of(item.execution.result))
+        return not self.aims.last.loss(agreed(item, outcome), value_of(item.execution.result))
 
     # -- several numbers at once
 
@@ -162,7 +168,7 @@ class Search:
             if len(changed) < 2:  # one number alone is followed at each step anyway
                 continue
             outcomes = self.replay.run(values)
-            losses = {i: self.aim.loss(self._label(i), seen(outcomes[i])) for i in self.distances}
+            losses = {i: self.loss(i, outcomes[i]) for i in self.distances}
             found.append(Offer(size, values, losses))
         return found
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from poet_hook.domains.base import decision
-from poet_hook.learning import objective as objectives
-from poet_hook.learning.evidence import Difference, compare
+from poet_hook.learning.aims import SHARES, WORDS, Aims, aims_of
+from poet_hook.learning.evidence import Difference, compare, mean_gain
 from poet_hook.learning.gate import ALPHA, Judgement
-from poet_hook.learning.objective import Label, Objective
+from poet_hook.learning.objective import Loss
 from poet_hook.learning.replay import Outcome
 from poet_hook.learning.search import Offer, Search, agreed
 from poet_hook.learning.study import NOT_REPRODUCED, Study, seen, values_of
@@ -32,9 +32,9 @@ def concluded(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> 
     candidate = Candidate(plan.function, study.champion.version, values, text, interval)
     after = search.replay.run(values)
     decided: Decision = judgement.decision
-    if not _confirmed(search, after):
+    reason = _doubt(search, after)
+    if reason:
         verdict = _verdict(search, judgement, "keep", after)
-        reason = "replay with the value itself does not confirm that it does better"
         return Learned(plan.function, study.champion.version, verdict, None, False, (reason, *verdict.reasons))
     if decided == "promote" and plan.pragma.learn == "propose":
         decided = "propose"
@@ -58,10 +58,15 @@ def _values(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> di
     return {**search.study.champion.values, search.tunables[judgement.axis].name: judgement.value}
 
 
-def _confirmed(search: Search, after: Sequence[Outcome]) -> bool:
-    """Whether the values, put in and run, lose less over the labelled executions than the champion does."""
-    gains = [k.weight * (search.now(i) - search.aim.loss(k, seen(after[i]))) for i, k in search.labels.items()]
-    return sum(gains) > 0
+def _doubt(search: Search, after: Sequence[Outcome]) -> str:
+    """Why the values, put in and run, are no better after all over the labelled executions; "" where they are."""
+    gains = [k.weight * (search.now(i) - search.loss(i, after[i])) for i, k in search.labels.items()]
+    if sum(gains) <= 0:
+        return "replay with the value itself does not confirm that it does better"
+    metric = search.aims.metric
+    if metric in SHARES and metric != "accuracy" and _measured(search, after) < _measured(search, search.champion):
+        return f"it costs less, but would lower the {WORDS[metric]} of what was said, which is what is asked for"
+    return ""
 
 
 def _stored(study: Study, values: Mapping[str, float], verdict: Verdict) -> int:
@@ -77,7 +82,6 @@ def _stored(study: Study, values: Mapping[str, float], verdict: Verdict) -> int:
 
 def _verdict(search: Search, judgement: Judgement, decided: Decision, after: Sequence[Outcome]) -> Verdict:
     study, champion = search.study, search.champion
-    labelled = [(i, item.label) for i, item in enumerate(study.known) if item.label is not None]
     silent = [item for item in study.known if item.label is None and item.execution.replayable != NOT_REPRODUCED]
     flips = tuple(
         item.execution.id
@@ -91,20 +95,26 @@ def _verdict(search: Search, judgement: Judgement, decided: Decision, after: Seq
         reasons.append(f"{study.unread} feedbacks could not be read and count for nothing")
     if study.plan.pragma.learn == "proven" and decided == "wait" and judgement.decision == "promote":
         reasons.append("learn=proven: a provisional version waits for more evidence")
+    gains = mean_gain(judgement.bets, ALPHA) if judgement.bets else ()
+    gain, gain_low, gain_high = (search.aims.last.unit * each for each in gains) if gains else (None, None, None)
     return Verdict(
         decision=decided,
         level=judgement.level if decided in ("promote", "propose") else None,
         alpha=ALPHA,
         evidence=Evidence(
-            labelled=len(labelled),
+            labelled=len(search.labels),
             wins=judgement.wins,
             losses=judgement.losses,
             e_value=judgement.e_value,
-            before=_share_right(labelled, champion, judgement.before, study),
-            after=_share_right(labelled, after, judgement.after, study),
+            before=_measured(search, champion),
+            after=_measured(search, after),
             silent=len(silent),
             silent_weight=judgement.silent_weight,
             set_aside=aside,
+            metric=search.aims.metric,
+            gain=gain,
+            gain_low=gain_low,
+            gain_high=gain_high,
         ),
         reasons=tuple(reasons),
         regressions=judgement.regressions,
@@ -113,18 +123,13 @@ def _verdict(search: Search, judgement: Judgement, decided: Decision, after: Seq
     )
 
 
-def _share_right(
-    labelled: list[tuple[int, Label]], outcomes: Sequence[Outcome], closeness: float, study: Study
-) -> float:
-    """The share of labelled executions that are right; for distances, 1 minus their mean loss."""
-    if study.plan.pragma.optimize_for == "error":
-        return closeness
-    return objectives.score([(k, seen(outcomes[i])) for i, k in labelled]).accuracy or 0.0
+def _measured(search: Search, outcomes: Sequence[Outcome]) -> float:
+    return search.aims.measured([(i, label, seen(outcomes[i])) for i, label in search.labels.items()])
 
 
 def rolled_back(search: Search) -> Learned | None:
     """Back to the version before where feedback since the promotion shows, by the same test, that it is better."""
-    study, aim, champion = search.study, search.aim, search.champion
+    study, aims, champion = search.study, search.aims, search.champion
     number, history = study.champion.version, study.chain.history()
     if number == 1 or study.plan.pragma.learn not in ("auto", "proven") or not history:
         return None
@@ -136,8 +141,8 @@ def rolled_back(search: Search) -> Learned | None:
     labelled, silent = [], []
     for index, where in search.distances.items():
         item, now, then = study.known[index], seen(champion[index]), seen(before[index])
-        label, alarm = item.label, decision(now)
-        if label is not None and item.given > since:
+        label, alarm, aim = item.label, decision(now), aims.at(index)
+        if label is not None and item.given > since and index not in aims.fits_only:
             loss = aim.loss(label, now)
             approved = label.approved if label.approved == (loss <= 0.0) else None
             labelled.append(Difference(loss - aim.loss(label, then), label.weight, approved, alarm, where))
@@ -165,8 +170,13 @@ def nothing(study: Study, reason: str) -> Learned:
     return Learned(study.plan.function, study.champion.version, None, None, False, tuple(reasons))
 
 
-def objective_of(study: Study, champion: Sequence[Outcome]) -> Objective:
-    """What `optimize_for` names; for F1, by the score that is to be beaten."""
-    pragma = study.plan.pragma
-    pairs = [(k.label, seen(o)) for k, o in zip(study.known, champion, strict=True) if k.label is not None]
-    return objectives.objective(pragma.optimize_for or "accuracy", pragma.cost, objectives.score(pairs).f1)
+def objective_of(study: Study, champion: Sequence[Outcome], own: Loss | None) -> Aims:
+    """What `optimize_for` names, for each execution by what was said before."""
+    pragma, since = study.plan.pragma, study.chain.since()
+    labelled = [
+        (i, item.label, seen(outcome))
+        for i, (item, outcome) in enumerate(zip(study.known, champion, strict=True))
+        if item.label is not None
+    ]
+    older = sum(study.known[i].given <= since for i, _, _ in labelled)
+    return aims_of(pragma.optimize_for or "accuracy", pragma.cost, labelled, older, own)

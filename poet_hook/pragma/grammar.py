@@ -21,7 +21,7 @@ MAX_LENGTH = 500
 MAX_OPTIONS = 32
 
 DOMAINS = ("generic", "ml_monitoring")
-OBJECTIVES = ("accuracy", "alert_quality", "f1", "error")
+OBJECTIVES = ("accuracy", "precision", "recall", "f1", "alert_quality", "error", "absolute_error")
 _LEVEL_1 = ("retries", "timeout", "fallback", "ensure", "require", "coerce", "record", "key")
 OPTIONS = ("domain", "optimize_for", *_LEVEL_1, "learn", "after", "cost", "off")
 # the design names these, so a did-you-mean would mislead
@@ -44,7 +44,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "record": get_args(RecordMode),
     "learn": get_args(Learn),
 }
-_PLANNED_VALUES = {"optimize_for": ("precision", "recall", "latency", "cost"), "learn": ("shadow",)}
+_PLANNED_VALUES = {"optimize_for": ("latency", "cost", "reward"), "learn": ("shadow",)}
 _TRAIN_ONLY = ("record", "key", "learn", "after", "cost")
 
 _MAX_SECONDS = 1e6
@@ -188,10 +188,20 @@ def _choice(name: str, text: str) -> str:
     word, choices = _unquoted(text) or text, _CHOICES[name]
     if word in choices:
         return word
-    if word in _PLANNED_VALUES.get(name, ()) or (name == "optimize_for" and ":" in word):
+    if word in _PLANNED_VALUES.get(name, ()):
         raise _RefusedError("PH202", f"{name}={word} is not available in this version", "one of " + ", ".join(choices))
     hint = suggest(word, choices) or "one of " + ", ".join(choices)
     raise _RefusedError("PH203", f"{name} can't be {quote(word)}", hint)
+
+
+def _objective(name: str, text: str) -> str:
+    """One of ours, or module:function."""
+    word = _unquoted(text) or text
+    if ":" not in word:
+        return _choice(name, text)
+    if all(map(_is_name, (*word.partition(":")[0].split("."), word.partition(":")[2]))):
+        return word
+    raise _RefusedError("PH203", f"{name} can't be {quote(word)}", "write module:function, as in shop.losses:late")
 
 
 def _whole(lowest: int, highest: int, name: str, text: str) -> int:
@@ -267,6 +277,7 @@ def _key(name: str, text: str) -> str:
 
 _READERS: dict[str, Callable[[str, str], Any]] = {
     **dict.fromkeys(_CHOICES, _choice),
+    "optimize_for": _objective,
     "retries": partial(_whole, 0, 100),
     "after": partial(_whole, 1, 1_000_000),
     "timeout": _duration,

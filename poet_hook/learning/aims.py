@@ -1,0 +1,154 @@
+"""What `optimize_for` names, and what was said so far -> the objective that judges each execution, and its terms.
+
+A bet is only fair if its stake was known before. So what an objective takes from the labels themselves comes from
+earlier labels than the one that it judges:
+
+    f1              F, the champion's score, from the labels before this one, begun as ten executions at 0.5, and
+                    taken for 0.3 at least: where only mistakes are commented on, it seems to be 0
+    absolute_error  the scale, from the labels before the champion came into use, or from the first five; these help to
+                    fit and never judge
+
+The bets of `f1` are fair for the costs of their moment: "costs no more, as F is known by then". As F settles, that
+becomes "has no better F1". The others have the same costs throughout.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from poet_hook.learning.objective import Label, Loss, Objective, Score, distances, objective, score
+from poet_hook.model import Metric
+
+SETTLING = 5  # executions with a distance, from which the scale is told
+REACH = 4.0  # times the champion's mean error there is the scale
+PRIOR_F1, PRIOR_WEIGHT = 0.5, 10.0
+# Complaints of misses alone, 30 each, about the best number: without it 1 of 20 streams was made worse, with it none.
+LEAST_F1 = 0.3
+Labelled = tuple[int, Label, object]
+"""The index of an execution, what is known of it, and what the champion returns there."""
+
+METRIC: dict[str, Metric] = {
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "f1",
+    "alert_quality": "cost",
+    "error": "relative_error",
+    "absolute_error": "absolute_error",
+}
+SHARES: tuple[Metric, ...] = ("accuracy", "precision", "recall", "f1")
+WORDS: dict[Metric, str] = {
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "cost": "mean cost",
+    "relative_error": "mean relative error",
+    "absolute_error": "mean absolute error",
+    "loss": "mean loss",
+}
+_UNITS: dict[Metric, str] = {
+    "accuracy": "in percent of the results",
+    "precision": "in percent of the alerts; a missed one costs a fifth of a false alarm",
+    "recall": "in percent of what deserves an alert; a false alarm costs a fifth of a missed one",
+    "f1": "in percent",
+    "cost": "per result, as cost= counts it",
+    "relative_error": "as a share of the right number, at most 1",
+    "absolute_error": "in the unit of the result",
+    "loss": "from 0 to 1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Aims:
+    """The objective by which each labelled execution is judged, `last` for all others.
+
+    `fits_only` are the executions from which the objective itself was told; they are no evidence.
+    """
+
+    name: str
+    last: Objective
+    each: Mapping[int, Objective] = field(default_factory=dict)
+    fits_only: frozenset[int] = frozenset()
+
+    def at(self, index: int) -> Objective:
+        """By what the execution at this index is judged."""
+        return self.each.get(index, self.last)
+
+    @property
+    def metric(self) -> Metric:
+        """In what terms evidence is told."""
+        return METRIC.get(self.name, "loss")
+
+    def measured(self, labelled: Sequence[Labelled]) -> float:
+        """The metric over labelled executions, of what is returned there; 0 where it is not defined, or there are none.
+
+        Of absolute errors each counts as at most the scale.
+        """
+        if self.metric in SHARES:
+            return shares(score((known, outcome) for _, known, outcome in labelled))[self.metric] or 0.0
+        losses = [self.last.loss(known, outcome) for _, known, outcome in labelled]
+        return self.last.unit * math.fsum(losses) / len(losses) if losses else 0.0
+
+
+def described(optimize_for: str) -> str:
+    """An objective in words: the metric, its direction and its unit."""
+    metric = METRIC.get(optimize_for, "loss")
+    direction = "higher" if metric in SHARES else "lower"
+    of = "" if optimize_for in METRIC else f" of {optimize_for}()"
+    return f"{WORDS[metric]}{of}, {direction} is better, {_UNITS[metric]}"
+
+
+def shares(counted: Score) -> dict[Metric, float | None]:
+    """The metrics that are shares; None where there is nothing of which it would be one."""
+    return {
+        "accuracy": counted.accuracy,
+        "precision": counted.precision,
+        "recall": counted.recall,
+        "f1": counted.f1,
+    }
+
+
+def aims_of(
+    name: str, cost: tuple[float, float], labelled: Sequence[Labelled], older: int = 0, own: Loss | None = None
+) -> Aims:
+    """How each of these executions is judged, in the order in which feedback came.
+
+    The first `older` of them came before the champion was in use; `own` is the loss of an objective `module:function`.
+    """
+    if name == "f1":
+        return _running_f1(labelled)
+    if name == "absolute_error":
+        return _scaled(labelled, older)
+    return Aims(name, objective(name, cost, own=own))
+
+
+def _running_f1(labelled: Sequence[Labelled]) -> Aims:
+    each = {}
+    agree, total = PRIOR_F1 * PRIOR_WEIGHT, PRIOR_WEIGHT
+    for index, known, outcome in labelled:
+        each[index] = objective("f1", f1=max(agree / total, LEAST_F1))
+        counted = score([(known, outcome)])
+        agree += 2 * counted.true_alarms
+        total += 2 * counted.true_alarms + counted.false_alarms + counted.misses
+    return Aims("f1", objective("f1", f1=max(agree / total, LEAST_F1)), each)
+
+
+def _scaled(labelled: Sequence[Labelled], older: int) -> Aims:
+    """The scale is 4 times the champion's mean error; where it had none yet, the largest number that was named."""
+    used: set[int] = set()
+    errors: list[float] = []
+    named = [0.0]
+    for position, (index, known, outcome) in enumerate(labelled):
+        if position >= older and len(used) >= SETTLING:
+            break
+        found = list(distances(known, outcome))
+        if found:
+            used.add(index)
+            errors += [error for error, _ in found if math.isfinite(error)]
+            named += [abs(number) for _, number in found if math.isfinite(number)]
+    mean = math.fsum(errors) / len(errors) if errors else 0.0
+    scale = REACH * mean or max(named) or 1.0
+    return Aims("absolute_error", objective("absolute_error", scale=scale), fits_only=frozenset(used))
