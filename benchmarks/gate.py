@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import json
 import math
 import multiprocessing
@@ -22,12 +23,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
 
 import poet_hook
 from poet_hook import api
+from poet_hook.learning.ask import Silent, drawn
 from poet_hook.learning.constants import Steps
 from poet_hook.learning.gate import Axis, Case, Judge
 
@@ -71,6 +73,13 @@ class Scenario:
     comments: Comments
     feedbacks: int = 100
     wrong: float = 0.0
+    recorded: int = 0
+    """Of so many executions only those are commented on that `ask` chooses, one after the other (0: none is asked)."""
+
+    def draw(self, rng: random.Random) -> tuple[float, bool]:
+        """The score of an execution, and whether it deserves an alert."""
+        deserves = rng.random() < self.world.share
+        return rng.gauss(self.world.distance if deserves else 0.0, 1.0), deserves
 
 
 @dataclass(frozen=True)
@@ -89,23 +98,46 @@ def stream(scenario: Scenario, rng: random.Random) -> tuple[int, str, float] | N
     """One stream -> (feedbacks, level, points gained) of its first promotion."""
     world, incumbent = scenario.world, scenario.incumbent
     judge = Judge([Axis(incumbent, LOWER, UPPER)])
-    heard = 0
-    while heard < scenario.feedbacks:
-        deserves = rng.random() < world.share
-        score = rng.gauss(world.distance if deserves else 0.0, 1.0)
+    chosen = asked(scenario, judge, rng) if scenario.recorded else commented(scenario, judge, rng)
+    for heard, (score, deserves) in enumerate(itertools.islice(chosen, scenario.feedbacks), 1):
         alert = score > incumbent
-        if not scenario.comments(alert, alert == deserves, rng):
-            flips = Steps((score,), (float(not alert), float(alert)), (float(alert),))
-            judge.hush(Case("", 0.0, (flips,), alarm=alert))
-            continue
-        heard += 1
         said = deserves != (rng.random() < scenario.wrong)
         loss = Steps((score,), (float(not said), float(said)), (float(said),))
-        judge.add(Case(str(heard), float(alert != said), (loss,), approved=alert == said, alarm=alert))
+        right, asks = alert == said, scenario.recorded > 0
+        judge.add(Case(str(heard), float(not right), (loss,), approved=right, alarm=alert, asked=asks))
         verdict = judge.judgement()
         if verdict.level and verdict.value is not None:
             return heard, verdict.level, 100 * (world.accuracy(verdict.value) - world.accuracy(incumbent))
     return None
+
+
+def commented(scenario: Scenario, judge: Judge, rng: random.Random) -> Iterator[tuple[float, bool]]:
+    """Executions that somebody speaks of; the judge is told of the others."""
+    while True:
+        score, deserves = scenario.draw(rng)
+        alert = score > scenario.incumbent
+        if scenario.comments(alert, alert == deserves, rng):
+            yield score, deserves
+        else:
+            judge.hush(silent(score, alert))
+
+
+def asked(scenario: Scenario, judge: Judge, rng: random.Random) -> Iterator[tuple[float, bool]]:
+    """Executions that are asked about, each after what was learned from the answers before."""
+    left = {str(i): scenario.draw(rng) for i in range(scenario.recorded)}
+    limit = scenario.incumbent
+    for score, _ in left.values():
+        judge.hush(silent(score, score > limit))
+    for heard in range(scenario.recorded):
+        best = judge.judgement().value
+        other = limit if best is None else best
+        quiet = [Silent(i, s > limit, (s > limit) != (s > other), abs(s - limit)) for i, (s, _) in left.items()]
+        yield left.pop(drawn(quiet, heard, 1)[0].id)
+
+
+def silent(score: float, alert: bool) -> Case:
+    """An execution of which nobody spoke."""
+    return Case("", 0.0, (Steps((score,), (float(not alert), float(alert)), (float(alert),)),), alarm=alert)
 
 
 def measure(scenario: Scenario, streams: int, seed: int) -> Row:
@@ -152,7 +184,10 @@ def scenarios() -> list[Scenario]:
     sensitive = Scenario(
         "90 % false alerts, a fifth commented", rare, 0.4, lambda a, _r, rng: a and rng.random() < 0.2, 40
     )
-    return [*random_feedback, *one_sided, *power, sensitive]
+    asking = [
+        replace(scenario, name=f"asked: {scenario.name}", recorded=400) for scenario in [*random_feedback, *power]
+    ]
+    return [*random_feedback, *one_sided, *power, sensitive, *asking]
 
 
 def table(rows: Sequence[Row]) -> str:

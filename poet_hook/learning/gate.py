@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from poet_hook.learning.constants import Fit, Steps, Sweep
-from poet_hook.learning.evidence import STAKES, Wealth, smallest_count
+from poet_hook.learning.evidence import STAKES, Answers, Wealth, smallest_count
 from poet_hook.learning.silence import KINDS, Near, Opinions, near
 from poet_hook.model import Level
 
@@ -37,7 +37,8 @@ class Case:
     `weight` in [0, 1] is the confidence of its label (of a silent one: how many it stands for), `approved`
     that somebody called the recorded result right, `fits_only` that it is older evidence, which helps to
     fit but never to judge, `alarm` what the champion returned (None: all results are of one kind). `distances`
-    are how far each number of the function may move before the result changes (left out: told by `losses`).
+    are how far each number of the function may move before the result changes (left out: told by `losses`),
+    `asked` that it was labelled because somebody asked (`learning/ask.py`).
     """
 
     id: str
@@ -49,6 +50,7 @@ class Case:
     alarm: bool | None = None
     distances: Near = ()
     offers: tuple[float, ...] = ()
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ class Judge:
         self.cases: list[Case] = []
         self.grid = [(i, value, Wealth()) for i, axis in enumerate(self.axes) for value in _grid(axis)]
         self.wealth = Wealth()
+        self.answers = Answers()
         self.weight = 0.0
         self._leader: _Choice | None = None
 
@@ -157,7 +160,7 @@ class Judge:
         """What is chosen once after each labelled execution: the candidate that bets on what comes next."""
         if not self.cases:
             return _Choice()
-        self._leader = self._leader or self._best(self._scales(in_passing=True))
+        self._leader = self._leader or self._best(self._in_choice(self._scales(in_passing=True)))
         return self._leader
 
     def hush(self, case: Case) -> None:
@@ -178,11 +181,16 @@ class Judge:
     def add(self, case: Case) -> None:
         """Let everything known so far bet on this labelled execution, then learn from it."""
         weight, now = min(max(case.weight, 0.0), 1.0), case.now
+        if case.asked:
+            self.answers.begin(self._evidence([1.0] + [0.0] * len(KINDS))[0])
+            self.opinions[case.alarm].answer()
         if not case.fits_only:
-            self.wealth.bet(weight * (now - self._leading().loss(case)))
+            gain = weight * (now - self._leading().loss(case))
+            self.wealth.bet(gain)
+            self.answers.bet(gain, asked=case.asked)
             for i, value, wealth in self.grid:
                 wealth.bet(weight * (now - case.losses[i](value)))
-        if case.approved == (now <= 0.0):  # else it was said of a version that had another result
+        if not case.asked and case.approved == (now <= 0.0):  # else it was said of a version that had another result
             self.opinions[case.alarm].hear(case.approved, self._distances(case))
         self.cases.append(case)
         self.weight += weight
@@ -195,6 +203,9 @@ class Judge:
 
     def _scales(self, *, in_passing: bool = False) -> list[float]:
         return [1.0, *(each.agreement(in_passing=in_passing) for each in self.opinions.values())]
+
+    def _in_choice(self, scales: Sequence[float]) -> list[float]:
+        return [1.0, *(o.in_choice(scales[CHANNEL[o.kind]]) for o in self.opinions.values())]
 
     def _evidence(self, scales: Sequence[float]) -> tuple[float, float]:
         """The e-value, and the silent losses of the candidates that led."""
@@ -217,28 +228,33 @@ class Judge:
     def judgement(self) -> Judgement:
         """What is known by now."""
         scales = self._scales()
-        best = self._best(scales)
+        in_choice = self._in_choice(scales)
+        best = self._best(in_choice)
         gains = [(c, c.now - best.loss(c)) for c in self.cases]
         gain = sum(min(max(c.weight, 0.0), 1.0) * d for c, d in gains)
         before = 1.0 - self.champion / self.weight if self.weight else 1.0
         found = gain > 0.0
         if not found:
             best, gains = _Choice(), []
-        evidence, flipped = self._evidence(scales)
+        together, flipped = self._evidence(scales)
+        evidence = self.answers.beside(together)
         regressions = tuple(c.id for c, d in gains if d < 0 and (c.approved or c.now <= 0))
         fixes = tuple(c.id for c, d in gains if d > 0)
         small = bool(fixes) and not regressions and self._small(best)
         level = self._level(evidence, small) if found else None
-        needed = self._needed(evidence, flipped, best, scales) if found and not level else None
+        # what is shown of the bets is the half that came further
+        bets = self.answers.wealth if evidence > together else self.wealth
+        flipped = flipped if bets is self.wealth else 0.0
+        needed = self._needed(evidence, bets, flipped, best, scales) if found and not level else None
         silence = (words for o in self.opinions.values() for words in o.words(scales[CHANNEL[o.kind]]))
         return Judgement(
             axis=best.axis,
             value=best.value if best.axis is not None else None,
             offer=best.offer,
-            fit=self.sweeps[best.axis].fit(scales) if best.axis is not None else None,
+            fit=self.sweeps[best.axis].fit(in_choice) if best.axis is not None else None,
             e_value=evidence,
-            wins=self.wealth.wins,
-            losses=self.wealth.losses + flipped,
+            wins=bets.wins,
+            losses=bets.losses + flipped,
             decision="promote" if level else "wait" if found else "keep",
             level=level,
             regressions=regressions,
@@ -265,9 +281,11 @@ class Judge:
             return 0.5 <= choice.value / axis.incumbent <= 2.0
         return abs(choice.value - axis.incumbent) <= (axis.upper - axis.lower) / 2
 
-    def _needed(self, evidence: float, flipped: float, choice: _Choice, scales: Sequence[float]) -> int | None:
+    def _needed(
+        self, evidence: float, bets: Wealth, flipped: float, choice: _Choice, scales: Sequence[float]
+    ) -> int | None:
         """About how many more labelled executions, if they go on as the bets did (or as `choice` would have)."""
-        wins, losses, n = self.wealth.wins, self.wealth.losses + flipped, len(self.cases)
+        wins, losses, n = bets.wins, bets.losses + flipped, len(self.cases)
         if wins <= losses:
             changed = [c.now - choice.loss(c) for c in self.cases]
             wins = sum(d for d in changed if d > 0)
