@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Load, environment
 
 import poet_hook
 from poet_hook import api
@@ -18,8 +19,6 @@ from poet_hook.learning.ask import Silent, drawn
 from poet_hook.learning.constants import Steps
 from poet_hook.learning.evidence import Difference, compare
 from poet_hook.learning.gate import Axis, Case, Judge, judge
-
-from conftest import Load, environment
 
 HOT = """
 # poet: optimize_for=accuracy, after=1000000{more}
