@@ -20,57 +20,15 @@ import random
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import NormalDist
+
+from gate_streams import BELOW, Scenario, World, stream
 
 import poet_hook
 from poet_hook import api
-from poet_hook.learning.constants import Steps
-from poet_hook.learning.gate import Axis, Case, Judge
-
-LOWER, UPPER = -3.0, 7.0
-BELOW = NormalDist().cdf
-Comments = Callable[[bool, bool, random.Random], bool]
-"""(alert, right, random) -> whether somebody says something."""
-
-
-@dataclass(frozen=True)
-class World:
-    """Scores are N(0, 1), of the `share` that deserves an alert N(distance, 1)."""
-
-    share: float
-    distance: float
-
-    def accuracy(self, value: float) -> float:
-        return (1 - self.share) * BELOW(value) + self.share * (1 - BELOW(value - self.distance))
-
-    @property
-    def optimum(self) -> float:
-        return self.distance / 2 + math.log((1 - self.share) / self.share) / self.distance
-
-    def below_optimum(self, points: float) -> float:
-        """The value under the optimum that is this many points of accuracy worse."""
-        low, high = LOWER, self.optimum
-        goal = self.accuracy(high) - points / 100
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (low, middle) if self.accuracy(middle) > goal else (middle, high)
-        return high
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """What people comment on, up to `feedbacks` comments, each wrong with probability `wrong`."""
-
-    name: str
-    world: World
-    incumbent: float
-    comments: Comments
-    feedbacks: int = 100
-    wrong: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -83,29 +41,6 @@ class Row:
     provisional: float
     median: float | None
     gain: float
-
-
-def stream(scenario: Scenario, rng: random.Random) -> tuple[int, str, float] | None:
-    """One stream -> (feedbacks, level, points gained) of its first promotion."""
-    world, incumbent = scenario.world, scenario.incumbent
-    judge = Judge([Axis(incumbent, LOWER, UPPER)])
-    heard = 0
-    while heard < scenario.feedbacks:
-        deserves = rng.random() < world.share
-        score = rng.gauss(world.distance if deserves else 0.0, 1.0)
-        alert = score > incumbent
-        if not scenario.comments(alert, alert == deserves, rng):
-            flips = Steps((score,), (float(not alert), float(alert)), (float(alert),))
-            judge.hush(Case("", 0.0, (flips,), alarm=alert))
-            continue
-        heard += 1
-        said = deserves != (rng.random() < scenario.wrong)
-        loss = Steps((score,), (float(not said), float(said)), (float(said),))
-        judge.add(Case(str(heard), float(alert != said), (loss,), approved=alert == said, alarm=alert))
-        verdict = judge.judgement()
-        if verdict.level and verdict.value is not None:
-            return heard, verdict.level, 100 * (world.accuracy(verdict.value) - world.accuracy(incumbent))
-    return None
 
 
 def measure(scenario: Scenario, streams: int, seed: int) -> Row:
@@ -152,7 +87,10 @@ def scenarios() -> list[Scenario]:
     sensitive = Scenario(
         "90 % false alerts, a fifth commented", rare, 0.4, lambda a, _r, rng: a and rng.random() < 0.2, 40
     )
-    return [*random_feedback, *one_sided, *power, sensitive]
+    asking = [
+        replace(scenario, name=f"asked: {scenario.name}", recorded=400) for scenario in [*random_feedback, *power]
+    ]
+    return [*random_feedback, *one_sided, *power, sensitive, *asking]
 
 
 def table(rows: Sequence[Row]) -> str:

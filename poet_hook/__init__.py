@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from poet_hook.api import (
         activate,
         activated,
+        ask,
         call,
         capture,
         deactivate,
@@ -55,8 +56,8 @@ if TYPE_CHECKING:
 
 _FACE = {
     "poet_hook.api": (
-        "activate activated call capture deactivate executions feedback learn promote rollback show status versions_of "
-        "wait_for_learning"
+        "activate activated ask call capture deactivate executions feedback learn promote rollback show status "
+        "versions_of wait_for_learning"
     ),
     "poet_hook.errors": (
         "AmbiguousResultError EnforceError FeedbackError LearnWarning NotEnhancedError OperateTimeout PerceiveError "
@@ -95,6 +96,7 @@ __all__ = [
     "VersionWarning",
     "activate",
     "activated",
+    "ask",
     "call",
     "capture",
     "deactivate",

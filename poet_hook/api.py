@@ -35,6 +35,7 @@ from poet_hook.runtime.slot import slots
 from poet_hook.versions.chain import Chain, functions_with_versions
 
 if TYPE_CHECKING:
+    from poet_hook.learning.ask import Asked
     from poet_hook.learning.background import Background
 
 logger = logging.getLogger("poet_hook")
@@ -116,6 +117,19 @@ def learn(function: str | Callable[..., Any], progress: Callable[[str, float], N
     learned = loop.learn(name_of(function), store(), settings(), progress)
     refresh(settings())
     return learned
+
+
+def ask(function: str | Callable[..., Any], limit: int = 5) -> Asked:
+    """At most `limit` executions without feedback whose label would decide most; nothing is written by asking.
+
+    Answer with `feedback(id, said, source="asked")`. Raises `UnknownFunctionError`, and `ReplayError` where the
+    function can't be run again.
+    """
+    from poet_hook.learning.ask import asked
+
+    if limit < 1:
+        raise ValueError(f"ask: limit is a number of executions, at least 1, not {limit!r}")
+    return asked(name_of(function), store(), settings(), limit)
 
 
 @functools.cache
@@ -325,6 +339,7 @@ __all__ = [
     "FunctionStatus",
     "activate",
     "activated",
+    "ask",
     "belong_to",
     "call",
     "capture",

@@ -276,7 +276,7 @@ CALLS = [
     "m.__doc__, m.__name__, m.__file__, m.__cached__, m.__spec__.origin, m.__package__",
     "[str(inspect.signature(f)) for f in functions(m)]",
     "[(f.__name__, f.__qualname__, f.__module__, f.__doc__, f.__defaults__, f.__kwdefaults__) for f in functions(m)]",
-    "[(f.__annotations__, f.__dict__.keys(), f.__closure__ and len(f.__closure__)) for f in functions(m)]",
+    "[(f.__annotations__, f.__dict__.keys() - {'poet'}, f.__closure__ and len(f.__closure__)) for f in functions(m)]",
     "[inspect.getsource(f) for f in functions(m)]",
     "[f.__code__.co_firstlineno for f in functions(m)]",
     "[f.__code__.co_flags for f in functions(m)]",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from poet_hook import __version__
+from poet_hook.cli import ask as question
 from poet_hook.cli import exchange, explain, lint, look, teach
 from poet_hook.cli import feedback as say
 from poet_hook.cli.run import USAGE
@@ -67,6 +68,9 @@ def _teaching(commands: Commands) -> None:
     feedback.add_argument("--source", default="user", metavar="NAME", help="who says it (default: user)")
     feedback.add_argument("--json-value", action="store_true", help='TEXT is JSON, such as {"expected": 3.5}')
     _from_file(feedback, execution, text)
+    ask = _add(commands, "ask", question.ask, "the few executions without feedback whose label would decide most")
+    ask.add_argument("function", nargs="?", metavar="FUNCTION", help="default: every function")
+    ask.add_argument("--limit", type=_count, default=5, metavar="N", help="at most N of each function (default: 5)")
     learn = _add(commands, "learn", teach.learn, "look for better versions now, and judge them")
     learn.add_argument("functions", nargs="*", metavar="FUNCTION", help="default: every function")
     promote = _add(commands, "promote", teach.promote, "put a version in use", json=False)

@@ -57,6 +57,34 @@ def _growth(difference: float) -> tuple[float, ...]:
     return tuple(math.log1p(s * difference) for s in STAKES)
 
 
+class Answers:
+    """What is known from answers to questions alone, where questions are drawn at random from what nobody spoke of.
+
+    Such answers need no assumption about silence: they are a sample of it. What was said unasked is not, so here it
+    counts only where it speaks against the candidate.
+    """
+
+    __slots__ = ("start", "wealth")
+
+    def __init__(self) -> None:
+        self.wealth = Wealth()
+        self.start: float | None = None
+
+    def begin(self, evidence: float) -> None:
+        """The first answer comes, and there was this much evidence before it, silence left out."""
+        if self.start is None:
+            self.start = min(1.0, evidence)
+
+    def bet(self, difference: float, *, asked: bool) -> None:
+        """As `Wealth.bet`; nothing before the first answer."""
+        if self.start is not None:
+            self.wealth.bet(difference if asked else min(difference, 0.0))
+
+    def beside(self, evidence: float) -> float:
+        """Half of the wealth goes on as before, which comes to `evidence`; half of it bets on answers alone."""
+        return evidence if self.start is None else (evidence + self.start * self.wealth.mean()) / 2.0
+
+
 def e_value(differences: Iterable[float]) -> float:
     """Differences (loss of the incumbent - loss of the candidate) in [-1, 1] -> evidence that the mean is > 0.
 
@@ -115,7 +143,7 @@ class Difference:
     """One execution under two fixed versions: what the challenger loses less than the champion, in [-1, 1].
 
     `approved` says whether the champion's result was called right (None: what was said was of another result);
-    `weight`, `alarm` and `distances` are as in `Case`. Of a silent one `gain` is minus the challenger's loss.
+    `weight`, `alarm`, `distances` and `asked` are as in `Case`. Of a silent one `gain` is minus the challenger's loss.
     """
 
     gain: float
@@ -123,6 +151,7 @@ class Difference:
     approved: bool | None = None
     alarm: bool | None = None
     distances: Near = ()
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,21 +170,26 @@ def compare(labelled: Iterable[Difference], silent: Iterable[Difference]) -> Com
     If the challenger is no better, the evidence ever reaches x with probability at most 1/x, at whatever moment one
     looks. What silence counts for is assumed as in `judge`, and said in the reasons.
     """
-    wealth, gain = Wealth(), 0.0
+    wealth, answers, gain = Wealth(), Answers(), 0.0
     opinions = {kind: Opinions(kind) for kind in KINDS}
     for case in labelled:
         bet = min(max(case.weight, 0.0), 1.0) * case.gain
+        if case.asked:
+            answers.begin(wealth.mean())
+            opinions[case.alarm].answer()
         wealth.bet(bet)
+        answers.bet(bet, asked=case.asked)
         gain += bet
-        if case.approved is not None:
+        if case.approved is not None and not case.asked:
             opinions[case.alarm].hear(case.approved, case.distances)
     for case in silent:
         opinions[case.alarm].hush(case.weight, -case.gain, case.distances)
     weights = [(each, each.agreement()) for each in opinions.values()]
     lost = sum(each.flipped * weight for each, weight in weights)
+    in_choice = sum(each.flipped * each.in_choice(weight) for each, weight in weights)
     return Comparison(
-        e_value=wealth.mean(lost),
-        gain=gain - lost,
+        e_value=answers.beside(wealth.mean(lost)),
+        gain=gain - in_choice,
         silent_weight=sum(each.silent_weight * weight for each, weight in weights),
         reasons=tuple(words for each, weight in weights for words in each.words(weight)),
     )

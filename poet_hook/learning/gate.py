@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from poet_hook.learning.constants import Fit, Steps, Sweep
-from poet_hook.learning.evidence import STAKES, Wealth, smallest_count
+from poet_hook.learning.evidence import STAKES, Answers, Wealth, smallest_count
 from poet_hook.learning.silence import KINDS, Near, Opinions, near
 from poet_hook.model import Level
 
@@ -41,7 +41,8 @@ class Case:
     `weight` in [0, 1] is the confidence of its label (of a silent one: how many it stands for), `approved`
     that somebody called the recorded result right, `fits_only` that it is older evidence, which helps to
     fit but never to judge, `alarm` what the champion returned (None: all results are of one kind). `distances`
-    are how far each number of the function may move before the result changes (left out: told by `losses`).
+    are how far each number of the function may move before the result changes (left out: told by `losses`),
+    `asked` that it was labelled because somebody asked (`learning/ask.py`).
     """
 
     id: str
@@ -53,6 +54,7 @@ class Case:
     alarm: bool | None = None
     distances: Near = ()
     offers: tuple[float, ...] = ()
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,7 @@ class Judge:
         self.grid = [(i, value, Wealth()) for i, axis in enumerate(self.axes) for value in _grid(axis)]
         self.wealth = Wealth()
         self.bets: list[float] = []
+        self.answers = Answers()
         self.weight = 0.0
         self._leader: _Choice | None = None
         self._fitted = 0
@@ -175,7 +178,7 @@ class Judge:
         if not heard:
             return _Choice()
         if self._leader is None or heard > max(self._fitted, OFTEN) * REFIT or self._fitted < heard <= OFTEN:
-            self._leader, self._fitted = self._best(self._scales(in_passing=True)), heard
+            self._leader, self._fitted = self._best(self._in_choice(self._scales(in_passing=True))), heard
         return self._leader
 
     def hush(self, case: Case) -> None:
@@ -196,16 +199,20 @@ class Judge:
     def add(self, case: Case) -> None:
         """Let everything known so far bet on this labelled execution, then learn from it."""
         weight, now = min(max(case.weight, 0.0), 1.0), case.now
+        if case.asked:
+            self.answers.begin(self._led([1.0] + [0.0] * len(KINDS)))
+            self.opinions[case.alarm].answer()
         if not case.fits_only:
             self.bets.append(weight * (now - self._leading().loss(case)))
             self.wealth.bet(self.bets[-1])
+            self.answers.bet(self.bets[-1], asked=case.asked)
             for i, value, wealth in self.grid:
                 wealth.bet(weight * (now - case.losses[i](value)))
             for after, staked, purse, loss in zip(self.offered, self.staked, self.purses, case.offers, strict=True):
                 if after <= len(self.cases):
                     staked.append(weight * (now - loss))
                     purse.bet(staked[-1])
-        if case.approved == (now <= 0.0):  # else it was said of a version that had another result
+        if not case.asked and case.approved == (now <= 0.0):  # else it was said of a version that had another result
             self.opinions[case.alarm].hear(case.approved, self._distances(case))
         self.cases.append(case)
         self.weight += weight
@@ -218,31 +225,45 @@ class Judge:
     def _scales(self, *, in_passing: bool = False) -> list[float]:
         return [1.0, *(each.agreement(in_passing=in_passing) for each in self.opinions.values())]
 
+    def _in_choice(self, scales: Sequence[float]) -> list[float]:
+        return [1.0, *(o.in_choice(scales[CHANNEL[o.kind]]) for o in self.opinions.values())]
+
+    def _led(self, scales: Sequence[float]) -> float:
+        """The e-value for one number, at its share of alpha."""
+        led = self.wealth.mean(self._flipped(scales))
+        if self.grid:
+            levels = [sweep.levels([0.0, *scales[1:]]) for sweep in self.sweeps]
+            fixed = sum(wealth.mean(levels[i][self.sweeps[i].piece(value)]) for i, value, wealth in self.grid)
+            led = (led + fixed / len(self.grid)) / 2
+        return (1.0 - OFFERS if len(self.axes) > 1 or self.offered else 1.0) * led
+
+    def _flipped(self, scales: Sequence[float]) -> float:
+        """The silent losses of the numbers that led."""
+        return sum(o.flipped * scales[CHANNEL[o.kind]] for o in self.opinions.values())
+
     def _evidence(self, choice: _Choice, scales: Sequence[float]) -> tuple[float, float, float]:
         """The e-value for a candidate, at its share of alpha, and the wins and losses in it."""
         if choice.offer is not None:
             flipped = self._silent_loss(choice, scales)
             purse, rank = self.purses[choice.offer], choice.offer + 1
             return OFFERS / (rank * (rank + 1)) * purse.mean(flipped), purse.wins, purse.losses + flipped
-        flipped = sum(o.flipped * scales[CHANNEL[o.kind]] for o in self.opinions.values())
-        led = self.wealth.mean(flipped)
-        if self.grid:
-            levels = [sweep.levels([0.0, *scales[1:]]) for sweep in self.sweeps]
-            fixed = sum(wealth.mean(levels[i][self.sweeps[i].piece(value)]) for i, value, wealth in self.grid)
-            led = (led + fixed / len(self.grid)) / 2
-        share = 1.0 - OFFERS if len(self.axes) > 1 or self.offered else 1.0
-        return share * led, self.wealth.wins, self.wealth.losses + flipped
+        together = self._led(scales)
+        evidence = self.answers.beside(together)
+        if evidence > together:  # what is shown of the bets is the half that came further
+            return evidence, self.answers.wealth.wins, self.answers.wealth.losses
+        return evidence, self.wealth.wins, self.wealth.losses + self._flipped(scales)
 
     def _silent_loss(self, choice: _Choice, scales: Sequence[float]) -> float:
         return 0.0 if choice == _Choice() else self._total(choice, [0.0, *scales[1:]])
 
     def _chosen(self, scales: Sequence[float]) -> _Choice:
         """What is proved, or else what loses least; of what loses as little, one number before several."""
-        choices = [self._best(scales), *(_Choice(offer=i) for i in range(len(self.offered)))]
+        in_choice = self._in_choice(scales)
+        choices = [self._best(in_choice), *(_Choice(offer=i) for i in range(len(self.offered)))]
         proved = [c for c in choices if c != _Choice() and self._evidence(c, scales)[0] >= 1.0 / self.alpha]
         best, least = _Choice(), self.champion
         for choice in proved or choices:
-            loss = self._total(choice, scales)
+            loss = self._total(choice, in_choice)
             if loss < least - self._slack():
                 best, least = choice, loss
         return best
@@ -268,7 +289,7 @@ class Judge:
             axis=best.axis,
             value=best.value if best.axis is not None else None,
             offer=best.offer,
-            fit=self.sweeps[best.axis].fit(scales) if best.axis is not None else None,
+            fit=self.sweeps[best.axis].fit(self._in_choice(scales)) if best.axis is not None else None,
             e_value=evidence,
             wins=wins,
             losses=losses,

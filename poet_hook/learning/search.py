@@ -139,12 +139,24 @@ class Search:
         item = self.study.known[index]
         if item.label is None:
             return {"weight": item.stands_for}
-        fits_only = item.given <= since or index in self.aims.fits_only
-        return {"weight": item.label.weight, "approved": item.label.approved, "fits_only": fits_only}
+        return {
+            "weight": item.label.weight,
+            "approved": item.label.approved,
+            "fits_only": item.given <= since or index in self.aims.fits_only,
+            "asked": item.asked,
+        }
 
     def _was_agreed(self, item: Known, outcome: Any) -> bool:
         """Silence about what another version returned says nothing of a champion that returns something else."""
         return not self.aims.last.loss(agreed(item, outcome), value_of(item.execution.result))
+
+    def agreeing(self) -> Iterator[int]:
+        """The executions that nobody spoke of, and whose recorded result is the champion's."""
+        return (i for i in self.silent if self._was_agreed(self.study.known[i], seen(self.champion[i])))
+
+    def flips(self, index: int, outcome: Outcome) -> bool:
+        """Whether an outcome differs from the champion's in what the objective looks at."""
+        return self.aims.last.loss(agreed(self.study.known[index], seen(self.champion[index])), seen(outcome)) > 0.0
 
     # -- several numbers at once
 
@@ -200,7 +212,9 @@ class Search:
         for index in labelled:
             label = self.labels[index]
             weights[index] = min(label.weight, 1.0)
-            if label.approved == (self.now(index) <= 0.0):
+            if self.study.known[index].asked:
+                opinions[decision(seen(self.champion[index]))].answer()
+            elif label.approved == (self.now(index) <= 0.0):
                 opinions[decision(seen(self.champion[index]))].hear(label.approved, self.distances[index])
         for index in self.silent:
             item, outcome = self.study.known[index], seen(self.champion[index])
@@ -208,7 +222,7 @@ class Search:
                 kinds[decision(outcome)].append(index)
                 opinions[decision(outcome)].hush(item.stands_for, 0.0, self.distances[index])
         for kind, members in kinds.items():
-            agreement = opinions[kind].agreement()
+            agreement = opinions[kind].in_choice(opinions[kind].agreement())
             kept = [members[i * len(members) // QUIET] for i in range(QUIET)] if len(members) > QUIET else members
             for index in kept if agreement else ():
                 share = len(members) / len(kept)

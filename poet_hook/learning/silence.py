@@ -24,6 +24,11 @@ The tenth: 40 streams each of 150 comments, limits at their optimum (1, 3 and 6)
 commented on, with and without 10 % wrong labels: none was ruined with it or without it.
 
 Silence only ever lowers the evidence, so the error rate on a random sample stays what it was.
+
+Answers to questions (`learning/ask.py`) are no opinions in this sense: what is asked lies near the limits by
+construction, and who answers approves as a matter of course. They are audits of silence. Where there is one, silence
+no longer holds a candidate back from being chosen; as evidence it counts as before for what was said unasked, and
+answers are judged beside that by themselves (`evidence.Answers`). Where nothing was said unasked, it weighs 0.
 """
 
 from __future__ import annotations
@@ -62,7 +67,7 @@ class Opinions:
 
     def __init__(self, kind: bool | None) -> None:
         self.kind = kind
-        self.complaints = self.approvals = 0
+        self.complaints = self.approvals = self.answers = 0
         self.silent_weight = 0.0
         self.flipped = 0.0
         """The loss on silent executions of the alternatives of their time."""
@@ -76,6 +81,10 @@ class Opinions:
         self.complaints += not approval
         self._said.append(distances)
 
+    def answer(self) -> None:
+        """Take in what was said about one execution because somebody asked."""
+        self.answers += 1
+
     def hush(self, weight: float, loss: float, distances: Near) -> None:
         """Take in a silent execution that stands for `weight` of them, and the alternative's loss on it."""
         self.silent_weight += weight
@@ -88,7 +97,7 @@ class Opinions:
         `in_passing` asks after each opinion, and may be answered by a look at nearly as many.
         """
         said, silent = len(self._said), len(self._silent)
-        if not silent:
+        if not silent or (self.answers and not said):
             return 0.0
         if self.approvals and self.approvals >= APPROVING * said:
             return 0.0
@@ -99,6 +108,10 @@ class Opinions:
             excess = clustering(self._said, self._silent)
             self._looked = said, excess
         return float(excess > max(FLOOR, CLUSTERED * math.sqrt(1.0 / said + 1.0 / silent)))
+
+    def in_choice(self, agreement: float) -> float:
+        """The same where a candidate is chosen: what was found by asking says more than silence."""
+        return 0.0 if self.answers else agreement
 
     def words(self, agreement: float) -> Iterator[str]:
         """What is assumed about silence, where that matters: where somebody complained."""
@@ -112,13 +125,17 @@ class Opinions:
 
 def clustering(said: Sequence[Near], silent: Sequence[Near]) -> float:
     """By how much more of what was said than of the rest is near, at most, over all that near may mean: in 0..1."""
-    everything = [*said, *silent]
-    ranks = [_ranks(column) for column in zip(*everything, strict=True)]
-    nearest = [min(each) for each in zip(*ranks, strict=True)]
+    nearest = ranked([*said, *silent])
     spoken, rest = sorted(nearest[: len(said)]), sorted(nearest[len(said) :])
     return max(
         (bisect_right(spoken, x) / len(spoken) - bisect_right(rest, x) / len(rest) for x in set(spoken)), default=0.0
     )
+
+
+def ranked(distances: Sequence[Near]) -> list[int]:
+    """How many executions would flip before each if one limit moved, the least over all limits (itself included)."""
+    columns = [_ranks(column) for column in zip(*distances, strict=True)]
+    return [min(each) for each in zip(*columns, strict=True)]
 
 
 def _ranks(distances: Sequence[float]) -> list[int]:

@@ -29,6 +29,7 @@ from poet_hook.versions.chain import Chain
 MOST_LABELLED = 5_000
 READ_SILENT = 20_000  # executions without feedback that are looked at
 MOST_SILENT = 500  # and replayed, of each kind of result
+ASKED = "asked"  # the source of an answer to a question, or its start: asked:anna
 NOT_REPRODUCED = "not reproduced"
 
 
@@ -40,6 +41,8 @@ class Known:
     label: Label | None
     given: float
     stands_for: float = 1.0
+    asked: bool = False
+    """True where somebody spoke of it because `ask` had asked."""
 
 
 @dataclass(slots=True)
@@ -112,7 +115,9 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
         items = said.get(execution.id, [])
         label = objectives.label(execution.id, items, value_of(execution.result)) if items else None
         if label is not None:  # what is unread or contradicts itself is no label, and no silence either
-            known.append(Known(execution, label, max(item.given for item in items)))
+            first = min(items, key=lambda item: item.id)
+            given = max(item.given for item in items)
+            known.append(Known(execution, label, given, asked=first.source.partition(":")[0] == ASKED))
     known.sort(key=lambda item: item.label.order if item.label else 0)
     known += sorted(_silent(plan, store, len(said)), key=lambda item: item.execution.started)
     return Study(plan, source, chain, chain.champion(plan), known, unread, aside)

@@ -23,7 +23,7 @@ def concluded(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> 
     """Confirm the best candidate by replay, store it, and put it in use where the function's `learn=` allows it."""
     study, champion = search.study, search.champion
     plan = study.plan
-    values = _values(search, judgement, offers)
+    values = values_of_best(search, judgement, offers)
     if values is None:
         verdict = _verdict(search, judgement, "keep", champion)
         return Learned(plan.function, study.champion.version, verdict, None, False, verdict.reasons)
@@ -50,7 +50,8 @@ def concluded(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> 
     return Learned(plan.function, study.champion.version, verdict, number, promoted, verdict.reasons, candidate)
 
 
-def _values(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> dict[str, float] | None:
+def values_of_best(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> dict[str, float] | None:
+    """The numbers of the best candidate; None where nothing does better than the champion."""
     if judgement.offer is not None:
         return dict(offers[judgement.offer].values)
     if judgement.axis is None or judgement.value is None:
@@ -145,7 +146,8 @@ def rolled_back(search: Search) -> Learned | None:
         if label is not None and item.given > since and index not in aims.fits_only:
             loss = aim.loss(label, now)
             approved = label.approved if label.approved == (loss <= 0.0) else None
-            labelled.append(Difference(loss - aim.loss(label, then), label.weight, approved, alarm, where))
+            gain = loss - aim.loss(label, then)
+            labelled.append(Difference(gain, label.weight, approved, alarm, where, item.asked))
         # people speak of the alerts of the champion, never of those that only its parent would have raised
         elif label is None and item.execution.version == number:
             silent.append(Difference(-aim.loss(agreed(item, now), then), item.stands_for, None, alarm, where))

@@ -20,6 +20,7 @@ from poet_hook.domains.base import Domain, load
 from poet_hook.errors import EnforceError, OperateTimeout, PerceiveError
 from poet_hook.model import SLOT_PREFIX, UNSET, RecordMode
 from poet_hook.runtime import record
+from poet_hook.runtime.attribute import Poet
 from poet_hook.runtime.enforce import broken_type
 from poet_hook.runtime.operate import TimeLimit, ends_more, pause
 from poet_hook.runtime.perceive import RefusedError, perceive
@@ -284,7 +285,7 @@ def slots() -> list[Slot]:
 
 def bind(code: CodeType, sources: dict[str, str] | None = None) -> CodeType:
     """The code with its placeholders replaced by slots; `sources` are the functions' texts by qualified name."""
-    made: dict[str, Slot] = {}
+    made: dict[str, Slot | Poet] = {}
 
     def bound(part: CodeType) -> CodeType:
         constants = list(part.co_consts)
@@ -306,11 +307,13 @@ def bind(code: CodeType, sources: dict[str, str] | None = None) -> CodeType:
     return bound(code)
 
 
-def _slot(constant: str, sources: dict[str, str]) -> Slot | None:
+def _slot(constant: str, sources: dict[str, str]) -> Slot | Poet | None:
     try:
         spec = json.loads(constant[len(SLOT_PREFIX) :])
     except ValueError:  # a literal of the user's that happens to begin so
         return None
+    if "attribute" in spec:
+        return Poet(**spec["attribute"])
     spec["source"] = sources.get(spec["qualname"], "")
     slot = Slot(spec)
     _slots.add(slot)

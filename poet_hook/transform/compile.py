@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import CodeType
 
 from poet_hook.model import Diagnostic, LeftAlone, Plan
+from poet_hook.transform.hygiene import give_attribute
 from poet_hook.transform.plan import plan_module
 from poet_hook.transform.rewrite import enhance
 from poet_hook.transform.tunables import set_values
@@ -54,6 +55,7 @@ def compile_module(
         if chosen.values:
             set_values(target.node, target.plan.tunables, chosen.values)
         enhance(target.node, target.plan, chosen.version)
+        give_attribute(target.node, target.plan)
     code = compile(planned.tree, path, "exec", dont_inherit=True, optimize=optimize)
     return Compiled(
         code=code,

@@ -38,6 +38,19 @@ def placeholder(plan: Plan, version: int) -> str:
     return SLOT_PREFIX + json.dumps(spec, separators=(",", ":"))
 
 
+def give_attribute(node: ast.FunctionDef, plan: Plan) -> None:
+    """Add the innermost decorator, which gives the function its `poet` when the `def` statement is carried out.
+
+    Then it is there for the script that defines the function too, and decorators that copy `__dict__` pass it on.
+    It stands for no slot: the module's code lives as long as a script runs, and a slot only as long as its version.
+    """
+    spec = {"function": plan.function, "place": f"{plan.path}:{plan.line}", "trains": plan.pragma.trains}
+    constant = ast.Constant(SLOT_PREFIX + json.dumps({"attribute": spec}, separators=(",", ":")))
+    decorator = ast.Attribute(constant, "_given_to", ast.Load())
+    place(decorator, node.lineno)
+    node.decorator_list.append(decorator)
+
+
 def place(statement: ast.AST, line: int) -> None:
     """Give every node that has no place yet the `def` line: elsewhere it would falsify coverage and pdb."""
     for part in ast.walk(statement):
