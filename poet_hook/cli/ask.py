@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from poet_hook import api
-from poet_hook.cli.names import nothing_recorded, recorded
-from poet_hook.cli.output import heading, plain, say, say_error, say_json, shown
-from poet_hook.errors import PoetError
+from poet_hook.cli.names import for_each
+from poet_hook.cli.output import heading, say, shown
 from poet_hook.learning.ask import Asked
 
 
 def ask(options: argparse.Namespace) -> int:
     """Ask about the function named, or about all; 1 where one of them can't be asked about."""
-    names = [recorded(options.function)] if options.function else []
-    if not options.function and not nothing_recorded():
-        names = [record.function for record in api.store().functions()]
-    if not names and not options.json:
-        say(f"No function was recorded in {api.settings().home} yet")
-    documents: list[Any] = []
-    failed = False
-    for name in names:
-        try:
-            found = api.ask(name, options.limit)
-        except PoetError as error:
-            failed = True
-            say_error(error)
-            documents.append({"function": name, "error": str(error), "code": error.code})
-            continue
-        documents.append(plain(found))
-        if not options.json:
-            _say(found)
-    if options.json:
-        say_json({"functions": documents})
-    return 1 if failed else 0
+    names = [options.function] if options.function else []
+    return for_each(names, options.json, lambda name: api.ask(name, options.limit), _say)
 
 
 def _say(found: Asked) -> None:

@@ -14,10 +14,9 @@ from poet_hook.cli.output import say, say_json
 from poet_hook.model import Diagnostic
 from poet_hook.pragma.diagnose import render
 from poet_hook.pragma.scan import find
-from poet_hook.transform.plan import left_alone, plan_module
+from poet_hook.transform.plan import UNPARSABLE, left_alone, plan_module
 
 # what `ast.parse` raises for text that is no Python
-UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 SYNTAX_ERROR = "PH000"
 _SKIPPED = frozenset({"site-packages", "dist-packages", "node_modules", "__pycache__"})
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from poet_hook import api
-from poet_hook.cli.lint import UNPARSABLE, python_files
-from poet_hook.errors import NotEnhancedError, ReplayError, UnknownFunctionError
+from poet_hook.cli.lint import python_files
+from poet_hook.cli.output import plain, say, say_error, say_json
+from poet_hook.errors import NotEnhancedError, PoetError, ReplayError, UnknownFunctionError
 from poet_hook.learning.study import path_of
 from poet_hook.model import Diagnostic, LeftAlone, Plan
-from poet_hook.transform.plan import Planned, plan_module
+from poet_hook.transform.plan import UNPARSABLE, Planned, plan_module
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,31 @@ def _stored(function: str) -> str:
             "Start the program with: python -m poet_hook run SCRIPT"
         )
     return api.name_of(function)
+
+
+def for_each(names: list[str], as_json: bool, act: Callable[[str], Any], show: Callable[[Any], None]) -> int:
+    """Do something to the functions named, or to all that were recorded; 1 where it can't be done to one of them."""
+    functions = [recorded(name) for name in names]
+    if not names and not nothing_recorded():
+        functions = [record.function for record in api.store().functions()]
+    if not functions and not as_json:
+        say(f"No function was recorded in {api.settings().home} yet")
+    documents: list[Any] = []
+    failed = False
+    for function in functions:
+        try:
+            found = act(function)
+        except PoetError as error:
+            failed = True
+            say_error(error)
+            documents.append({"function": function, "error": str(error), "code": error.code})
+            continue
+        documents.append(plain(found))
+        if not as_json:
+            show(found)
+    if as_json:
+        say_json({"functions": documents})
+    return 1 if failed else 0
 
 
 def find(name: str) -> Found:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from poet_hook import api
-from poet_hook.cli.names import nothing_recorded, recorded
-from poet_hook.cli.output import before_and_after, heading, plain, say, say_error, say_json
-from poet_hook.errors import PoetError
+from poet_hook.cli.names import for_each, recorded
+from poet_hook.cli.output import before_and_after, heading, say
 from poet_hook.model import Learned, Verdict
 
 _BAR = 24
@@ -21,27 +19,7 @@ _BAR = 24
 
 def learn(options: argparse.Namespace) -> int:
     """Learn the functions named, or all; 1 where one of them can't be learned."""
-    names = [recorded(name) for name in options.functions]
-    if not options.functions and not nothing_recorded():
-        names = [record.function for record in api.store().functions()]
-    if not names and not options.json:
-        say(f"No function was recorded in {api.settings().home} yet")
-    documents: list[Any] = []
-    failed = False
-    for name in names:
-        try:
-            learned = api.learn(name, _progress(name))
-        except PoetError as error:
-            failed = True
-            say_error(error)
-            documents.append({"function": name, "error": str(error), "code": error.code})
-            continue
-        documents.append(plain(learned))
-        if not options.json:
-            _say_learned(learned)
-    if options.json:
-        say_json({"functions": documents})
-    return 1 if failed else 0
+    return for_each(options.functions, options.json, lambda name: api.learn(name, _progress(name)), _say_learned)
 
 
 def _progress(function: str) -> Callable[[str, float], None] | None:

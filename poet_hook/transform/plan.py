@@ -13,6 +13,7 @@ from poet_hook.pragma.scan import find
 from poet_hook.transform.tunables import dedented, find_tunables, lines_of
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # what reading anybody's source may raise
 _KINDS = frozenset({"float", "int", "str", "bool", "bytes", "list", "dict", "tuple", "set"})
 _COMPILED = frozenset({"njit", "jit", "vectorize", "guvectorize", "cfunc", "stencil", "cuda"})
 
@@ -295,4 +296,4 @@ def _at(line: int, source_line: str, code: str, message: str, word: str) -> Diag
     return Diagnostic(code, message, line, column, column + len(word), source_line=source_line)
 
 
-__all__ = ["Planned", "Target", "Tunable", "Tune", "function_source", "own_scope", "plan_module"]
+__all__ = ["UNPARSABLE", "Planned", "Target", "Tunable", "Tune", "function_source", "own_scope", "plan_module"]

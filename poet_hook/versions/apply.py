@@ -19,10 +19,10 @@ from pathlib import Path
 from poet_hook.errors import VersionError
 from poet_hook.model import Plan, Version
 from poet_hook.settings import Settings
-from poet_hook.transform.plan import plan_module
+from poet_hook.transform.plan import UNPARSABLE, plan_module
 from poet_hook.transform.tunables import lines_of
 from poet_hook.versions.chain import Chain, fits
-from poet_hook.versions.rebase import UNPARSABLE, own_lines, same_code
+from poet_hook.versions.rebase import own_lines, same_code
 
 _BLACK_SECONDS = 60
 

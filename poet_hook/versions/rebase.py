@@ -10,10 +10,10 @@ from dataclasses import replace
 from poet_hook.errors import VersionError
 from poet_hook.model import Level, Plan, Tunable, Verdict, Version
 from poet_hook.pragma.scan import find
+from poet_hook.transform.plan import UNPARSABLE
 from poet_hook.transform.tunables import dedented, find_tunables, lines_of, with_values
 
 # what reading a text as Python raises
-UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 MISFIT = "the two no longer fit"
 
