@@ -91,6 +91,7 @@ class Pragma:
     record: RecordMode = "full"
     record_arguments: Mapping[str, RecordMode] = field(default_factory=dict)
     key: str | None = None
+    stream: str | None = None
     learn: Learn = "auto"
     after: int = 5
     cost: tuple[float, float] = (1.0, 1.0)
@@ -171,6 +172,8 @@ class Execution:
     `started` is seconds since the epoch, `duration` seconds. `arguments` are the encoded arguments (None
     where nothing may be stored), `replayable` is "" or the reason why it can't be run again. `outcome` is
     "result", "error" or "fallback"; `result` is the encoded value, `error` the exception as "Type: text".
+    `stream` names the stream that it belongs to; `raw` is what the body returned, encoded, where the caller got
+    something else.
     """
 
     id: str
@@ -186,6 +189,8 @@ class Execution:
     key: str | None = None
     attempts: int = 1
     replayable: str = ""
+    stream: str | None = None
+    raw: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from poet_hook.learning.evidence import e_value, mean_gain
 from poet_hook.learning.gate import Axis, Case, Judge, Judgement
 from poet_hook.learning.objective import Label
 from poet_hook.model import UNSET, Evidence, Learned, Version
-from poet_hook.pragma.grammar import OBJECTIVES
+from poet_hook.pragma.options import OBJECTIVES
 from poet_hook.versions.chain import Chain, _canonical
 from poet_hook.versions.sign import signature
 

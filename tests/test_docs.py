@@ -19,7 +19,7 @@ from conftest import PACKAGE, environment
 from poet_hook import errors, settings
 from poet_hook.cli.commands import parser
 from poet_hook.pragma.diagnose import RULES
-from poet_hook.pragma.grammar import OPTIONS
+from poet_hook.pragma.options import OPTIONS
 
 DOCS = PACKAGE / "docs"
 PAGES = [PACKAGE / "README.md", *sorted(DOCS.glob("*.md")), *sorted((PACKAGE / "examples").glob("*/README.md"))]

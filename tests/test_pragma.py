@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poet_hook.model import Diagnostic, Fallback, Pragma, Tune
-from poet_hook.pragma import diagnose, grammar, scan
+from poet_hook.pragma import diagnose, grammar, options, scan
 from poet_hook.pragma.diagnose import RULES, render, suggest
-from poet_hook.pragma.grammar import DOMAINS, OBJECTIVES, OPTIONS, PLANNED
+from poet_hook.pragma.options import DOMAINS, OBJECTIVES, OPTIONS, PLANNED
 from poet_hook.pragma.scan import Found, find
 
 
@@ -393,7 +393,7 @@ def test_suggest() -> None:
 
 
 def test_every_code_has_its_rule_and_every_rule_its_code() -> None:
-    used = {code for m in (grammar, scan) for code in re.findall(r"PH\d{3}", inspect.getsource(m))}
+    used = {code for m in (grammar, options, scan) for code in re.findall(r"PH\d{3}", inspect.getsource(m))}
     assert used == set(RULES)
     assert set(re.findall(r"PH\d{3}", inspect.getsource(diagnose))) == set(RULES)
 

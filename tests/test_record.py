@@ -854,3 +854,16 @@ def test_ids_sort_by_time() -> None:
     same = [ids.make(1.9e9) for _ in range(1000)]
     assert len(set(same)) == 1000
     assert same == sorted(same)
+
+
+def test_the_stream_of_a_call_is_recorded(load: Load) -> None:
+    m = load(
+        """
+        # poet: optimize_for=accuracy, stream="pump.lower()"
+        def is_hot(pump: str, celsius: float) -> bool:
+            return celsius > 45.0
+        """
+    )
+    m.is_hot("A", 50.0)
+    m.is_hot("b", 1.0)
+    assert [(e.stream, e.key) for e in api.store().executions("m:is_hot")] == [("a", None), ("b", None)]

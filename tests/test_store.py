@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import math
@@ -19,11 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from poet_hook.errors import AmbiguousResultError, StoreError, UnknownExecutionError
+from poet_hook.errors import AmbiguousResultError, CodecError, StoreError, UnknownExecutionError
 from poet_hook.model import Execution, Signal
-from poet_hook.store import codec, connection, executions, journal
+from poet_hook.store import codec, connection, executions, journal, schema
 from poet_hook.store.database import FunctionRecord, Store
 from poet_hook.store.journal import Journal, read
 
@@ -660,6 +662,39 @@ def changed(statement: str) -> Callable[[Path], None]:
         opened.close()
 
     return change
+
+
+def test_a_store_of_the_first_schema_is_brought_up_to_date(home: Path) -> None:
+    first = Store(home)
+    first.record(call("execution-1"))
+    assert first.count("m:f") == 1
+    first.close()
+    old = home / "old.db"
+    with contextlib.closing(sqlite3.connect(old)) as made:
+        schema.create(made, version=1)
+        made.execute("ATTACH ? AS new", (str(home / "poet.db"),))
+        names = [row[1] for row in made.execute("PRAGMA main.table_info(executions)")]
+        assert "stream" not in names
+        made.execute(f"INSERT INTO executions SELECT {', '.join(names)} FROM new.executions")
+        made.commit()
+    for file in home.glob("poet.db*"):
+        file.unlink()
+    old.rename(home / "poet.db")
+    second = Store(home)
+    found = second.execution("execution-1")
+    assert found is not None
+    assert (found.stream, found.raw) == (None, None)
+    second.record(dataclasses.replace(call("execution-2"), stream="pump", raw=b"x"))
+    again = second.execution("execution-2")
+    assert again is not None
+    assert (again.stream, again.raw) == ("pump", b"x")
+
+
+def test_an_execution_in_a_journal_of_the_first_format_is_read(home: Path) -> None:
+    row = tuple(getattr(call("execution-1"), field.name) for field in dataclasses.fields(Execution))
+    assert codec.unpack_execution(msgspec.msgpack.encode((1, row[:13]))) == (*row[:13], None, None)
+    with pytest.raises(CodecError):
+        codec.unpack_execution(msgspec.msgpack.encode((1, row[:12])))
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,10 @@ class _Row:
         item = self.execution
         document = {
             name: plain(getattr(item, name))
-            for name in ("id", "function", "version", "source_hash", "started", "duration", "outcome", "error", "key")
+            for name in (
+                *("id", "function", "version", "source_hash", "started", "duration", "outcome", "error"),
+                *("key", "stream"),
+            )
         }
         arguments = None if self.arguments is None else {k: _plain(v) for k, v in self.arguments.items()}
         return document | {

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from ..model import Diagnostic, Pragma, Tune
 from .diagnose import Place
-from .grammar import MAX_LENGTH, OPTIONS, PLANNED, read_options, read_tune
+from .grammar import MAX_LENGTH, read_options, read_tune
+from .options import OPTIONS, PLANNED
 
 _HINT = re.compile(r"#[ \t]*poet\b", re.IGNORECASE)
 _LAYOUT = frozenset({tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT})

@@ -243,6 +243,7 @@ def note(slot: Any, call: Any, result: Any, outcome: str, error: BaseException |
             key=call.key,
             attempts=call.attempt,
             replayable=reason,
+            stream=call.stream,
         )
     )
     if outcome != "error":

@@ -34,7 +34,7 @@ _RESULT_SHOWN = 200
 class Call:
     """What one call in progress carries through its attempts."""
 
-    __slots__ = ("arguments", "attempt", "clock", "frozen", "key", "limit", "raised", "started")
+    __slots__ = ("arguments", "attempt", "clock", "frozen", "key", "limit", "raised", "started", "stream")
 
     def __init__(self, arguments: tuple[Any, ...]) -> None:
         self.arguments = arguments
@@ -42,6 +42,7 @@ class Call:
         self.raised = False
         self.limit: TimeLimit | None = None
         self.key: str | None = None
+        self.stream: str | None = None
         self.frozen: tuple[bytes | None, str] = (None, "")
         self.started = self.clock = 0.0
 
@@ -112,7 +113,12 @@ class Slot:
 
     # -- Operate
 
-    def begin(self, arguments: tuple[Any, ...], key: Callable[..., Any] | None = None) -> Call:
+    def begin(
+        self,
+        arguments: tuple[Any, ...],
+        key: Callable[..., Any] | None = None,
+        stream: Callable[..., Any] | None = None,
+    ) -> Call:
         """Start a call: keep its arguments as they are now."""
         call = Call(arguments)
         if self.trains:
@@ -120,19 +126,20 @@ class Slot:
                 self._introduce()
                 call.frozen = record.freeze(arguments, self.names, self.record, self.record_arguments)
                 if key is not None:
-                    call.key = self._key(key, arguments)
+                    call.key = self._mark("key", key, arguments)
+                if stream is not None:
+                    call.stream = self._mark("stream", stream, arguments)
             except Exception as error:  # noqa: BLE001 - recording never breaks the call
                 record.recorder.complain(error)
             call.started, call.clock = record.now()
         return call
 
-    def _key(self, key: Callable[..., Any], arguments: tuple[Any, ...]) -> str | None:
+    def _mark(self, what: str, expression: Callable[..., Any], arguments: tuple[Any, ...]) -> str | None:
         try:
-            value = key(*arguments)
+            value = expression(*arguments)
             return None if value is None else str(value)
         except Exception as error:  # noqa: BLE001 - the user's expression
-            what = f"{self.function}: executions have no key: {type(error).__name__}"
-            record.recorder.complain(error, what)
+            record.recorder.complain(error, f"{self.function}: executions have no {what}: {type(error).__name__}")
             return None
 
     def arm(self, call: Call) -> None:

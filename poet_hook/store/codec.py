@@ -158,23 +158,32 @@ ExecutionRow = tuple[
     str | None,
     _Count,
     str,
+    str | None,
+    bytes | None,
 ]
+_FIRST_ROW = 13  # fields of an execution in format 1
 _execution_row = attrgetter(*(field.name for field in fields(Execution)))
-_unpack_execution = msgspec.msgpack.Decoder(tuple[Literal[1], ExecutionRow]).decode
+_unpack_execution = msgspec.msgpack.Decoder(tuple[Literal[2], ExecutionRow]).decode
+_unpack_first = msgspec.msgpack.Decoder(tuple[Literal[1], tuple[Any, ...]]).decode
 
 
 def pack_execution(execution: Execution) -> bytes:
     """Return the journal's payload for one execution."""
     row = _execution_row(execution)
     try:
-        return _pack((1, row))
+        return _pack((2, row))
     except UnicodeEncodeError:
-        return _pack((1, tuple(utf8(part) if isinstance(part, str) else part for part in row)))
+        return _pack((2, tuple(utf8(part) if isinstance(part, str) else part for part in row)))
 
 
 def unpack_execution(payload: bytes) -> ExecutionRow:
     """Return an execution's fields in the order of `Execution`; CodecError if it is none of this format."""
     try:
+        if payload[1:2] == b"\x01":  # written before there were streams
+            first = _unpack_first(payload)[1]
+            if len(first) != _FIRST_ROW:
+                raise ValueError(f"{len(first)} fields")
+            payload = _pack((2, (*first, None, None)))
         return _unpack_execution(payload)[1]
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise CodecError(f"not an execution of this format: {error}") from None

@@ -119,6 +119,10 @@ class Database:
     def _checked(self, mode: str) -> sqlite3.Connection:
         connection = _open(self.path, mode)
         try:
+            if mode == "rw" and schema.is_old(connection):
+                with self._transaction(connection):
+                    if schema.is_old(connection):  # no other process was faster
+                        schema.upgrade(connection)
             if objection := schema.objection(connection):
                 if objection.startswith("was written by a newer"):
                     raise StoreError(f"{self.path} {objection}; upgrade poet_hook, or set POET_HOME to another folder")

@@ -29,7 +29,7 @@ PAGE = 200
 SHORTEST_PART = 6
 
 _COLUMNS = ", ".join(field.name for field in fields(Execution))
-_INSERT = f"INSERT OR IGNORE INTO executions ({_COLUMNS}) VALUES ({', '.join('?' * 13)})"
+_INSERT = f"INSERT OR IGNORE INTO executions ({_COLUMNS}) VALUES ({', '.join('?' * len(fields(Execution)))})"
 _REMEMBER = "INSERT INTO journals VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET offset = max(offset, excluded.offset)"
 
 

@@ -6,8 +6,19 @@ import sqlite3
 from functools import cache
 
 APPLICATION_ID = 0x504F4554  # "POET"
-VERSION = 1
+VERSION = 2
 
+_SINCE_2 = ", stream TEXT, raw BLOB"
+_EXECUTIONS = f"""CREATE TABLE executions (
+        id TEXT NOT NULL UNIQUE, function TEXT NOT NULL, version INTEGER NOT NULL, source_hash TEXT NOT NULL,
+        started REAL NOT NULL, duration REAL NOT NULL, outcome TEXT NOT NULL, arguments BLOB, result BLOB,
+        error TEXT, key TEXT, attempts INTEGER NOT NULL, replayable TEXT NOT NULL{_SINCE_2}
+    )"""
+_INDICES = (
+    "CREATE INDEX executions_by_function ON executions (function, started)",
+    "CREATE INDEX executions_by_start ON executions (started)",
+    "CREATE INDEX executions_by_key ON executions (key, started) WHERE key IS NOT NULL",
+)
 TABLES = (
     """CREATE TABLE functions (
         function TEXT PRIMARY KEY, module TEXT NOT NULL, qualname TEXT NOT NULL, path TEXT NOT NULL,
@@ -18,14 +29,8 @@ TABLES = (
         function TEXT NOT NULL, source_hash TEXT NOT NULL, source TEXT NOT NULL,
         PRIMARY KEY (function, source_hash)
     )""",
-    """CREATE TABLE executions (
-        id TEXT NOT NULL UNIQUE, function TEXT NOT NULL, version INTEGER NOT NULL, source_hash TEXT NOT NULL,
-        started REAL NOT NULL, duration REAL NOT NULL, outcome TEXT NOT NULL, arguments BLOB, result BLOB,
-        error TEXT, key TEXT, attempts INTEGER NOT NULL, replayable TEXT NOT NULL
-    )""",
-    "CREATE INDEX executions_by_function ON executions (function, started)",
-    "CREATE INDEX executions_by_start ON executions (started)",
-    "CREATE INDEX executions_by_key ON executions (key, started) WHERE key IS NOT NULL",
+    _EXECUTIONS,
+    *_INDICES,
     # AUTOINCREMENT: an id that learning has seen is never given again.
     """CREATE TABLE feedback (
         id INTEGER PRIMARY KEY AUTOINCREMENT, execution_id TEXT NOT NULL, given REAL NOT NULL,
@@ -38,11 +43,30 @@ TABLES = (
 )
 
 
-def create(connection: sqlite3.Connection) -> None:
+def create(connection: sqlite3.Connection, version: int = VERSION) -> None:
     """Make the tables in an empty database."""
     for statement in TABLES:
-        connection.execute(statement)
+        connection.execute(statement.replace(_SINCE_2, "") if version == 1 else statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {version}")
+
+
+def is_old(connection: sqlite3.Connection) -> bool:
+    """Whether this is a database of ours that `upgrade` brings up to date."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return bool(version == 1) and _content(connection) == _expected(1)
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Bring an old database up to date, inside a transaction; nothing in it is lost."""
+    connection.execute("ALTER TABLE executions RENAME TO executions_1")
+    for index in _INDICES:
+        connection.execute(f"DROP INDEX {index.split()[2]}")
+    connection.execute(_EXECUTIONS)
+    connection.execute("INSERT INTO executions SELECT *, NULL, NULL FROM executions_1 ORDER BY rowid")
+    connection.execute("DROP TABLE executions_1")
+    for index in _INDICES:
+        connection.execute(index)
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
@@ -54,7 +78,9 @@ def objection(connection: sqlite3.Connection) -> str:
         return "is no database of poet_hook"
     if version > VERSION:
         return f"was written by a newer poet_hook (its schema is {version}, this one knows {VERSION})"
-    odd = sorted(f"{kind} {name}" for kind, name, *_ in _content(connection) ^ _expected())
+    if is_old(connection):
+        return "was written by an older poet_hook, and can't be brought up to date: it is read-only"
+    odd = sorted(f"{kind} {name}" for kind, name, *_ in _content(connection) ^ _expected(VERSION))
     return f"has a foreign or changed schema ({', '.join(odd)})" if odd else ""
 
 
@@ -63,10 +89,10 @@ def _content(connection: sqlite3.Connection) -> frozenset[tuple[str, ...]]:
 
 
 @cache
-def _expected() -> frozenset[tuple[str, ...]]:
+def _expected(version: int) -> frozenset[tuple[str, ...]]:
     connection = sqlite3.connect(":memory:")
     try:
-        create(connection)
+        create(connection, version)
         return _content(connection)
     finally:
         connection.close()

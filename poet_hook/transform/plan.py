@@ -241,7 +241,12 @@ def _check_names(node: ast.FunctionDef, pragma: Pragma, bound: set[str], lines: 
     if pragma.ensure and "result" in names:
         message = f"ensure=: {node.name}() has an argument named result, which hides the result"
         yield _at(pragma.line, source_line, "PH402", message, "ensure")
-    for option, expression in (("require", pragma.require), ("ensure", pragma.ensure), ("key", pragma.key)):
+    for option, expression in (
+        ("require", pragma.require),
+        ("ensure", pragma.ensure),
+        ("key", pragma.key),
+        ("stream", pragma.stream),
+    ):
         known = names | bound | ({"result"} if option == "ensure" else set())
         for unknown in sorted(_read_names(expression) - known) if expression and "*" not in bound else ():
             if not hasattr(builtins, unknown):

@@ -115,7 +115,7 @@ class Rewriter:
         if not guarded:
             return self._check_only(body)
         out: list[ast.stmt] = [
-            ast.Assign([_name(CALL, store=True)], self._slot("begin", self._arguments(), *self._key())),
+            ast.Assign([_name(CALL, store=True)], self._slot("begin", self._arguments(), *self._marks())),
             ast.Assign([_name(RESULT, store=True)], ast.Constant(None)),
         ]
         attempt: list[ast.stmt] = [self._attempt(body)]
@@ -201,8 +201,13 @@ class Rewriter:
         gone: list[ast.expr] = [ast.Name(name, ast.Del()) for name in self.locals]
         return [ast.Assign(targets, ast.Constant(None)), ast.Delete(gone)]
 
-    def _key(self) -> list[ast.expr]:
-        return [self._function(self.pragma.key)] if self.pragma.key and self.pragma.trains else []
+    def _marks(self) -> list[ast.expr]:
+        """The expressions of `key=` and `stream=`, as far as there are any."""
+        pragma = self.pragma
+        if not pragma.trains or not (pragma.key or pragma.stream):
+            return []
+        key: ast.expr = self._function(pragma.key) if pragma.key else ast.Constant(None)
+        return [key, self._function(pragma.stream)] if pragma.stream else [key]
 
     def _arguments(self) -> ast.expr:
         kwarg = self.node.args.kwarg
