@@ -95,6 +95,7 @@ class Pragma:
     learn: Learn = "auto"
     after: int = 5
     cost: tuple[float, float] = (1.0, 1.0)
+    alpha: float = 0.05
     tunes: tuple[Tune, ...] = ()
 
     @property

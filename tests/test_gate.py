@@ -204,6 +204,14 @@ def test_alpha_moves_the_bar() -> None:
     assert [v.level for v in verdicts] == ["proven", None]
 
 
+def test_at_the_highest_alpha_there_still_must_be_evidence() -> None:
+    cases = [labelled("ok", 7.0, True, 1.0), labelled("c", 1.5, False, 1.0)]
+    verdicts = [judged(cases[:n], [], incumbent=1.0, lower=0.5, upper=8, alpha=0.5) for n in (1, 2)]
+    assert [v.level for v in verdicts] == [None, None]
+    more = [labelled(f"c{i}", 1.5, False, 1.0) for i in range(3)]
+    assert judged([*cases, *more], [], incumbent=1.0, lower=0.5, upper=8, alpha=0.5).level == "proven"
+
+
 def test_an_integer_constant_gets_an_integer() -> None:
     cases = [Case(str(i), 1.0, (Steps((4.5,), (1.0, 0.0), (0.0,)),), alarm=True) for i in range(12)]
     verdict = judged(cases, [], incumbent=3, lower=1, upper=20, integer=True)

@@ -659,3 +659,33 @@ def test_a_decorator_above_the_pragma_may_change_the_value(load: Load) -> None:
     result = poet_hook.call(module.f, 60.0)
     assert result.value is False
     assert next(poet_hook.executions(module.f)).id == result.execution_id
+
+
+# --------------------------------------------------------------------------- alpha
+
+
+@pytest.mark.parametrize(("alpha", "level"), [(0.2, "proven"), (0.05, "provisional"), (0.01, None)])
+def test_alpha_says_how_much_evidence_a_version_takes(load: Load, alpha: float, level: str | None) -> None:
+    is_hot = hot(load, 40.0, more=f", alpha={alpha}")
+    teach(is_hot, [50, *(35 + i / 10 for i in range(7))], lambda c: c > 33)
+    learned = poet_hook.learn(is_hot)
+    assert learned.verdict is not None
+    assert learned.verdict.alpha == alpha
+    assert learned.verdict.level == level
+    needed = {
+        "proven": f"reaches {1 / alpha:g}",
+        "provisional": f"reaches {0.5 / alpha:g}",
+        None: f"below {1 / alpha:g}",
+    }
+    assert needed[level] in " ".join(learned.reasons)
+
+
+def test_alpha_says_when_a_version_is_rolled_back(load: Load) -> None:
+    rolled = {}
+    for module, alpha in (("daring", 0.4), ("careful", 0.01)):
+        is_hot = hot(load, 30.0, more=f", alpha={alpha}", module=module)
+        teach(is_hot, spread(90), lambda c: c > 45)
+        assert poet_hook.learn(is_hot).promoted
+        teach(is_hot, [31 + i for i in range(5)], lambda c: c > 30)
+        rolled[module] = "rolled back" in " ".join(poet_hook.learn(is_hot).reasons)
+    assert rolled == {"daring": True, "careful": False}

@@ -68,6 +68,7 @@ def wrong(found: Found) -> list[tuple[str, str]]:
         (" optimize_for=my.module:score", {"optimize_for": "my.module:score"}),
         (" optimize_for=error learn=propose", {"optimize_for": "error", "learn": "propose"}),
         (" optimize_for=accuracy after=1", {"optimize_for": "accuracy", "after": 1}),
+        (" optimize_for=accuracy alpha=0.2", {"optimize_for": "accuracy", "alpha": 0.2}),
         (" optimize_for=accuracy cost=1:5", {"optimize_for": "accuracy", "cost": (1.0, 5.0)}),
         (" retries=1  # noqa: E501, timeout=3", {"retries": 1}),
     ],
@@ -111,6 +112,9 @@ def test_each_option_is_read(options: str, fields: dict[str, Any]) -> None:
         ("timeout=" + "9" * 400, "PH204", "9" * 400),
         ("timeout=5d", "PH204", "5d"),
         ("optimize_for=f1 after=0", "PH204", "0"),
+        ("optimize_for=f1 alpha=0", "PH204", "0"),
+        ("optimize_for=f1 alpha=0.51", "PH204", "0.51"),
+        ("optimize_for=f1 alpha=5%", "PH204", "5%"),
         ("optimize_for=f1 cost=1", "PH204", "1"),
         ("optimize_for=f1 cost=0:5", "PH204", "0:5"),
         ("optimize_for=f1 cost=1:nan", "PH204", "1:nan"),
@@ -138,6 +142,7 @@ def test_each_option_is_read(options: str, fields: dict[str, Any]) -> None:
         ("record=none", "PH302", "record"),
         ("cost=1:2", "PH302", "cost"),
         ("after=3", "PH302", "after"),
+        ("alpha=0.1", "PH302", "alpha"),
         ("off retries=2", "PH303", "retries"),
     ],
 )
@@ -444,6 +449,7 @@ def pragmas(draw: st.DrawFn) -> Pragma:
         "learn": st.sampled_from(["auto", "proven", "propose", "off"]),
         "after": st.integers(1, 1_000_000),
         "cost": st.tuples(POSITIVE, POSITIVE),
+        "alpha": st.floats(0.001, 0.5),
     }
     if draw(st.booleans()):
         fields = draw(st.fixed_dictionaries({"optimize_for": trains.pop("optimize_for")}, optional=optional | trains))
@@ -470,6 +476,7 @@ def canonical(p: Pragma) -> list[str]:
             f"record={p.record}",
             f"learn={p.learn}",
             f"after={p.after}",
+            f"alpha={p.alpha!r}",
         ]
         out += [f"record.{name}={mode}" for name, mode in p.record_arguments.items()]
         out += [f"cost={p.cost[0]!r}:{p.cost[1]!r}"]

@@ -16,7 +16,7 @@ from poet_hook.pragma.diagnose import render
 from poet_hook.versions.chain import Chain
 
 _PLACES = frozenset({"line", "target_line", "tunes"})
-_TRAINING = frozenset({"record", "learn", "after", "cost"})
+_TRAINING = frozenset({"record", "learn", "after", "cost", "alpha"})
 _READ = {
     "float": 'text that is a number ("65,000", "25%") becomes one, other text is refused',
     "int": 'text that is a whole number ("65,000") becomes one, other text is refused',

@@ -71,8 +71,9 @@ def _say_evidence(verdict: Verdict) -> None:
     )
     if evidence.gain is not None:
         say(
-            f"  gain: {evidence.gain:.2g} per execution that did not help to choose the candidate; above "
-            f"{evidence.gain_low:.2g}, and below {evidence.gain_high:.2g}, each at an error rate of {verdict.alpha:.0%}"
+            f"  gain: {evidence.gain:.2g} per execution that did not help to choose the candidate; "
+            f"above {evidence.gain_low:.2g}, and below {evidence.gain_high:.2g}, "
+            f"each at an error rate of {100 * verdict.alpha:g}%"
         )
     if verdict.flips:
         approved = f", {len(verdict.regressions)} of them approved" if verdict.regressions else ""

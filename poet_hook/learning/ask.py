@@ -138,7 +138,7 @@ def asked(function: str, store: Store, settings: Settings, limit: int) -> Asked:
             return nothing("replay does not give what was recorded: the function depends on more than its arguments")
         offers = search.offers(_silently)
         labelled, silent = search.cases(offers)
-        judgement = judge(labelled, silent, search.axes(), [offer.after for offer in offers])
+        judgement = judge(labelled, silent, search.axes(), [offer.after for offer in offers], plan.pragma.alpha)
         return _Interview(search, judgement, offers).asked(limit)
 
 

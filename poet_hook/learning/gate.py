@@ -26,7 +26,7 @@ from poet_hook.learning.silence import KINDS, Near, Opinions, near
 from poet_hook.model import Level
 
 ALPHA = 0.05
-PROVISIONAL = 10.0
+PROVISIONAL = 0.5  # times what proves; never less than 2, which doubles the wealth
 GRID = 8
 OFFERS = 0.2  # their share of alpha
 REFIT = 1.02  # times as many labelled executions, beyond the first
@@ -308,8 +308,11 @@ class Judge:
     def _level(self, evidence: float, small: bool) -> Level | None:
         if evidence >= 1.0 / self.alpha:
             return "proven"
-        # the same share of alpha as for the other level
-        return "provisional" if small and evidence >= PROVISIONAL * ALPHA / self.alpha else None
+        return "provisional" if small and evidence >= self._provisional else None
+
+    @property
+    def _provisional(self) -> float:
+        return max(2.0, PROVISIONAL / self.alpha)
 
     def _small(self, choice: _Choice) -> bool:
         """At most a factor of 2 where the range is of one sign, else at most half of the range; one number only."""
@@ -346,13 +349,13 @@ class Judge:
             values = " and ".join(f"{axis.incumbent:g}" for axis in self.axes)
             return [f"no other value does better than {values} on what was said, silence included"]
         if level == "proven":
-            return [f"{reached} {1 / self.alpha:g}: an error happens in at most {self.alpha:.0%} of such cases"]
+            return [f"{reached} {1 / self.alpha:g}: an error happens in at most {100 * self.alpha:g}% of such cases"]
         if level == "provisional":
             settled = "it settles a complaint, breaks nothing approved, and changes little"
-            return [f"{reached} {PROVISIONAL:g}: {settled}"]
+            return [f"{reached} {self._provisional:g}: {settled}"]
         more = f", about {needed} more labelled executions" if needed else ""
         reasons = [f"evidence {evidence:.3g} is below {1 / self.alpha:g}{more}"]
-        if evidence >= PROVISIONAL and not small:
+        if evidence >= self._provisional and not small:
             reasons.append("not provisional: it breaks something approved, or changes much")
         return reasons
 
@@ -368,12 +371,11 @@ def judge(
 
     `offered` says of each offer from how many of the labelled executions it was made. Evidence for one number is the
     mean of two e-values, of the numbers that led as feedback came and of a fixed grid of values on every axis; for an
-    offer it is that of its own bets. "proven"
-    needs 1/alpha; "provisional" needs 10, a complaint settled, no approved execution broken and a change of one
-    number by at most a factor 2 (half of the range, where it is not positive). The candidate itself is chosen on
-    everything. A silent execution has a loss of 0 where the outcome is the champion's; silence is taken as spread
-    evenly over the feedback. A sample of it must stand for all by its weights, and is best drawn among results
-    nobody complains of.
+    offer it is that of its own bets. "proven" needs 1/alpha; "provisional" needs half of that, a complaint settled, no
+    approved execution broken and a change of one number by at most a factor 2 (half of the range, where it is not
+    positive). The candidate itself is chosen on everything. A silent execution has a loss of 0 where the outcome is
+    the champion's; silence is taken as spread evenly over the feedback. A sample of it must stand for all by its
+    weights, and is best drawn among results nobody complains of.
     """
     judge = Judge(axes, offered, alpha)
     heard = 0

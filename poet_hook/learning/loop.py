@@ -67,7 +67,7 @@ def _learn(study: Study, settings: Settings, progress: Progress) -> Learned:
         offers = search.offers(progress)
         progress("judging", 0.9)
         labelled_cases, silent = search.cases(offers)
-        judgement = judge(labelled_cases, silent, search.axes(), [offer.after for offer in offers])
+        judgement = judge(labelled_cases, silent, search.axes(), [offer.after for offer in offers], plan.pragma.alpha)
         progress("", 1.0)
         return concluded(search, judgement, offers)
 

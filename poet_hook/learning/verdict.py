@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from poet_hook.domains.base import decision
 from poet_hook.learning.aims import SHARES, WORDS, Aims, aims_of
 from poet_hook.learning.evidence import Difference, compare, mean_gain
-from poet_hook.learning.gate import ALPHA, Judgement
+from poet_hook.learning.gate import Judgement
 from poet_hook.learning.objective import Loss
 from poet_hook.learning.replay import Outcome
 from poet_hook.learning.search import Offer, Search, agreed
@@ -96,12 +96,12 @@ def _verdict(search: Search, judgement: Judgement, decided: Decision, after: Seq
         reasons.append(f"{study.unread} feedbacks could not be read and count for nothing")
     if study.plan.pragma.learn == "proven" and decided == "wait" and judgement.decision == "promote":
         reasons.append("learn=proven: a provisional version waits for more evidence")
-    gains = mean_gain(judgement.bets, ALPHA) if judgement.bets else ()
+    gains = mean_gain(judgement.bets, study.plan.pragma.alpha) if judgement.bets else ()
     gain, gain_low, gain_high = (search.aims.last.unit * each for each in gains) if gains else (None, None, None)
     return Verdict(
         decision=decided,
         level=judgement.level if decided in ("promote", "propose") else None,
-        alpha=ALPHA,
+        alpha=study.plan.pragma.alpha,
         evidence=Evidence(
             labelled=len(search.labels),
             wins=judgement.wins,
@@ -152,13 +152,13 @@ def rolled_back(search: Search) -> Learned | None:
         elif label is None and item.execution.version == number:
             silent.append(Difference(-aim.loss(agreed(item, now), then), item.stands_for, None, alarm, where))
     found = compare(labelled, silent)
-    if found.gain <= 0 or found.e_value < 1 / ALPHA:
+    if found.gain <= 0 or found.e_value < 1 / study.plan.pragma.alpha:
         return None
     rollback(study.chain)
     back = history[-1]
     reason = (
         f"v{number} did worse than v{back} on the {len(labelled)} executions with feedback since it was promoted "
-        f"(e = {found.e_value:.0f}, at least {1 / ALPHA:.0f} needed): rolled back to v{back}"
+        f"(e = {found.e_value:.0f}, at least {1 / study.plan.pragma.alpha:.0f} needed): rolled back to v{back}"
     )
     return Learned(study.plan.function, back, None, None, False, (reason, *found.reasons))
 

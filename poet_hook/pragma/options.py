@@ -18,14 +18,13 @@ from .diagnose import quote, suggest
 DOMAINS = ("generic", "ml_monitoring")
 OBJECTIVES = ("accuracy", "precision", "recall", "f1", "alert_quality", "error", "absolute_error")
 _LEVEL_1 = ("retries", "timeout", "fallback", "ensure", "require", "coerce", "record", "key", "stream")
-OPTIONS = ("domain", "optimize_for", *_LEVEL_1, "learn", "after", "cost", "off")
+OPTIONS = ("domain", "optimize_for", *_LEVEL_1, "learn", "after", "cost", "alpha", "off")
 # the design names these, so a did-you-mean would mislead
 PLANNED = (
     "retry_on",
     "backoff",
     "sample",
     "assume_ok_after",
-    "alpha",
     "group",
     "half_life",
     "canary",
@@ -39,7 +38,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "learn": get_args(Learn),
 }
 _PLANNED_VALUES = {"optimize_for": ("latency", "cost", "reward"), "learn": ("shadow",)}
-TRAIN_ONLY = ("record", "key", "stream", "learn", "after", "cost")
+TRAIN_ONLY = ("record", "key", "stream", "learn", "after", "cost", "alpha")
 
 _MAX_SECONDS = 1e6
 _MAX_COST = 1e6
@@ -125,6 +124,13 @@ def _whole(lowest: int, highest: int, name: str, text: str) -> int:
     raise RefusedError("PH204", f"{name} takes a whole number from {lowest} to {highest}, not {quote(text)}")
 
 
+def _real(lowest: float, highest: float, name: str, text: str) -> float:
+    number = _number(text)
+    if number is not None and lowest <= number <= highest:
+        return number
+    raise RefusedError("PH204", f"{name} takes a number from {lowest:g} to {highest:g}, not {quote(text)}")
+
+
 def _duration(name: str, text: str) -> float:
     amount, per_second = text, 1.0
     for unit, scale in _DURATION_UNITS:
@@ -195,6 +201,7 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "optimize_for": _objective,
     "retries": partial(_whole, 0, 100),
     "after": partial(_whole, 1, 1_000_000),
+    "alpha": partial(_real, 0.001, 0.5),
     "timeout": _duration,
     "cost": _cost,
     "fallback": _fallback,
