@@ -146,7 +146,7 @@ def wait_for_learning(seconds: float | None = None) -> bool:
 
 def learn_later(function: str) -> None:
     """Start a learning run once `after=` feedbacks have come since the last one."""
-    from poet_hook.learning.study import plan_of
+    from poet_hook.versions.current import plan_of
 
     seen = int(store().get_meta(f"learned:{function}") or 0)
     count = store().count_new(function, seen)
@@ -257,7 +257,7 @@ def _status(function: str, optimize_for: str) -> FunctionStatus:
 
 def in_use(function: str) -> tuple[int, str | None]:
     """The number of the version that runs, and why that is not the one that was chosen, or can't be told."""
-    from poet_hook.learning.study import plan_of
+    from poet_hook.versions.current import plan_of
 
     chain = Chain(settings(), function)
     try:
@@ -285,7 +285,7 @@ def feedback_of(execution_id: str) -> list[Feedback]:
 
 def versions_of(function: str | Callable[..., Any]) -> list[Version]:
     """The versions of a function, ascending; the first is the original."""
-    from poet_hook.learning.study import plan_of
+    from poet_hook.versions.current import plan_of
 
     name = name_of(function)
     stored = Chain(settings(), name).versions()
@@ -302,8 +302,8 @@ def champion(function: str | Callable[..., Any]) -> int:
 
 def promote(function: str | Callable[..., Any], version: int) -> int:
     """Put a version in use, here at once and elsewhere within a second; returns the one that was."""
-    from poet_hook.learning.study import plan_of
     from poet_hook.versions import promote as steps
+    from poet_hook.versions.current import plan_of
     from poet_hook.versions.watch import refresh
 
     name = name_of(function)
@@ -328,8 +328,8 @@ def rollback(function: str | Callable[..., Any]) -> tuple[int, int]:
 
 def show(function: str | Callable[..., Any]) -> str:
     """The text of what really runs."""
-    from poet_hook.learning.study import plan_of
     from poet_hook.transform.render import render
+    from poet_hook.versions.current import plan_of
 
     plan, source = plan_of(name_of(function), store(), settings())
     return render(source, plan, Chain(settings(), plan.function).champion(plan))

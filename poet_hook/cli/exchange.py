@@ -13,12 +13,12 @@ from poet_hook.cli.lint import python_files
 from poet_hook.cli.names import find, nothing_recorded, recorded
 from poet_hook.cli.output import say, say_error
 from poet_hook.errors import NotEnhancedError, ReplayError, UnknownFunctionError, VersionError
-from poet_hook.learning.study import plan_of
 from poet_hook.model import LeftAlone, Plan, Version
 from poet_hook.transform.plan import UNPARSABLE, plan_module
 from poet_hook.versions.apply import apply as write
 from poet_hook.versions.apply import edit_of
 from poet_hook.versions.chain import Chain
+from poet_hook.versions.current import plan_of
 from poet_hook.versions.exchange import Fate, line_of, read
 
 

@@ -12,9 +12,9 @@ from poet_hook import api
 from poet_hook.cli.lint import python_files
 from poet_hook.cli.output import plain, say, say_error, say_json
 from poet_hook.errors import NotEnhancedError, PoetError, ReplayError, UnknownFunctionError
-from poet_hook.learning.study import path_of
 from poet_hook.model import Diagnostic, LeftAlone, Plan
 from poet_hook.transform.plan import UNPARSABLE, Planned, plan_module
+from poet_hook.versions.current import path_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,13 +29,14 @@ from poet_hook.learning.replay import Replay
 from poet_hook.learning.search import Offer, Search
 from poet_hook.learning.silence import ranked
 from poet_hook.learning.slice import slice_function
-from poet_hook.learning.study import ASKED, Study, arguments_of, keep_reproduced, plan_of, seen, study_of, value_of
+from poet_hook.learning.study import ASKED, Study, arguments_of, keep_reproduced, seen, study_of, value_of
 from poet_hook.learning.verdict import objective_of, values_of_best
 from poet_hook.model import Execution, Plan
 from poet_hook.settings import Settings
 from poet_hook.store import codec
 from poet_hook.store.database import Store
 from poet_hook.versions.chain import Chain
+from poet_hook.versions.current import plan_of
 
 NEAR_MISS = 4  # of so many questions, one is not about where challenger and champion differ
 

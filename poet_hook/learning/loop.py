@@ -12,12 +12,13 @@ from poet_hook.learning.own_loss import LossError, own_loss
 from poet_hook.learning.replay import Replay
 from poet_hook.learning.search import Progress, Search
 from poet_hook.learning.slice import slice_function
-from poet_hook.learning.study import Study, arguments_of, keep_reproduced, plan_of, study_of
+from poet_hook.learning.study import Study, arguments_of, keep_reproduced, study_of
 from poet_hook.learning.verdict import concluded, nothing, objective_of, rolled_back
 from poet_hook.model import Learned
 from poet_hook.settings import Settings
 from poet_hook.store.database import Store
 from poet_hook.versions.chain import Chain
+from poet_hook.versions.current import plan_of
 
 
 def learn(function: str, store: Store, settings: Settings, progress: Progress | None = None) -> Learned:
