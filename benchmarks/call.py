@@ -33,6 +33,14 @@ def retried(value: float, limit: float) -> bool:
 def recorded(value: float, limit: float) -> bool:
     return value > limit
 
+# poet: cooldown=5
+def steady(value: float, limit: float) -> bool:
+    return value > limit
+
+# poet: optimize_for=accuracy, cooldown=5
+def recorded_steady(value: float, limit: float) -> bool:
+    return value > limit
+
 def plain_list(value: float, history: list[float]) -> bool:
     return value > history[0]
 
@@ -75,6 +83,8 @@ def main() -> None:
         "checked": (module.checked, scalars),
         "retried": (module.retried, scalars),
         "recorded": (module.recorded, scalars),
+        "cool-down": (module.steady, scalars),
+        "recorded, cool-down": (module.recorded_steady, scalars),
         "plain, 20 floats": (module.plain_list, listed),
         "recorded, 20 floats": (module.recorded_list, listed),
     }

@@ -75,6 +75,22 @@ class Fallback:
 
 
 @dataclass(frozen=True, slots=True)
+class Steady:
+    """How a yes or no depends on the earlier ones of its stream (`runtime/steady.py`); by default it does not.
+
+    `min_run` and `hold` count calls; `cooldown` is calls where it is an int, and seconds where it is a float.
+    """
+
+    min_run: int = 1
+    hold: int = 0
+    cooldown: int | float = 0
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to remember."""
+        return self.min_run > 1 or self.hold > 0 or self.cooldown > 0
+
+
+@dataclass(frozen=True, slots=True)
 class Pragma:
     """The typed options of one function. `line` is the first pragma line, `target_line` the first line after it."""
 
@@ -92,6 +108,9 @@ class Pragma:
     record_arguments: Mapping[str, RecordMode] = field(default_factory=dict)
     key: str | None = None
     stream: str | None = None
+    min_run: int | None = None
+    hold: int | None = None
+    cooldown: int | float | None = None
     learn: Learn = "auto"
     after: int = 5
     cost: tuple[float, float] = (1.0, 1.0)
@@ -102,6 +121,11 @@ class Pragma:
     def trains(self) -> bool:
         """True where calls are recorded and learned from."""
         return self.optimize_for is not None
+
+    @property
+    def steady(self) -> Steady:
+        """What is remembered between calls."""
+        return Steady(self.min_run or 1, self.hold or 0, self.cooldown or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +198,7 @@ class Execution:
     where nothing may be stored), `replayable` is "" or the reason why it can't be run again. `outcome` is
     "result", "error" or "fallback"; `result` is the encoded value, `error` the exception as "Type: text".
     `stream` names the stream that it belongs to; `raw` is what the body returned, encoded, where the caller got
-    something else.
+    another yes or no.
     """
 
     id: str

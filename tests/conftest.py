@@ -18,7 +18,7 @@ import poet_hook
 from poet_hook import api
 from poet_hook.errors import PoetWarning
 from poet_hook.hook import finder
-from poet_hook.runtime import record, slot
+from poet_hook.runtime import record, slot, steady
 from poet_hook.versions.watch import watch
 
 PACKAGE = Path(poet_hook.__file__).resolve().parent.parent
@@ -73,6 +73,7 @@ def reset() -> None:
     record.recent.results.clear()
     record.recent.dropped = False
     slot._slots.clear()
+    steady.memory.clear()
 
 
 @pytest.fixture

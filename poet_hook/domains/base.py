@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
 from poet_hook.errors import SettingsError
@@ -66,8 +67,29 @@ def decision(value: Any) -> bool | None:
     own = as_bool(value)
     if own is not None or type(value) in (float, int, str, type(None)):
         return own
-    for name in ANOMALY_FIELDS:
-        found = as_bool(field_of(value, name))
-        if found is not None:
-            return found
-    return None
+    name = deciding(value)
+    return None if name is None else as_bool(field_of(value, name))
+
+
+def deciding(value: Any) -> str | None:
+    """The first of `ANOMALY_FIELDS` that is a bool in this result; None where none is."""
+    return next((name for name in ANOMALY_FIELDS if as_bool(field_of(value, name)) is not None), None)
+
+
+def with_decision(value: Any, decided: bool) -> Any:
+    """A result like this one, with another yes or no in it, all else as it is; raises what the user's class raises."""
+    if as_bool(value) is not None:
+        return type(value)(decided)
+    name = deciding(value)
+    if name is None:
+        raise TypeError(f"{type(value).__name__} holds no yes or no")
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{name: decided})
+    if isinstance(value, tuple) and hasattr(value, "_replace"):
+        return value._replace(**{name: decided})
+    other = copy.copy(value)
+    if isinstance(other, MutableMapping):
+        other[name] = decided
+    else:
+        setattr(other, name, decided)
+    return other

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..model import Diagnostic, RecordMode, Tune
 from .diagnose import Place, quote, suggest
-from .options import OPTIONS, PLANNED, READERS, TRAIN_ONLY, RefusedError, is_name, quote_end, read_range
+from .options import OPTIONS, PLANNED, READERS, STEADY, TRAIN_ONLY, RefusedError, is_name, quote_end, read_range
 
 MAX_LENGTH = 500
 MAX_OPTIONS = 32
@@ -133,6 +133,8 @@ def _without_effect(given: dict[str, Place], attempted: set[str]) -> Iterator[Di
         if "off" in given:
             if name != "off":
                 yield place.diagnostic("PH303", f"{name} has no effect beside off")
+        elif name == "stream" and attempted.intersection(STEADY):
+            continue
         elif name.partition(".")[0] in TRAIN_ONLY and "optimize_for" not in attempted:
             hint = "add optimize_for=accuracy, alert_quality, f1 or error"
             yield place.diagnostic("PH302", f"{name} has no effect without optimize_for", hint)

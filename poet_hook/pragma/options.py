@@ -18,7 +18,8 @@ from .diagnose import quote, suggest
 DOMAINS = ("generic", "ml_monitoring")
 OBJECTIVES = ("accuracy", "precision", "recall", "f1", "alert_quality", "error", "absolute_error")
 _LEVEL_1 = ("retries", "timeout", "fallback", "ensure", "require", "coerce", "record", "key", "stream")
-OPTIONS = ("domain", "optimize_for", *_LEVEL_1, "learn", "after", "cost", "alpha", "off")
+STEADY = ("min_run", "hold", "cooldown")
+OPTIONS = ("domain", "optimize_for", *_LEVEL_1, *STEADY, "learn", "after", "cost", "alpha", "off")
 # the design names these, so a did-you-mean would mislead
 PLANNED = (
     "retry_on",
@@ -42,6 +43,7 @@ TRAIN_ONLY = ("record", "key", "stream", "learn", "after", "cost", "alpha")
 
 _MAX_SECONDS = 1e6
 _MAX_COST = 1e6
+MOST_CALLS = 1_000_000
 _DURATION_UNITS = (("ms", 1000.0), ("s", 1.0), ("m", 1 / 60), ("h", 1 / 3600))
 _FOREIGN = {"none": "None", "null": "None", "true": "True", "false": "False"}
 # all that ast and compile raise on hostile text; Warning because of -W error and -bb
@@ -147,6 +149,16 @@ def _duration(name: str, text: str) -> float:
     return number / per_second
 
 
+def _cooldown(name: str, text: str) -> int | float:
+    """A number of calls, or with a unit a duration in seconds."""
+    if not text.isdigit() and any(text.endswith(unit) for unit, _ in _DURATION_UNITS):
+        return _duration(name, text)
+    try:
+        return _whole(0, MOST_CALLS, name, text)
+    except RefusedError as refused:
+        raise RefusedError(refused.code, f"{refused.message}, or a duration", "for example 20, 30s or 5m") from None
+
+
 def _cost(name: str, text: str) -> tuple[float, float]:
     first, _, second = text.partition(":")
     false_alarm, miss = _number(first), _number(second)
@@ -200,6 +212,9 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     **dict.fromkeys(_CHOICES, _choice),
     "optimize_for": _objective,
     "retries": partial(_whole, 0, 100),
+    "min_run": partial(_whole, 1, MOST_CALLS),
+    "hold": partial(_whole, 0, MOST_CALLS),
+    "cooldown": _cooldown,
     "after": partial(_whole, 1, 1_000_000),
     "alpha": partial(_real, 0.001, 0.5),
     "timeout": _duration,

@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from poet_hook.errors import CodecError, StoreError, StoreWarning, warn
-from poet_hook.model import Execution, Phase, POETResult, RecordMode
+from poet_hook.model import UNSET, Execution, Phase, POETResult, RecordMode
 from poet_hook.store import codec
 from poet_hook.store.database import FunctionRecord, Store
 
@@ -227,6 +227,9 @@ def note(slot: Any, call: Any, result: Any, outcome: str, error: BaseException |
     """Write one execution of a slot's call, and remember it for `capture` and for feedback by object."""
     duration = time.perf_counter() - call.clock
     encoded, reason = _frozen_result(slot.record, result, outcome, call.frozen[1])
+    raw = None
+    if outcome == "result" and call.own is not UNSET and call.own is not result:
+        raw, reason = _frozen_result(slot.record, call.own, outcome, reason)
     execution_id = _ids.make(call.started)
     lost = recorder.write(
         Execution(
@@ -244,6 +247,7 @@ def note(slot: Any, call: Any, result: Any, outcome: str, error: BaseException |
             attempts=call.attempt,
             replayable=reason,
             stream=call.stream,
+            raw=raw,
         )
     )
     if outcome != "error":

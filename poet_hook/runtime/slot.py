@@ -18,12 +18,13 @@ from typing import Any
 
 from poet_hook.domains.base import Domain, load
 from poet_hook.errors import EnforceError, OperateTimeout, PerceiveError
-from poet_hook.model import SLOT_PREFIX, UNSET, RecordMode
+from poet_hook.model import SLOT_PREFIX, UNSET, RecordMode, Steady
 from poet_hook.runtime import record
 from poet_hook.runtime.attribute import Poet
 from poet_hook.runtime.enforce import broken_type
 from poet_hook.runtime.operate import TimeLimit, ends_more, pause
 from poet_hook.runtime.perceive import RefusedError, perceive
+from poet_hook.runtime.steady import Step, memory, settle
 from poet_hook.store.database import FunctionRecord
 
 logger = logging.getLogger("poet_hook")
@@ -34,7 +35,19 @@ _RESULT_SHOWN = 200
 class Call:
     """What one call in progress carries through its attempts."""
 
-    __slots__ = ("arguments", "attempt", "clock", "frozen", "key", "limit", "raised", "started", "stream")
+    __slots__ = (
+        "arguments",
+        "attempt",
+        "clock",
+        "frozen",
+        "key",
+        "limit",
+        "own",
+        "raised",
+        "started",
+        "step",
+        "stream",
+    )
 
     def __init__(self, arguments: tuple[Any, ...]) -> None:
         self.arguments = arguments
@@ -43,6 +56,8 @@ class Call:
         self.limit: TimeLimit | None = None
         self.key: str | None = None
         self.stream: str | None = None
+        self.own: Any = UNSET  # what the body returned, where `steady` looked at it
+        self.step: Step | None = None
         self.frozen: tuple[bytes | None, str] = (None, "")
         self.started = self.clock = 0.0
 
@@ -75,6 +90,8 @@ class Slot:
         self.coerce: str = spec["coerce"]
         self.record: RecordMode = spec["record"]
         self.record_arguments: dict[str, RecordMode] = spec["record_arguments"]
+        self.steadies = Steady(*spec["steady"])
+        self.has_streams: bool = spec["streams"]
         self.hides = any(mode != "full" for mode in (self.record, *self.record_arguments.values()))
         self.domain_name: str | None = spec["domain"]
         self.domain: Domain | None = load(spec["domain"]) if spec["domain"] else None
@@ -132,6 +149,10 @@ class Slot:
             except Exception as error:  # noqa: BLE001 - recording never breaks the call
                 record.recorder.complain(error)
             call.started, call.clock = record.now()
+        elif self.steadies:
+            if stream is not None:
+                call.stream = self._mark("stream", stream, arguments)
+            call.started, call.clock = record.now()
         return call
 
     def _mark(self, what: str, expression: Callable[..., Any], arguments: tuple[Any, ...]) -> str | None:
@@ -156,6 +177,7 @@ class Slot:
         """The body raised: remember it, so that `end` knows."""
         if call.limit is not None:
             call.limit.cancel()
+        self._take_back(call)
         call.raised = True
 
     def retry(self, call: Call) -> bool:
@@ -186,6 +208,30 @@ class Slot:
         """The last attempt failed, and the user's exception goes on."""
         self._note(call, None, "error", sys.exc_info()[1])
 
+    def steady(self, call: Call, result: Any) -> Any:
+        """What the caller gets in place of the body's result, by what its stream remembers of the earlier ones.
+
+        A `finally` of the user's may return once more: then the last one counts.
+        """
+        self._take_back(call)
+        call.own = result
+        if self.has_streams and call.stream is None:
+            return result
+        try:
+            settled, call.step = settle((self.function, call.stream), self.steadies, result, call.started)
+        except OperateTimeout:
+            raise
+        except Exception as error:  # noqa: BLE001 - the user's own class, or a mistake of ours: the call goes on
+            memory.complain(self.function, f"{type(error).__name__}: {error}")
+            return result
+        return settled
+
+    def _take_back(self, call: Call) -> None:
+        if call.step is not None:
+            step, call.step = call.step, None
+            memory.undo(step)
+        call.own = UNSET
+
     # -- Enforce
 
     def end(self, call: Call, result: Any, promise: Callable[..., Any] | None = None) -> None:
@@ -194,9 +240,14 @@ class Slot:
             return
         if call.limit is not None:
             call.limit.cancel()
-        self.check(result)
-        if promise is not None:
-            self._keep(promise, result, call.arguments)
+        own = result if call.own is UNSET else call.own
+        try:
+            self.check(own)
+            if promise is not None:
+                self._keep(promise, own, call.arguments)
+        except BaseException:
+            self._take_back(call)
+            raise
         self._note(call, result, "result", None)
 
     def _keep(self, promise: Callable[..., Any], result: Any, arguments: tuple[Any, ...]) -> None:

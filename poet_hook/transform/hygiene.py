@@ -34,6 +34,8 @@ def placeholder(plan: Plan, version: int) -> str:
         "coerce": pragma.coerce,
         "record": pragma.record,
         "record_arguments": dict(pragma.record_arguments),
+        "steady": [pragma.steady.min_run, pragma.steady.hold, pragma.steady.cooldown],
+        "streams": pragma.stream is not None,
     }
     return SLOT_PREFIX + json.dumps(spec, separators=(",", ":"))
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from poet_hook.model import Diagnostic, LeftAlone, Parameter, Plan, Pragma, Tunable, Tune
+from poet_hook.pragma.options import STEADY
 from poet_hook.pragma.scan import find
 from poet_hook.transform.tunables import dedented, find_tunables, lines_of
 
@@ -63,12 +64,15 @@ def plan_module(source: str, path: str, module: str, kept_as: str = "") -> Plann
         assert isinstance(node, ast.FunctionDef)
         seen[qualname] = node.lineno
         tunes = tuple(t for t in found.tunes if node.lineno <= t.line <= (node.end_lineno or node.lineno))
-        complaints = list(_check_names(node, pragma, shadowed, lines)) + list(_idle(pragma, tunes, lines))
+        kind, optional = _kind(node.returns, shadowed)
+        complaints = list(_check_names(node, pragma, shadowed, lines)) + list(_idle(pragma, tunes, kind, lines))
         wrong = {complaint.code for complaint in complaints}
         if "PH406" in wrong:
             pragma = replace(pragma, fallback=None)
         if "PH402" in wrong:
             pragma = replace(pragma, ensure=None)
+        if "PH411" in wrong:
+            pragma = replace(pragma, min_run=None, hold=None, cooldown=None)
         tunables, problems = find_tunables(node, tunes, lines) if pragma.trains else ((), [])
         planned.diagnostics += complaints + problems
         text = function_source(node, lines)
@@ -80,7 +84,7 @@ def plan_module(source: str, path: str, module: str, kept_as: str = "") -> Plann
             line=node.lineno,
             pragma=replace(pragma, tunes=tunes),
             parameters=tuple(_parameters(node, shadowed)),
-            returns=_kind(node.returns, shadowed)[0] if not _kind(node.returns, shadowed)[1] else "",
+            returns="" if optional else kind,
             tunables=tunables,
             source=text,
             source_hash=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
@@ -270,8 +274,12 @@ def _read_names(expression: str) -> set[str]:
     return {n.id for n in nodes if isinstance(n, ast.Name)} - bound
 
 
-def _idle(pragma: Pragma, tunes: tuple[Tune, ...], lines: list[str]) -> Iterator[Diagnostic]:
+def _idle(pragma: Pragma, tunes: tuple[Tune, ...], returns: str, lines: list[str]) -> Iterator[Diagnostic]:
     """Options that change nothing where they stand."""
+    if pragma.steady and returns.partition("[")[0] not in ("", "bool", "dict"):
+        source_line = lines[pragma.line - 1].rstrip("\r\n")
+        word = next(name for name in STEADY if getattr(pragma, name))
+        yield _at(pragma.line, source_line, "PH411", f"{word}= has no effect: {returns} is no yes or no", word)
     if not pragma.trains:
         for tune in tunes:
             source_line = lines[tune.line - 1].rstrip("\r\n")

@@ -14,7 +14,7 @@ reaches the runtime through a string constant (`transform.hygiene.placeholder`) 
             try:
                 try:
                     SLOT.arm(_poet_call)
-                    <the body, each `return x` as `return (_poet_result := x)`>
+                    <the body, each `return x` as `return (_poet_result := SLOT.steady(_poet_call, x))`>
                 except SLOT.BaseException:
                     SLOT.raised(_poet_call)
                     raise
@@ -105,13 +105,15 @@ class Rewriter:
 
     def _operate(self, body: list[ast.stmt]) -> list[ast.stmt]:
         pragma = self.pragma
-        guarded = bool(pragma.retries or pragma.timeout or pragma.fallback or pragma.trains or pragma.ensure)
+        guarded = bool(
+            pragma.retries or pragma.timeout or pragma.fallback or pragma.trains or pragma.ensure or pragma.steady
+        )
         enforced = guarded or self._checks_result()
         if not enforced:
             return body
-        _name_returns(body)
         if not _leaves(body):
-            body = [*body, ast.Return(ast.NamedExpr(_name(RESULT, store=True), ast.Constant(None)))]
+            body = [*body, ast.Return(ast.Constant(None))]
+        self._name_returns(body)
         if not guarded:
             return self._check_only(body)
         out: list[ast.stmt] = [
@@ -166,6 +168,16 @@ class Rewriter:
             return True
         return bool(self.plan.returns) and self.pragma.coerce != "off"
 
+    def _name_returns(self, body: list[ast.stmt]) -> None:
+        """Each `return x` keeps its place and also names x, so that the check at the end sees it."""
+        holder = ast.FunctionDef("_", ast.arguments([], [], None, [], [], None, []), body, [])
+        for part in list(own_scope(holder)):
+            if isinstance(part, ast.Return):
+                value = part.value or _at(ast.Constant(None), part)
+                if self.pragma.steady:
+                    value = _at(self._slot("steady", _name(CALL), value), value)
+                part.value = _at(ast.NamedExpr(_name(RESULT, store=True), value), value)
+
     # -- pieces
 
     def _fallback(self) -> ast.expr:
@@ -204,10 +216,12 @@ class Rewriter:
     def _marks(self) -> list[ast.expr]:
         """The expressions of `key=` and `stream=`, as far as there are any."""
         pragma = self.pragma
-        if not pragma.trains or not (pragma.key or pragma.stream):
-            return []
-        key: ast.expr = self._function(pragma.key) if pragma.key else ast.Constant(None)
-        return [key, self._function(pragma.stream)] if pragma.stream else [key]
+        marks: list[ast.expr] = []
+        if pragma.stream and (pragma.trains or pragma.steady):
+            marks = [self._function(pragma.stream)]
+        if pragma.trains and pragma.key:
+            return [self._function(pragma.key), *marks]
+        return marks and [ast.Constant(None), *marks]
 
     def _arguments(self) -> ast.expr:
         kwarg = self.node.args.kwarg
@@ -233,6 +247,15 @@ class Rewriter:
 
     def _slot(self, method: str, *arguments: ast.expr) -> ast.expr:
         return ast.Call(self._attribute(method), list(arguments), [])
+
+
+def _at(made: ast.expr, origin: ast.AST) -> ast.expr:
+    """What was made, at the place of what it was made of; where that has none yet, it gets one together with it."""
+    if getattr(origin, "lineno", None) is not None:
+        for part in ast.walk(made):
+            if getattr(part, "lineno", None) is None and "lineno" in part._attributes:
+                ast.copy_location(part, origin)
+    return made
 
 
 def _name(name: str, store: bool = False) -> ast.Name:
@@ -283,16 +306,6 @@ def _split_docstring(node: ast.FunctionDef) -> tuple[list[ast.stmt], list[ast.st
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
         return [first], node.body[1:]
     return [], node.body
-
-
-def _name_returns(body: Iterable[ast.stmt]) -> None:
-    """Each `return x` keeps its place and also names x, so that the check at the end sees it."""
-    holder = ast.FunctionDef("_", ast.arguments([], [], None, [], [], None, []), list(body), [])
-    for part in list(own_scope(holder)):
-        if isinstance(part, ast.Return):
-            value = part.value or ast.copy_location(ast.Constant(None), part)
-            target = ast.copy_location(_name(RESULT, store=True), value)
-            part.value = ast.copy_location(ast.NamedExpr(target, value), value)
 
 
 def _leaves(body: list[ast.stmt]) -> bool:

@@ -1,0 +1,143 @@
+"""A yes or no of the body -> the one that the caller gets, by the earlier ones of its stream.
+
+Three filters, each of which sees what the one before it let through:
+
+1. `min_run=n`: a yes counts from the n-th in a row on; before, it is a no.
+2. `hold=n`: once yes, it stays yes while the body says no, up to n times in a row. A yes meanwhile need not run anew.
+3. `cooldown=n`: after a yes was given to the caller, the next n calls are no, whatever the other two say. As a
+   duration, it is all calls that start so soon after that one.
+
+So a condition that lasts, or that `hold` makes last, is told again after each cool-down. A call that raises, falls
+back, or returns no yes or no is none of its stream: it neither changes nor counts anything.
+
+The same code runs in the call and in replay. What a process remembers is its own: a forked child goes on from what
+was remembered when it was made.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from poet_hook.domains.base import decision, with_decision
+from poet_hook.errors import PragmaWarning, warn
+from poet_hook.model import Steady
+
+MOST_STREAMS = 10_000  # of a process; the one that was longest not heard of is forgotten
+
+Key = tuple[str, str | None]
+"""A function, and the stream; None where all of its calls are one."""
+
+
+State = tuple[int, int, bool, int, float]
+"""What is remembered of a stream: how many a yes in a row, the position of the last one, whether it counts, and the
+position and the moment of the last yes that the caller got. Positions count results from 0; -1 is none."""
+
+NOTHING: State = (0, -1, False, -1, 0.0)
+
+
+def play(
+    spec: Steady, state: State, results: Iterable[tuple[int, bool, float]]
+) -> tuple[list[tuple[int, bool]], State]:
+    """Results of one stream (position, what the body decided, when it started) -> what callers get, and the state then.
+
+    Positions ascend. A no may be left out where more than `hold` results lie between it and the yes before it.
+    """
+    min_run, hold, cooldown = spec.min_run, spec.hold, spec.cooldown
+    timed = type(cooldown) is float
+    run, yes, raised, given, last = state
+    out = []
+    for position, decided, moment in results:
+        if decided:
+            silent = position - yes - 1
+            run = run + 1 if not silent else 1
+            raised = run >= min_run or (raised and silent <= hold)
+            yes = position
+            due = raised
+        else:
+            due = raised and position - yes <= hold
+        if due and cooldown and given >= 0:
+            # a clock that was set back makes nothing quiet for longer than that
+            due = abs(moment - last) >= cooldown if timed else position - given > cooldown
+        if due:
+            given, last = position, moment
+        out.append((position, due))
+    return out, (run, yes, raised, given, last)
+
+
+class Step(NamedTuple):
+    """One result that was taken in, so that it can be taken back."""
+
+    key: Key
+    before: tuple[int, State] | None
+    after: tuple[int, State]
+
+
+class Memory:
+    """What this process remembers of its streams: outside of any version, so that a swap changes nothing of it."""
+
+    def __init__(self) -> None:
+        self.streams: OrderedDict[Key, tuple[int, State]] = OrderedDict()
+        self.told: set[str] = set()
+        self.unlock()
+
+    def unlock(self) -> None:
+        """A lock that nobody holds: in a forked child, another thread's would never be released."""
+        self.lock = threading.RLock()  # a signal's handler may call the function that it interrupted
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.streams.clear()
+        self.told.clear()
+
+    def step(self, key: Key, spec: Steady, decided: bool, moment: float) -> tuple[bool, Step]:
+        """Take in one result; what the caller gets, and how to take it back."""
+        with self.lock:
+            before = self.streams.get(key)
+            count, state = before or (0, NOTHING)
+            ((_, settled),), state = play(spec, state, ((count, decided, moment),))
+            after = (count + 1, state)
+            self.streams[key] = after
+            self.streams.move_to_end(key)
+            if len(self.streams) > MOST_STREAMS:
+                self.streams.popitem(last=False)
+        return settled, Step(key, before, after)
+
+    def undo(self, step: Step) -> None:
+        """Take back the last result of a stream; where others came after it, it stays."""
+        with self.lock:
+            if self.streams.get(step.key) is step.after:
+                if step.before is None:
+                    del self.streams[step.key]
+                else:
+                    self.streams[step.key] = step.before
+
+    def complain(self, function: str, what: str) -> None:
+        """One warning a function."""
+        if function not in self.told:
+            self.told.add(function)
+            warn(f"{function}: min_run=, hold= and cooldown= have no effect: {what}", PragmaWarning, stacklevel=5)
+
+
+memory = Memory()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=memory.unlock)
+
+
+def settle(key: Key, spec: Steady, result: Any, moment: float) -> tuple[Any, Step | None]:
+    """What the caller gets in place of the body's `result` (itself, where its yes or no stays), and the step taken."""
+    decided = decision(result)
+    if decided is None:
+        memory.complain(key[0], f"{type(result).__name__} is no yes or no")
+        return result, None
+    settled, step = memory.step(key, spec, decided, moment)
+    if settled == decided:
+        return result, step
+    try:
+        return with_decision(result, settled), step
+    except BaseException:
+        memory.undo(step)
+        raise

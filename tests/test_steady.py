@@ -1,0 +1,459 @@
+"""What is remembered between calls: min_run=, hold= and cooldown=."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from conftest import Load, environment
+from hypothesis import given
+from hypothesis import strategies as st
+
+import poet_hook
+from poet_hook import api
+from poet_hook.domains.base import decision, with_decision
+from poet_hook.errors import EnforceError, PragmaWarning
+from poet_hook.model import Steady
+from poet_hook.runtime import record, steady
+from poet_hook.runtime.steady import NOTHING, play
+from poet_hook.store import codec
+
+# what the body says -> what callers get; one character a call
+TABLE = [
+    # min_run alone
+    (Steady(min_run=1), "-xx-x-", "-xx-x-"),
+    (Steady(min_run=2), "-xx-x-xxx-", "--x----xx-"),
+    (Steady(min_run=3), "xx-xxx-xxxx", "-----x---xx"),
+    # hold alone: n answers of no are bridged, the next one counts
+    (Steady(hold=1), "x-x--x---", "xxxx-xx--"),
+    (Steady(hold=2), "x---x-x----", "xxx-xxxxx--"),
+    # cooldown alone: n calls are quiet after each alert, whatever they are
+    (Steady(cooldown=1), "xxxxx", "x-x-x"),
+    (Steady(cooldown=2), "xx-x--x-xx", "x--x--x--x"),
+    (Steady(cooldown=3), "x---xx---x", "x---x----x"),
+    # run, then hold: what is held need not run anew, what fell must
+    (Steady(min_run=2, hold=1), "xx-x--x-xx--", "-xxxx----xx-"),
+    (Steady(min_run=2, hold=2), "x-x-xx--x---x", "-----xxxxxx--"),
+    # run, then cooldown: the run goes on while it is quiet
+    (Steady(min_run=2, cooldown=2), "xxxxxxx", "-x--x--"),
+    (Steady(min_run=2, cooldown=1), "xx-xxx", "-x--x-"),
+    # hold, then cooldown: what is held is told again after each cool-down
+    (Steady(hold=3, cooldown=1), "x------", "x-x----"),
+    (Steady(hold=2, cooldown=2), "x--x-----", "x--x-----"),
+    # all three
+    (Steady(min_run=2, hold=2, cooldown=2), "xx--x--xx---x", "-x--x--x--x--"),
+]
+
+
+def said(text: str) -> list[bool]:
+    return [c == "x" for c in text]
+
+
+def settled(spec: Steady, decided: list[bool], moments: list[float] | None = None) -> list[bool]:
+    times = moments or [0.0] * len(decided)
+    results = [(i, d, t) for i, (d, t) in enumerate(zip(decided, times, strict=True))]
+    return [due for _, due in play(spec, NOTHING, results)[0]]
+
+
+@pytest.mark.parametrize(("spec", "body", "caller"), TABLE)
+def test_the_order_of_the_three(spec: Steady, body: str, caller: str) -> None:
+    assert "".join("-x"[due] for due in settled(spec, said(body))) == caller
+
+
+def by_hand(spec: Steady, decided: list[bool]) -> list[bool]:
+    """The same filters, each written down by its own definition."""
+    n = len(decided)
+    begins = [i >= spec.min_run - 1 and all(decided[i - spec.min_run + 1 : i + 1]) for i in range(n)]
+    held: list[bool] = []
+    for i in range(n):
+        lately = decided[max(0, i - spec.hold) : i + 1]
+        held.append(begins[i] or (i > 0 and held[-1] and any(lately)))
+    out: list[bool] = []
+    for i in range(n):
+        out.append(held[i] and not any(out[max(0, i - int(spec.cooldown)) : i]))
+    return out
+
+
+specs = st.builds(Steady, st.integers(1, 4), st.integers(0, 4), st.integers(0, 6))
+
+
+@given(specs, st.lists(st.booleans(), max_size=40))
+def test_each_filter_is_what_it_says(spec: Steady, decided: list[bool]) -> None:
+    assert settled(spec, decided) == by_hand(spec, decided)
+
+
+@given(specs, st.lists(st.sampled_from([False, False, False, True]), max_size=60), st.randoms(use_true_random=False))
+def test_quiet_results_may_be_left_out(spec: Steady, decided: list[bool], rng: Any) -> None:
+    matters = [i for i in range(len(decided)) if any(decided[max(0, i - spec.hold) : i + 1])]
+    chosen = [i for i in range(len(decided)) if i in matters or rng.random() < 0.3]
+    alerts, state = play(spec, NOTHING, [(i, decided[i], 0.0) for i in chosen])
+    expected = settled(spec, decided)
+    assert dict(alerts) == {i: expected[i] for i in chosen}
+    assert not any(due for i, due in enumerate(expected) if i not in matters)
+    after = settled(spec, [*decided, True])[-1]
+    assert play(spec, state, [(len(decided), True, 0.0)])[0] == [(len(decided), after)]
+
+
+@given(specs, st.lists(st.booleans(), max_size=30), st.integers(0, 30))
+def test_it_goes_on_from_where_it_was(spec: Steady, decided: list[bool], cut: int) -> None:
+    results = [(i, d, 0.0) for i, d in enumerate(decided)]
+    first, state = play(spec, NOTHING, results[:cut])
+    second, _ = play(spec, state, results[cut:])
+    assert [due for _, due in first + second] == settled(spec, decided)
+
+
+def test_a_cooldown_in_seconds_goes_by_the_start_of_the_calls() -> None:
+    spec = Steady(cooldown=10.0)
+    assert settled(spec, [True] * 5, [100.0, 109.9, 110.0, 115.0, 120.5]) == [True, False, True, False, True]
+    # set back by an hour: not an hour of silence
+    assert settled(spec, [True] * 3, [5000.0, 1400.0, 1405.0]) == [True, True, False]
+
+
+# --------------------------------------------------------------------------- results
+
+
+@dataclass(frozen=True)
+class Report:
+    anomaly: bool
+    score: float
+
+
+class Pair(NamedTuple):
+    alert: bool
+    reason: str
+
+
+class Thing:
+    def __init__(self, drift: bool) -> None:
+        self.drift = drift
+
+
+@pytest.mark.parametrize(
+    "value", [True, np.bool_(True), {"alert": True, "score": 3}, Report(True, 3.0), Pair(True, "x")]
+)
+def test_another_yes_or_no_leaves_all_else(value: Any) -> None:
+    before = repr(value)
+    other = with_decision(value, False)
+    assert type(other) is type(value)
+    assert (decision(value), decision(other)) == (True, False)
+    assert repr(value) == before
+    assert with_decision(other, True) == value
+
+
+def test_an_object_is_copied() -> None:
+    thing = Thing(True)
+    other = with_decision(thing, False)
+    assert (thing.drift, other.drift) == (True, False)
+
+
+# --------------------------------------------------------------------------- calls
+
+
+def test_level_1_functions_remember_too(load: Load) -> None:
+    m = load(
+        """
+        # poet: min_run=2, cooldown=2, stream=machine
+        def hot(machine: str, celsius: float) -> bool:
+            return celsius > 90.0
+        """
+    )
+    calls = [("a", 95.0), ("b", 95.0), ("a", 95.0), ("a", 95.0), ("b", 20.0), ("b", 95.0), ("a", 95.0), ("a", 95.0)]
+    assert [m.hot(*call) for call in calls] == [False, False, True, False, False, False, False, True]
+    assert api.store().count("m:hot") == 0
+
+
+def test_without_stream_all_calls_are_one(load: Load) -> None:
+    m = load("# poet: cooldown=1\ndef f(x: float) -> bool:\n    return x > 2.0\n")
+    assert [m.f(3.0) for _ in range(4)] == [True, False, True, False]
+
+
+def test_a_duration_in_calls_and_in_time(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(record, "now", lambda: (clock[0], clock[0]))
+    m = load("# poet: cooldown=5m\ndef f(x: float) -> bool:\n    return x > 2.0\n")
+    got = []
+    for clock[0] in (1000.0, 1299.0, 1300.0, 1400.0, 1601.0):
+        got.append(m.f(3.0))
+    assert got == [True, False, True, False, True]
+
+
+def test_the_bodys_own_result_is_recorded_beside(load: Load) -> None:
+    m = load(
+        """
+        # poet: optimize_for=accuracy, cooldown=1, stream=name
+        def f(name: str, x: float) -> dict:
+            return {"alert": x > 2.0, "x": x}
+        """
+    )
+    got = [poet_hook.call(m.f, "a", 3.0) for _ in range(2)]
+    assert [r.value for r in got] == [{"alert": True, "x": 3.0}, {"alert": False, "x": 3.0}]
+    first, second = (api.store().execution(r.execution_id) for r in got)
+    assert first is not None
+    assert second is not None
+    assert first.raw is None
+    assert codec.decode(second.result or b"") == {"alert": False, "x": 3.0}
+    assert codec.decode(second.raw or b"") == {"alert": True, "x": 3.0}
+    assert poet_hook.feedback(got[1], "you missed this").signal.kind != "unread"
+
+
+def test_retries_fallback_and_errors_change_nothing(load: Load) -> None:
+    m = load(
+        """
+        failures = []
+
+        # poet: min_run=2, retries=1, fallback=None
+        def f(x: float) -> bool:
+            if failures:
+                raise failures.pop()
+            return x > 2.0
+        """
+    )
+    steps = []
+    steps.append(m.f(3.0))
+    m.failures[:] = [ValueError()]  # the second attempt is the one that counts
+    steps.append(m.f(3.0))
+    m.failures[:] = [ValueError(), ValueError()]  # both fail: the fallback, and the run goes on
+    steps.append(m.f(3.0))
+    steps.append(m.f(3.0))
+    assert steps == [False, True, None, True]
+    ((count, _),) = steady.memory.streams.values()
+    assert count == 3
+
+
+def test_what_enforce_refuses_is_no_result(load: Load) -> None:
+    m = load(
+        """
+        # poet: cooldown=3, ensure="x < 9"
+        def f(x: float) -> bool:
+            return x > 2.0
+        """
+    )
+    with pytest.raises(EnforceError):
+        m.f(10.0)
+    assert [m.f(3.0), m.f(3.0)] == [True, False]
+
+
+def test_ensure_speaks_of_the_bodys_own_result(load: Load) -> None:
+    m = load('# poet: cooldown=3, ensure="result == (x > 2)"\ndef f(x: float) -> bool:\n    return x > 2.0\n')
+    assert [m.f(3.0), m.f(3.0)] == [True, False]
+
+
+def test_of_several_returns_the_last_one_counts(load: Load) -> None:
+    m = load(
+        """
+        # poet: cooldown=1
+        def twice(x: float) -> bool:
+            try:
+                return True
+            finally:
+                if x > 2.0:
+                    return False
+
+        # poet: cooldown=1
+        def never(x: float):
+            for _ in range(1):
+                try:
+                    return True
+                finally:
+                    break
+
+        # poet: cooldown=1
+        def raises(x: float) -> bool:
+            try:
+                return True
+            finally:
+                if x > 2.0:
+                    raise KeyError(x)
+        """
+    )
+    assert [m.twice(3.0), m.twice(1.0), m.twice(1.0), m.twice(3.0), m.twice(1.0)] == [False, True, False, False, True]
+    with pytest.warns(PragmaWarning, match="m:never: .* no effect: NoneType is no yes or no"):
+        assert m.never(1.0) is None
+    assert m.never(1.0) is None
+    with pytest.raises(KeyError):
+        m.raises(3.0)
+    assert [m.raises(1.0), m.raises(1.0)] == [True, False]
+
+
+def test_lines_of_a_traceback_stay(load: Load) -> None:
+    source = "# poet: min_run=2\ndef f(x):\n    return (\n        x\n        / 0\n    )\n"
+    lines = []
+    for active in (True, False):
+        m = load(source, f"m{active}", active=active)
+        try:
+            m.f(1)
+        except ZeroDivisionError as error:
+            lines.append([(f.lineno, f.colno) for f in traceback.extract_tb(error.__traceback__)][1:])
+    assert lines[0] == lines[1]
+
+
+def test_no_cost_where_there_is_no_option(load: Load) -> None:
+    names = {}
+    for name, options in (("a", "optimize_for=f1"), ("b", "optimize_for=f1, min_run=1, cooldown=0, hold=0")):
+        m = load(f"# poet: {options}\ndef f(x: float) -> bool:\n    return x > 2.0\n", name)
+        names[name] = m.f.__code__.co_names
+        m.f(3.0)
+    assert names["a"] == names["b"]
+    assert "steady" not in names["a"]
+    assert not steady.memory.streams
+
+
+def test_results_that_decide_nothing_are_passed_on_and_said_once(load: Load) -> None:
+    m = load("# poet: min_run=3\ndef f(x: float):\n    return x\n")
+    with pytest.warns(PragmaWarning, match="float is no yes or no") as caught:
+        assert [m.f(1.0), m.f(2.0)] == [1.0, 2.0]
+    assert len(caught) == 1
+
+
+def test_an_annotation_that_decides_nothing_is_a_mistake(load: Load) -> None:
+    with pytest.warns(PragmaWarning, match="PH411 cooldown= has no effect: float is no yes or no"):
+        m = load("# poet: cooldown=3\ndef f(x: float) -> float:\n    return x\n")
+    assert m.f(1.0) == 1.0
+
+
+def test_a_stream_that_can_not_be_told_leaves_the_result(load: Load) -> None:
+    m = load("# poet: cooldown=9, stream='1 / x'\ndef f(x: float) -> bool:\n    return True\n")
+    with pytest.warns(poet_hook.PoetWarning, match="no stream"):
+        assert [m.f(0.0), m.f(0.0), m.f(1.0), m.f(1.0)] == [True, True, True, False]
+
+
+def test_a_class_that_refuses_leaves_the_result(load: Load) -> None:
+    m = load(
+        """
+        class Alert:
+            alert = True
+            def __setattr__(self, name, value):
+                raise AttributeError("it is what it is")
+
+        # poet: cooldown=9
+        def f(x: float) -> Alert:
+            return Alert()
+        """
+    )
+    assert m.f(1.0).alert is True
+    with pytest.warns(PragmaWarning, match="it is what it is"):
+        assert m.f(1.0).alert is True
+
+
+# --------------------------------------------------------------------------- processes, threads, versions
+
+ALERTS = "# poet: {options}\ndef f(x: float) -> bool:\n    return x > 2.0\n"
+
+
+def test_threads_lose_no_result(load: Load) -> None:
+    m = load(ALERTS.format(options="cooldown=9"))
+    got: list[bool] = []
+
+    def calls() -> None:
+        for _ in range(500):
+            got.append(m.f(3.0))
+
+    threads = [threading.Thread(target=calls) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(got), sum(got)) == (2000, 200)
+
+
+def test_a_forked_child_goes_on_by_itself(load: Load) -> None:
+    m = load(ALERTS.format(options="cooldown=2"))
+    assert m.f(3.0)
+    held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with steady.memory.lock:
+            held.set()
+            release.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(10)
+    child = os.fork()
+    if not child:  # the lock that the thread holds has no owner here
+        ok = [m.f(3.0) for _ in range(3)] == [False, False, True]
+        os._exit(0 if ok else 1)
+    release.set()
+    thread.join()
+    deadline = time.monotonic() + 20
+    found, status = os.waitpid(child, os.WNOHANG)
+    while not found and time.monotonic() < deadline:
+        time.sleep(0.01)
+        found, status = os.waitpid(child, os.WNOHANG)
+    assert (found, status) == (child, 0)
+    assert [m.f(3.0) for _ in range(3)] == [False, False, True]
+
+
+def test_two_processes_remember_apart(load: Load) -> None:
+    load(ALERTS.format(options="cooldown=2"), "shared")
+    code = "import poet_hook; poet_hook.activate(); import shared; print([shared.f(3.0) for _ in range(2)])"
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment())
+        assert done.stdout == "[True, False]\n", done.stderr
+
+
+def test_an_import_again_forgets_nothing(load: Load) -> None:
+    m = load(ALERTS.format(options="cooldown=2"))
+    assert m.f(3.0)
+    m = load(ALERTS.format(options="cooldown=3"))
+    assert [m.f(3.0) for _ in range(4)] == [False, False, False, True]
+
+
+def test_the_stream_longest_not_heard_of_is_forgotten(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steady, "MOST_STREAMS", 3)
+    m = load("# poet: cooldown=99, stream=x\ndef f(x: str) -> bool:\n    return True\n")
+    assert [m.f(x) for x in "abcab"] == [True, True, True, False, False]
+    assert m.f("d")
+    assert [m.f(x) for x in "abd"] == [False] * 3
+    assert m.f("c")
+    assert len(steady.memory.streams) == 3
+
+
+def test_only_the_last_result_is_taken_back() -> None:
+    spec = Steady(cooldown=5)
+    _, first = steady.memory.step(("f", None), spec, True, 0.0)
+    _, second = steady.memory.step(("f", None), spec, True, 0.0)
+    steady.memory.undo(first)  # another thread's result came after it
+    assert steady.memory.streams["f", None] is second.after
+    steady.memory.undo(second)
+    steady.memory.undo(first)
+    assert ("f", None) not in steady.memory.streams
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("cooldown=20", 20),
+        ("cooldown=90s", 90.0),
+        ("cooldown=5m", 300.0),
+        ("cooldown=0", 0),
+        ("min_run=3", 3),
+        ("hold=2", 2),
+    ],
+)
+def test_what_is_written(load: Load, option: str, value: float) -> None:
+    from poet_hook.pragma.scan import find
+
+    found = find(f"# poet: {option}\ndef f(x): pass\n")
+    assert not found.diagnostics
+    got = getattr(found.pragmas[0], option.partition("=")[0])
+    assert (got, type(got)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    "option", ["cooldown=-1", "cooldown=soon", "cooldown=1.5", "cooldown=0s", "min_run=0", "hold=2s"]
+)
+def test_what_can_not_be_meant(option: str) -> None:
+    from poet_hook.pragma.scan import find
+
+    found = find(textwrap.dedent(f"# poet: {option}\ndef f(x): pass\n"))
+    assert [d.code for d in found.diagnostics] == ["PH204"]
