@@ -95,7 +95,7 @@ def feedback(about: Any, said: Any, *, source: str = "user") -> FeedbackReceipt:
     """
     from poet_hook.signals.give import give
 
-    execution, signal = give(store(), about, said, source)
+    execution, signal = give(store(), settings(), about, said, source)
     if signal.kind == "unread":
         logger.info("%s: feedback is stored, but was not understood: %s", execution.id, signal.reason)
     else:
@@ -145,7 +145,7 @@ def wait_for_learning(seconds: float | None = None) -> bool:
 
 
 def learn_later(function: str) -> None:
-    """Start a learning run once `after=` feedbacks have come since the last one."""
+    """Start a learning run once `after=` feedbacks have come since the last one, or somebody asked for a number."""
     from poet_hook.versions.current import plan_of
 
     seen = int(store().get_meta(f"learned:{function}") or 0)
@@ -155,7 +155,8 @@ def learn_later(function: str) -> None:
     except PoetError as error:
         logger.debug("%s: %s", function, error)
         return
-    if pragma.learn != "off" and count >= pragma.after:
+    asked = store().requests(function, int(store().get_meta(f"requested:{function}") or 0))
+    if pragma.learn != "off" and (asked or count >= pragma.after):
         _background().ask(function)
 
 
@@ -209,7 +210,8 @@ class FunctionStatus:
     """One function in a line; `before` (v1) and `after` (in use) are the metric of its objective over the labelled
     executions, by replay at the verdict: shares in 0..1, or mean losses.
 
-    `problem` says why what runs is not the version that was chosen, where it is not.
+    `problem` says why what runs is not the version that was chosen, where it is not. `requested` is the latest version
+    that somebody asked for, if it is later than the one in use.
     """
 
     function: str
@@ -224,6 +226,7 @@ class FunctionStatus:
     before: float | None
     after: float | None
     problem: str | None = None
+    requested: int | None = None
 
 
 def status() -> list[FunctionStatus]:
@@ -238,7 +241,9 @@ def _status(function: str, optimize_for: str) -> FunctionStatus:
     running = next((v for v in stored if v.number == champion), None)
     said = store().for_function(function)
     now = running.verdict.evidence if running and running.verdict else None
-    told = [v.verdict.evidence for v in stored if v.verdict and now and v.verdict.evidence.metric == now.metric]
+    evidence = [v.verdict.evidence for v in stored if v.verdict and v.verdict.evidence.labelled]
+    told = [item for item in evidence if now and item.metric == now.metric]
+    asked = [v.number for v in stored if v.level == "requested" and v.number > champion]
     return FunctionStatus(
         function=function,
         optimize_for=optimize_for,
@@ -250,8 +255,9 @@ def _status(function: str, optimize_for: str) -> FunctionStatus:
         unread=sum(item.signal.kind == "unread" for item in said),
         metric=now.metric if now else None,
         before=told[0].before if told else None,
-        after=now.after if now else None,
+        after=now.after if now and now.labelled else None,
         problem=problem,
+        requested=asked[-1] if asked else None,
     )
 
 

@@ -18,7 +18,7 @@ Learn = Literal["auto", "proven", "propose", "off"]
 Level = Literal["requested", "provisional", "proven"]
 Decision = Literal["promote", "propose", "wait", "keep"]
 Metric = Literal["accuracy", "precision", "recall", "f1", "cost", "relative_error", "absolute_error", "loss"]
-SignalKind = Literal["right", "wrong", "expected", "range", "direction", "reward", "fields", "unread"]
+SignalKind = Literal["right", "wrong", "expected", "range", "direction", "reward", "fields", "requested", "unread"]
 
 # a string constant of generated code that starts so is replaced by a slot when the code is loaded
 SLOT_PREFIX = "poet_hook\x00"
@@ -248,7 +248,8 @@ class Signal:
     kind "right" / "wrong" speak of the result as it was; "expected" carries the true value; "direction" says
     that a number was too high (-1, it should be lower) or too low (+1); "range" carries limits that the true number
     keeps, by the names at_least, at_most, above and below ({"at_least": 3, "below": 10}); "reward" is a score in
-    0..1; "fields" carries a signal by the name of each field of the result that was spoken of; "unread" means that
+    0..1; "fields" carries a signal by the name of each field of the result that was spoken of; "requested" carries
+    numbers by the names of tunables that somebody asked for, and says nothing of the result; "unread" means that
     nothing understood it (`reason` says why). `confidence` is in 0..1, of "fields" the least of its signals.
     """
 
@@ -342,7 +343,10 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What one learning run did: the verdict, and the version that it made, if any."""
+    """What one learning run did: the verdict, and the version that it made, if any.
+
+    `requested` are the versions that it made because somebody asked for them; they wait to be promoted.
+    """
 
     function: str
     champion: int
@@ -351,6 +355,7 @@ class Learned:
     promoted: bool
     reasons: tuple[str, ...]
     candidate: Candidate | None = None
+    requested: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def module(load: Load) -> ModuleType:
 def run(path: Path | str, text: str | bytes, **options: Any) -> list[Fate]:
     path = Path(path)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return list(import_feedback(api.store(), path, **options))
+    return list(import_feedback(api.store(), api.settings(), path, **options))
 
 
 def outcomes(fates: list[Fate]) -> list[tuple[int, str]]:
@@ -198,7 +198,7 @@ def test_an_id_must_be_whole(module: ModuleType) -> None:
 def test_a_file_that_can_not_be_meant(module: ModuleType, text: Any, options: dict[str, str], message: str) -> None:
     Path("f.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(poet_hook.FeedbackError) as error:
-        import_feedback(api.store(), Path("f.csv"), **options)
+        import_feedback(api.store(), api.settings(), Path("f.csv"), **options)
     assert message in str(error.value)
 
 
@@ -209,7 +209,7 @@ def test_a_file_that_can_not_be_read(module: ModuleType, name: str, message: str
     Path("f.txt").touch()
     Path("d.csv").mkdir()
     with pytest.raises(poet_hook.FeedbackError, match=message):
-        import_feedback(api.store(), Path(name))
+        import_feedback(api.store(), api.settings(), Path(name))
 
 
 def test_a_function_narrows_what_a_key_means(module: ModuleType) -> None:

@@ -54,7 +54,7 @@ def module(load: Load) -> ModuleType:
 
 
 def say(about: Any, said: Any, source: str = "user") -> Signal:
-    return give(api.store(), about, said, source)[1]
+    return give(api.store(), api.settings(), about, said, source)[1]
 
 
 def rows(result: POETResult) -> list[tuple[Any, str, Any, float]]:

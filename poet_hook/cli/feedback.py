@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from poet_hook import api
 from poet_hook.cli.names import nothing_recorded, recorded
@@ -64,7 +64,7 @@ def _single(options: argparse.Namespace) -> int:
         except (ValueError, RecursionError) as error:
             print(f"poet_hook: --json-value: {text!r} is no JSON: {error}", file=sys.stderr)
             return 2
-    before = _champion_of(options.execution)
+    before = _before(_function_of(options.execution))
     receipt = api.feedback(options.execution, said, source=options.source)
     unread = receipt.signal.kind == "unread"
     if not options.json:
@@ -72,15 +72,16 @@ def _single(options: argparse.Namespace) -> int:
             say(f"{receipt.execution_id}: stored, but not understood: {receipt.signal.reason}")
         else:
             say(f"{receipt.execution_id} of {receipt.function}: understood: {in_words(receipt.signal)}")
-    learned = {} if unread else _learned({receipt.function: before})
+    learned = _Learned({}, {}) if unread else _learned({receipt.function: before})
     if options.json:
-        say_json(plain(receipt) | {"learned": learned})
-    _say_learned({} if options.json else learned)
+        say_json(plain(receipt) | learned._asdict())
+    else:
+        _say_learned(learned)
     return 1 if unread else 0
 
 
-def _champion_of(execution_id: str) -> int:
-    """The version in use of the function that was executed; raises `UnknownExecutionError` in words for a terminal."""
+def _function_of(execution_id: str) -> str:
+    """The function that was executed; raises `UnknownExecutionError` in words for a terminal."""
     store = None if nothing_recorded() else api.store()
     execution = store.execution(execution_id) if store else None
     if store and execution is None:
@@ -91,7 +92,7 @@ def _champion_of(execution_id: str) -> int:
             f"no execution in {api.settings().home} has the id or key {execution_id!r}; the ids are in: "
             "python -m poet_hook log FUNCTION"
         )
-    return api.champion(execution.function)
+    return execution.function
 
 
 def in_words(signal: Signal) -> str:
@@ -110,19 +111,45 @@ def _meaning(signal: Signal) -> str:
         return f"the right value is {limits}"
     if signal.kind == "direction":
         return "the value was too low" if signal.value > 0 else "the value was too high"
+    if signal.kind == "requested":
+        return "asked for: " + ", ".join(f"{name} = {value:g}" for name, value in signal.value.items())
     return f"a score of {percent(signal.value)}" if signal.kind == "reward" else _WORDS[signal.kind]
 
 
-def _learned(before: dict[str, int]) -> dict[str, int]:
-    """The functions that have another version in use now, once learning has ended."""
+class _Learned(NamedTuple):
+    """By function the version that is in use now and was not before, and the versions that were asked for and wait."""
+
+    learned: dict[str, int]
+    requested: dict[str, list[int]]
+
+
+def _before(function: str) -> tuple[int, int]:
+    """The version in use, and the latest one."""
+    return api.champion(function), api.versions_of(function)[-1].number
+
+
+def _learned(before: dict[str, tuple[int, int]]) -> _Learned:
+    """What has changed once learning has ended."""
     api.wait_for_learning()
     after = {function: api.champion(function) for function in before}
-    return {function: version for function, version in after.items() if version != before[function]}
+    asked = {
+        function: [v.number for v in api.versions_of(function) if v.level == "requested" and v.number > latest]
+        for function, (_, latest) in before.items()
+    }
+    return _Learned(
+        {function: version for function, version in after.items() if version != before[function][0]},
+        {function: numbers for function, numbers in asked.items() if numbers},
+    )
 
 
-def _say_learned(learned: dict[str, int]) -> None:
-    for function, version in learned.items():
+def _say_learned(changes: _Learned) -> None:
+    for function, version in changes.learned.items():
         say(f"learned from it: v{version} is in use now; see: python -m poet_hook diff {function}")
+    for function, numbers in changes.requested.items():
+        for made in api.versions_of(function):
+            if made.number in numbers and made.verdict is not None:
+                how = f"python -m poet_hook promote {function} {made.number}"
+                say(f"v{made.number} waits: {'; '.join(made.verdict.reasons)}; put it in use with: {how}")
 
 
 # --------------------------------------------------------------------------- a file
@@ -134,23 +161,23 @@ def _from_file(options: argparse.Namespace) -> int:
         raise UnknownExecutionError(f"{path}: nothing was recorded in {api.settings().home} yet")
     function = recorded(options.function) if options.function else None
     chosen = {name: getattr(options, name) for name in ("key", "id", "said", "source", "dry_run")}
-    fates = import_feedback(api.store(), path, function=function, **chosen)
-    before: dict[str, int] = {}
+    fates = import_feedback(api.store(), api.settings(), path, function=function, **chosen)
+    before: dict[str, tuple[int, int]] = {}
     counts: Counter[str] = Counter()
     rows, failed = [], 0
     for fate in _shown_progress(fates, path):
         counts[fate.outcome] += 1
         failed += not fate.kept
         if fate.outcome == "understood" and fate.function is not None and fate.function not in before:
-            before[fate.function] = api.champion(fate.function)
+            before[fate.function] = _before(fate.function)
         if options.json:
             rows.append(plain(fate))
         else:
             say(f"{path}:{fate.line}: {_fate_in_words(fate)}")
-    learned = {} if options.dry_run else _learn(before)
+    learned = _Learned({}, {}) if options.dry_run else _learn(before)
     summary = {name: counts[name] for name in _FATES}
     if options.json:
-        say_json({"file": path, "dry_run": options.dry_run, "rows": rows, "summary": summary, "learned": learned})
+        say_json({"file": path, "dry_run": options.dry_run, "rows": rows, "summary": summary} | learned._asdict())
     else:
         listed = ", ".join(f"{count} {_FATES[name]}" for name, count in summary.items() if count) or "nothing in it"
         say(
@@ -160,7 +187,7 @@ def _from_file(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _learn(before: dict[str, int]) -> dict[str, int]:
+def _learn(before: dict[str, tuple[int, int]]) -> _Learned:
     for function in before:
         api.learn_later(function)
     return _learned(before)

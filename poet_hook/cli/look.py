@@ -48,6 +48,9 @@ def status(options: argparse.Namespace) -> int:
     for item in items:
         if item.problem:
             aside(f"{item.function}: {item.problem}")
+        if item.requested:
+            how = f"python -m poet_hook promote {item.function} {item.requested}"
+            aside(f"{item.function}: v{item.requested} was asked for, and waits; put it in use with: {how}")
     return 0
 
 
@@ -178,6 +181,8 @@ def _feedback_words(item: Feedback) -> str:
 def _signal_words(signal: Signal) -> str:
     if signal.kind == "fields":
         return ", ".join(f"{name} {_signal_words(part)}" for name, part in signal.value.items())
+    if signal.kind == "requested":
+        return "requested " + ", ".join(f"{name} = {value:g}" for name, value in signal.value.items())
     return signal.kind if signal.value is None else f"{signal.kind} {shown(signal.value)}"
 
 
@@ -221,7 +226,7 @@ def _version_cells(item: Version, in_use: bool) -> tuple[str, ...]:
         local_time(item.created),
         f"v{item.parent}" if item.parent else "-",
         ", ".join(f"{name}={value:g}" for name, value in item.values.items()) or "-",
-        before_and_after(evidence.metric, evidence.before, evidence.after) if evidence else "-",
+        before_and_after(evidence.metric, evidence.before, evidence.after) if evidence and evidence.labelled else "-",
     )
 
 

@@ -283,6 +283,8 @@ PHRASES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
     ("yes", False, ("^(?:but )?(?:yes|yeah|yep|yup)",)),
 )
 
+# What people call a number in a function.
+SETTINGS = _set("limit threshold cutoff sensitivity window cooldown tolerance margin factor")
 # What a meaning becomes under a negation; where none is named, that is not clear.
 DENIED = {
     "right": "wrong", "wrong": "right", "caught": "false_alarm", "false_alarm": "caught", "quiet": "miss",

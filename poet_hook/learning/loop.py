@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from poet_hook.errors import ReplayError, StoreError
 from poet_hook.learning.gate import judge
 from poet_hook.learning.own_loss import LossError, own_loss
 from poet_hook.learning.replay import Replay
+from poet_hook.learning.requested import Proposed, proposed
 from poet_hook.learning.search import Progress, Search
 from poet_hook.learning.slice import slice_function
 from poet_hook.learning.study import Study, arguments_of, keep_reproduced, study_of
@@ -31,6 +33,7 @@ def learn(function: str, store: Store, settings: Settings, progress: Progress | 
     with _alone(chain):
         upto = store.last_feedback(function)
         study = study_of(plan, source, chain, store)
+        asked = Proposed((), ()) if plan.pragma.learn == "off" else proposed(study, store, settings)
         try:
             learned = _learn(study, settings, progress or (lambda _what, _share: None))
         except RecursionError as error:
@@ -38,7 +41,7 @@ def learn(function: str, store: Store, settings: Settings, progress: Progress | 
         except LossError as error:
             learned = nothing(study, str(error))
         store.set_meta(f"learned:{function}", str(upto))
-    return learned
+    return replace(learned, requested=asked.numbers, reasons=(*asked.reasons, *learned.reasons))
 
 
 def _learn(study: Study, settings: Settings, progress: Progress) -> Learned:

@@ -31,8 +31,11 @@ def in_sum(signals: Sequence[Signal], outcome: Any) -> Signal:
     """The most telling of several signals, as sure as the others leave it; unread where nothing is left.
 
     What was said about fields of the result is put together field by field; beside a word about the whole result,
-    that word is returned.
+    that word is returned. An instruction is returned where nothing is said of the result.
     """
+    asked = [signal for signal in signals if signal.kind == "requested"]
+    if asked:
+        return _with_request(asked, [signal for signal in signals if signal.kind != "requested"], outcome)
     understood = [signal for signal in signals if signal.kind != "unread"]
     lost = [signal.reason for signal in signals if signal.kind == "unread"]
     if not understood:
@@ -47,6 +50,15 @@ def in_sum(signals: Sequence[Signal], outcome: Any) -> Signal:
         names = sorted({str(name) for signal in understood if signal.kind == "fields" for name in signal.value})
         reasons.append(f"besides, it speaks of {', '.join(names)}")
     return replace(made, comment=comment, reason="; ".join(reasons))
+
+
+def _with_request(asked: Sequence[Signal], others: Sequence[Signal], outcome: Any) -> Signal:
+    wanted = {name: value for signal in asked for name, value in signal.value.items()}
+    told = in_sum(others, outcome) if others else None
+    if told is None or told.kind == "unread":
+        return replace(asked[-1], value=wanted, reason=told.reason if told else "")
+    words = ", ".join(f"{name} = {value:g}" for name, value in wanted.items())
+    return replace(told, reason="; ".join(filter(None, (told.reason, f"besides, it asks for {words}"))))
 
 
 def _by_field(signals: Sequence[Signal], outcome: Any) -> Signal:

@@ -17,6 +17,7 @@ from poet_hook.errors import (
     UnknownExecutionError,
 )
 from poet_hook.model import Execution, Signal
+from poet_hook.settings import Settings
 from poet_hook.signals.give import Understood, domain_of, understand
 from poet_hook.signals.rows import FileRow, Table, open_table
 from poet_hook.store.database import Store
@@ -52,6 +53,7 @@ class Fate:
 
 def import_feedback(
     store: Store,
+    settings: Settings,
     path: Path,
     *,
     key: str | None = None,
@@ -74,7 +76,7 @@ def import_feedback(
     columns = _Columns(path, key, id, said)
     if table.columns is not None:
         columns.choose(table.columns, repeated=True)
-    return _fates(table, columns, _Importer(store, source, function, dry_run))
+    return _fates(table, columns, _Importer(store, settings, source, function, dry_run))
 
 
 class _Columns:
@@ -146,8 +148,9 @@ def _said(cell: Any) -> Any:
 class _Importer:
     """Feedback of one source on its way into the store."""
 
-    def __init__(self, store: Store, source: str, function: str | None, dry_run: bool) -> None:
+    def __init__(self, store: Store, settings: Settings, source: str, function: str | None, dry_run: bool) -> None:
         self.store = store
+        self.settings = settings
         self.source = source
         self.function = function
         self.dry_run = dry_run
@@ -164,7 +167,7 @@ class _Importer:
         except (UnknownExecutionError, NotEnhancedError, SettingsError) as error:
             return Fate(line, "unknown", str(error), name)
         try:
-            understood = understand(self.store, execution, said, domain)
+            understood = understand(self.store, self.settings, execution, said, domain)
         except FeedbackError as error:  # it names a second execution: none, or several
             outcome: Outcome = "unknown" if isinstance(error, UnknownExecutionError) else "ambiguous"
             return Fate(line, outcome, str(error), name)

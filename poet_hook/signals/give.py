@@ -1,17 +1,23 @@
-"""What was said about an execution -> rows in the store: one, one for each item of a list, or two for a preference."""
+"""What was said about an execution -> rows in the store.
+
+One row, one for each item of a list, two for a preference, and two for a word about the result with an instruction.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from poet_hook.domains.base import Domain, load
 from poet_hook.errors import CodecError, NotEnhancedError
 from poet_hook.model import UNSET, Execution, Signal
+from poet_hook.settings import Settings
 from poet_hook.signals.agreement import in_sum
 from poet_hook.signals.attach import execution_of
 from poet_hook.signals.fields import fields_of
-from poet_hook.signals.rules import PREFERENCES, WORDS, no_list, read
+from poet_hook.signals.request import asked_for, request_in
+from poet_hook.signals.rules import PREFERENCES, WORDS, comment_of, no_list, read
 from poet_hook.signals.scales import unread
 from poet_hook.store import codec
 from poet_hook.store.database import Store
@@ -34,13 +40,13 @@ class Understood(NamedTuple):
     rows: list[Row]
 
 
-def give(store: Store, about: Any, said: Any, source: str) -> tuple[Execution, Signal]:
+def give(store: Store, settings: Settings, about: Any, said: Any, source: str) -> tuple[Execution, Signal]:
     """Store what was said about what `about` names; returns the execution and what was understood, in sum.
 
     Raises `NotEnhancedError`, and what `execution_of` and the store raise.
     """
     execution = execution_of(about, store)
-    understood = understand(store, execution, said, domain_of(store, execution.function))
+    understood = understand(store, settings, execution, said, domain_of(store, execution.function))
     store.add_word(understood.rows, source)
     return execution, understood.signal
 
@@ -53,7 +59,7 @@ def domain_of(store: Store, function: str) -> Domain | None:
     return load(record.domain) if record.domain else None
 
 
-def understand(store: Store, execution: Execution, said: Any, domain: Domain | None) -> Understood:
+def understand(store: Store, settings: Settings, execution: Execution, said: Any, domain: Domain | None) -> Understood:
     """What was said, each item of a list by itself, as signals.
 
     Raises `UnknownExecutionError` and `AmbiguousResultError` where it names another execution that is not to be found.
@@ -67,11 +73,12 @@ def understand(store: Store, execution: Execution, said: Any, domain: Domain | N
     rows: list[Row] = []
     for item in items:
         word = _preference_in(item, outcome)
-        if word is None:
-            rows.append(Row(execution.id, item, read(item, outcome=outcome, domain=domain)))
-        else:
+        if word is not None:
             rows += _preference(store, execution, item, word)
-    if len(items) == 1:
+            continue
+        made = _requested(store, settings, execution, item, outcome, domain)
+        rows += made or [Row(execution.id, item, read(item, outcome=outcome, domain=domain))]
+    if len(items) == 1 and (len(rows) == 1 or rows[1].execution_id != execution.id):
         return Understood(rows[0].signal, rows)
     own = [row.signal for row in rows if row.execution_id == execution.id]
     try:
@@ -86,6 +93,25 @@ def _result_of(execution: Execution) -> Any:
         return UNSET if execution.result is None else codec.decode(execution.result, plain=True)
     except CodecError:
         return UNSET
+
+
+def _requested(
+    store: Store, settings: Settings, execution: Execution, item: Any, outcome: Any, domain: Domain | None
+) -> list[Row]:
+    """The rows of an instruction, and of what is said of the result beside it; none where there is no instruction."""
+    try:
+        request, said = request_in(item, outcome), comment_of(item)
+    except Exception:  # noqa: BLE001 - the mapping may be anybody's
+        return []
+    asked = asked_for(request, execution.function, store, settings) if request is not None else None
+    if request is None or asked is None:
+        return []
+    rows = [Row(execution.id, item, replace(asked, comment=said))]
+    if request.rest is not None:
+        told = read(request.rest, outcome=outcome, domain=domain)
+        if told.kind != "unread":
+            rows.insert(0, Row(execution.id, item, replace(told, comment=said)))
+    return rows
 
 
 def _preference_in(item: Any, outcome: Any) -> str | None:

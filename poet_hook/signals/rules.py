@@ -31,7 +31,8 @@ WAYS = "say for example 'correct', 'false alarm', 'missed', or give {\"expected\
 TRUTH = ("expected", "correct", "label", "truth", "ground_truth")
 WORDS = ("comment", "text", "feedback")
 PREFERENCES = ("better_than", "worse_than")
-FIELDS = frozenset((*TRUTH, *WORDS, *PREFERENCES, "rating", "reward"))
+SET = "set"  # an instruction, which `request` reads
+FIELDS = frozenset((*TRUTH, *WORDS, *PREFERENCES, "rating", "reward", SET))
 
 _GROUPS = "|".join(f"(?P<m{i}>{'|'.join(words)})" for i, (_, _, words) in enumerate(generic.PHRASES))
 TABLE = re.compile(rf"(?<!\S)(?:{_GROUPS})(?!\S)")
@@ -50,6 +51,13 @@ def read(raw: Any, *, outcome: Any = UNSET, domain: Domain | None = None) -> Sig
         return _read(raw, outcome, domain)
     except Exception:  # noqa: BLE001 - `raw` and `outcome` are anybody's objects, and their code may raise
         return unread("the feedback could not be looked at: reading it raised an error")
+
+
+def comment_of(said: Any) -> str:
+    """The words in what was said, as they are kept beside the signal."""
+    if isinstance(said, Mapping):
+        return "\n".join(_clean(said[key]) for key in WORDS if isinstance(said.get(key), str))
+    return _clean(said).strip() if isinstance(said, str) else ""
 
 
 def _clean(text: str) -> str:
@@ -235,6 +243,8 @@ def _stated(text: str, outcome: Any, domain: Domain | None) -> Signal | None:
     before = " ".join(generic.tokens(found.before.lower())).rpartition(";")[2].split()
     if not generic.NEGATORS.isdisjoint(before):
         return unread(generic.REFUSED["unclear"])
+    if before and before[-1] in generic.SETTINGS:
+        return unread(generic.REFUSED["setting"])
     remark = _phrases(found.rest.translate(generic.SYMBOLS).lower(), UNSET, domain)
     if reason := _unfitting(found, remark, outcome):
         return unread(reason)

@@ -34,19 +34,19 @@ _LIMITS = {
     "below": "(?:less|fewer|lower|smaller) than|under|below|<",
 }
 _DATE = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?"
-_NUMBER = r"[-+]?(?:\d{1,15}(?:,\d{3}){0,4}(?:\.\d{1,20})?|\.\d{1,20})(?:e[-+]?\d{1,2})?"
+NUMBER = r"[-+]?(?:\d{1,15}(?:,\d{3}){0,4}(?:\.\d{1,20})?|\.\d{1,20})(?:e[-+]?\d{1,2})?"
 _LEAD = generic.STATED.pattern.partition("(?P<value>")[0]  # "should be", "expected", "the right value is", ...
 _LIMIT = "|".join(f"(?P<{name}>{words})" for name, words in _LIMITS.items())
 _RANGE = (
-    rf"(?P<between>between )?(?:from )?(?P<low>{_NUMBER})\s?%?(?P<to> and | to |\s?[-–—]\s?)(?P<high>{_NUMBER})"
-    rf"|(?:{_LIMIT})\s?(?P<limit>{_NUMBER})"
+    rf"(?P<between>between )?(?:from )?(?P<low>{NUMBER})\s?%?(?P<to> and | to |\s?[-–—]\s?)(?P<high>{NUMBER})"
+    rf"|(?:{_LIMIT})\s?(?P<limit>{NUMBER})"
 )
 _UNIT = r"\s?(?!(?:not|but|instead|because|since)\b)(?P<unit>[^\W\d_]{1,12}(?:/[^\W\d_]{1,4})?|[°$€£¥][^\W\d_]?)"
 _END = r"(?=$|[.,;!)](?:\s|$)|\s(?:not|but|instead|because|since)\b|\s[-–—])"
 # With a lead a range, a date or a number; without one, at the start of the text, a range or a date.
 EXPECTATION = re.compile(
     rf"(?:(?P<lead>{_LEAD})|^\s*(?P<roughly>about |around |roughly )?)"
-    rf"(?:(?P<date>{_DATE})|(?P<currency>[$€£¥])?(?:{_RANGE}|(?P<one>{_NUMBER}))(?P<percent>\s?%)?(?:{_UNIT})?){_END}",
+    rf"(?:(?P<date>{_DATE})|(?P<currency>[$€£¥])?(?:{_RANGE}|(?P<one>{NUMBER}))(?P<percent>\s?%)?(?:{_UNIT})?){_END}",
     re.IGNORECASE,
 )
 _OR = re.compile(r"\W{0,3}or\b", re.IGNORECASE)

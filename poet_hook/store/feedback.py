@@ -48,10 +48,15 @@ class FeedbackLog(Executions):
         given = time.time() if given is None else given
         made = []
         with self.write() as connection:
+            there = {
+                (execution_id, data)
+                for execution_id, data in {(execution_id, _encoded_raw(raw)) for execution_id, raw, _ in said if once}
+                if connection.execute(_SAME, clean((execution_id, source, data))).fetchone()
+            }
             for execution_id, raw, signal in said:
                 signal, value = _encoded_signal(signal)
                 data = _encoded_raw(raw)
-                if once and connection.execute(_SAME, clean((execution_id, source, data))).fetchone():
+                if once and (execution_id, data) in there:
                     continue
                 words = (signal.confidence, signal.reader, signal.reason, signal.comment)
                 row = clean((execution_id, given, source, data, signal.kind, value, *words))
@@ -80,6 +85,15 @@ class FeedbackLog(Executions):
         """Return all that was said about one execution, in order of arrival, what was revised included."""
         return [_feedback(*row) for row in self.query(f"{_SELECT} WHERE execution_id = ? ORDER BY id", (execution_id,))]
 
+    def requests(self, function: str, after_id: int) -> list[Feedback]:
+        """Return the instructions among the feedback on a function after the one with this id, in order of arrival."""
+        rows = self.query(
+            f"{_SELECT} WHERE id IN (SELECT feedback.id FROM feedback JOIN executions ON executions.id = execution_id"
+            " WHERE function = ? AND feedback.id > ? AND kind = 'requested') ORDER BY id",
+            (function, after_id),
+        )
+        return [_feedback(*row) for row in rows]
+
     def count_new(self, function: str, after_id: int) -> int:
         """Return how many feedbacks on a function came after the one with the id `after_id`."""
         return self._about(function, "count(*)", after_id)
@@ -101,12 +115,16 @@ def standing(said: Iterable[Feedback]) -> list[Feedback]:
     """What was not revised later, in order of arrival: the latest word of each source on each execution.
 
     A word is all that a source said at one time. One that speaks of fields only revises what the source said of these
-    fields before, any other one revises everything.
+    fields before, an instruction the instructions before, and any other one all that was said of the result.
     """
     words: dict[tuple[str, str], list[Feedback]] = {}
     for item in said:
         words.setdefault((item.execution_id, item.source), []).append(item)
-    kept = [item for items in words.values() for item in _standing(items)]
+    kept = []
+    for items in words.values():
+        asked = [item for item in items if item.signal.kind == "requested"]
+        kept += [item for item in asked if item.given == asked[-1].given]
+        kept += _standing([item for item in items if item.signal.kind != "requested"])
     return sorted(kept, key=lambda item: item.id)
 
 
