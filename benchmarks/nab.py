@@ -45,7 +45,7 @@ from benchmarks import nab_scoring  # noqa: E402
 from poet_hook import settings as settings_module  # noqa: E402
 from poet_hook.domains.base import load as load_domain  # noqa: E402
 from poet_hook.learning.loop import learn  # noqa: E402
-from poet_hook.learning.search import range_of  # noqa: E402
+from poet_hook.learning.scale import range_of  # noqa: E402
 from poet_hook.model import Plan, Tunable  # noqa: E402
 from poet_hook.signals.rules import read  # noqa: E402
 from poet_hook.store.database import Store  # noqa: E402

@@ -18,6 +18,9 @@ Learn = Literal["auto", "proven", "propose", "off"]
 Level = Literal["requested", "provisional", "proven"]
 Decision = Literal["promote", "propose", "wait", "keep"]
 Metric = Literal["accuracy", "precision", "recall", "f1", "cost", "relative_error", "absolute_error", "loss"]
+TunableKind = Literal["number", "choice"]
+Value = float | str
+"""What a tunable is set to: a number, or one of its choices."""
 SignalKind = Literal["right", "wrong", "expected", "range", "direction", "reward", "fields", "requested", "unread"]
 
 # a string constant of generated code that starts so is replaced by a slot when the code is loaded
@@ -58,12 +61,13 @@ class Diagnostic:
 
 @dataclass(frozen=True, slots=True)
 class Tune:
-    """`# poet: tune ...` at the end of a line: the range that learning may use for the number there."""
+    """`# poet: tune ...` at the end of a line: the range, or the choices, for what stands there."""
 
     line: int
     lower: float | None = None
     upper: float | None = None
     name: str | None = None
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +133,30 @@ class Pragma:
 
 
 @dataclass(frozen=True, slots=True)
-class Tunable:
-    """A number in a function's body that learning may change.
+class Span:
+    """A part of one line of a function's text.
 
-    `name` is unique in the function. `line` counts from the `def` line (0), `column` from the start of that
-    line after the function's indentation was taken away. `integer` keeps it an int.
+    `line` counts from the `def` line (0); the columns, in bytes of UTF-8, from the start of that line after the
+    function's indentation was taken away. Where both columns are one, text may be put in there.
+    """
+
+    line: int
+    column: int
+    end_column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tunable:
+    """A part of a function's body that learning may change.
+
+    `name` is unique in the function, `value` what the user wrote. `line` and the columns say where it stands, as in
+    `Span`. A number lies between `lower` and `upper`; `integer` keeps it an int. A choice is one of `choices`, which
+    begin with what the user wrote and go on in the order of how little they change; `texts` are what each of them
+    writes at each of `places`.
     """
 
     name: str
-    value: float
+    value: Value
     line: int
     column: int
     end_column: int
@@ -145,6 +164,10 @@ class Tunable:
     lower: float | None = None
     upper: float | None = None
     declared: bool = False
+    kind: TunableKind = "number"
+    choices: tuple[str, ...] = ()
+    places: tuple[Span, ...] = ()
+    texts: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,11 +325,11 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A proposed change of constants: `values` by tunable name, `interval` all values that do as well."""
+    """A proposed change: `values` by tunable name, `interval` all numbers that do as well."""
 
     function: str
     parent: int
-    values: Mapping[str, float]
+    values: Mapping[str, Value]
     source: str
     interval: tuple[float, float] | None = None
     kind: Literal["tune"] = "tune"
@@ -336,7 +359,7 @@ class Version:
     source_hash: str
     created: float
     parent: int | None = None
-    values: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, Value] = field(default_factory=dict)
     level: Level | None = None
     verdict: Verdict | None = None
 

@@ -24,7 +24,7 @@ from poet_hook.cli.main import main
 from poet_hook.errors import StoreError, VersionError
 from poet_hook.model import Plan
 from poet_hook.transform.plan import plan_module
-from poet_hook.transform.tunables import with_values
+from poet_hook.transform.values import with_values
 from poet_hook.versions import apply as apply_module
 from poet_hook.versions import promote as steps
 from poet_hook.versions.apply import apply, edit_of, replaced

@@ -262,7 +262,7 @@ def test_what_stands_in_the_file_is_no_proposal(project: Path) -> None:
 
 
 OTHER_TEXTS = {
-    "other number": (line(9.5, SOURCE.replace("2.5", "2.25")), "your own numbers take the place of those of v2"),
+    "other number": (line(9.5, SOURCE.replace("2.5", "2.25")), "your own values take the place of those of v2"),
     "other name": (line(9.5, SOURCE.replace("x", "y")), "the two no longer fit"),
     "another text": (line(9.5, original="def f(x):\n    return 0\n"), "the two no longer fit"),
     "no function": (line(9.5, original="import os\nos.abort()\n"), "the two no longer fit"),
@@ -272,7 +272,7 @@ OTHER_TEXTS = {
     "a long number": (line(9.5, original="def f(x):\n    return x > " + "9" * 5000), "the two no longer fit"),
     "other code": (
         line(source="def f(x):\n    return 9\n", original=plan_of().source.replace("x >", "x  >")),
-        "v2 changes more than its numbers",
+        "v2 changes more than its values",
     ),
 }
 
@@ -306,16 +306,16 @@ LINES = {
     "a number below all": (line(number=0), "this is no version: "),
     "a large number": (line(number=1 << 80), "this is no version: "),
     "a level that is none": (line(level="sure"), "this is no version: "),
-    "text as a value": (line(values={"x_limit": "3.5"}), "this is no version: "),
+    "text as a value": (line(values={"x_limit": "3.5"}), "v2 sets 'x_limit' to 3.5, which is no number"),
     "true as a value": (line(values={"x_limit": True}), "this is no version: "),
     "NaN": (line(values={"x_limit": float("nan")}), "this is no version: "),
     "infinite": (dumped(line()).replace(b'"x_limit": 3.5', b'"x_limit": 1e999'), "this is no version: "),
     "too many values": (line(values={f"x{n}": 1.0 for n in range(1001)}), "this is no version: "),
-    "another name": (line(values={"y_limit": 3.5}), "v2 changes 'y_limit', which is no number of m:f to tune"),
+    "another name": (line(values={"y_limit": 3.5}), "v2 changes 'y_limit', which is nothing of m:f to tune"),
     "outside its range": (line(99), "v2 sets 'x_limit' to 99, outside its range"),
-    "other code": (line(source="def f(x):\n    return 1\n"), "v2 changes more of m:f than its numbers"),
-    "a number that does not stand there": (line(values={"x_limit": 4.5}), "v2 changes more of m:f than its numbers"),
-    "no change": (line(2.5, values={}, source="def f(x):\n    return x\n"), "v2 changes more of m:f than its numbers"),
+    "other code": (line(source="def f(x):\n    return 1\n"), "v2 changes more of m:f than its values"),
+    "a number that does not stand there": (line(values={"x_limit": 4.5}), "v2 changes more of m:f than its values"),
+    "no change": (line(2.5, values={}, source="def f(x):\n    return x\n"), "v2 changes more of m:f than its values"),
     "too long": (b" " * 1_000_001 + dumped(line()), "it is longer than 1,000,000 bytes"),
     "reasons of another type": (line(reasons="fine"), "this is no version: "),
     "evidence of another type": (line(evidence={"labelled": 3}), "this is no version: "),

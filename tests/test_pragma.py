@@ -303,7 +303,11 @@ def test_tunes(before: str, text: str, tune: Tune) -> None:
 @pytest.mark.parametrize(
     ("text", "code", "span"),
     [
-        ("tune ks|psi as test", "PH202", "ks|psi"),
+        ("tune ks|", "PH208", "ks|"),
+        ("tune ks|ks", "PH208", "ks|ks"),
+        ("tune ks|p-i", "PH208", "ks|p-i"),
+        ("tune ks|'psi", "PH103", "ks|'psi"),
+        ("tune ks|psi as 9z", "PH208", "9z"),
         ("tune 5", "PH208", "5"),
         ("tune ..", "PH208", ".."),
         ("tune a..b", "PH208", "a..b"),

@@ -18,7 +18,7 @@ from poet_hook.errors import StoreError, VersionError, VersionWarning
 from poet_hook.learning.study import study_of
 from poet_hook.model import Tunable, Version
 from poet_hook.transform.compile import ORIGINAL, Champion
-from poet_hook.transform.tunables import with_values
+from poet_hook.transform.values import with_values
 from poet_hook.versions import promote as steps
 from poet_hook.versions.chain import Chain
 from poet_hook.versions.rebase import allowed, carry, same_code
@@ -502,7 +502,7 @@ def test_any_edit_between_the_numbers(fills: list[str], learned: dict[str, float
     )
     left = {name: value for name, value in learned.items() if name != "low" or float(own) == 2.5}
     if not left:
-        with pytest.raises(VersionError, match="your own numbers"):
+        with pytest.raises(VersionError, match="your own values"):
             carry(version, before.source, after)
         return
     carried = carry(version, before.source, after)

@@ -311,7 +311,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "extra": (edit(extra=1), "was not made by this user, or was edited"),
     "value": (lambda p: change(p, "values.x_limit", 9.0), "was not made by this user, or was edited"),
     "evidence": (lambda p: change(p, "verdict.evidence.wins", 99), "was not made by this user, or was edited"),
-    "value is text": (lambda p: change(p, "values.x_limit", "9"), "is damaged"),
+    "value is text": (lambda p: change(p, "values.x_limit", "9"), "was not made by this user, or was edited"),
+    "value is true": (lambda p: change(p, "values.x_limit", True), "is damaged"),
     "text edited": (text("def f(x):\n    return True\n", "operate.py"), "operate.py was edited"),
     "text with other line ends": (
         lambda p: text((p / "operate.py").read_bytes().replace(b"\n", b"\r\n"), "operate.py")(p),
@@ -412,8 +413,8 @@ def signed(version: Version) -> None:
         ({"values": {"x_limit": -1.0}}, "sets 'x_limit' to -1, outside its range"),
         ({"values": {"x_limit": float("nan")}}, "which is no number"),
         ({"values": {"x_limit": float("inf")}}, "which is no number"),
-        ({"values": {"other": 1.0}}, "changes 'other', which is no number of m:f to tune"),
-        ({"source": "def f(x):\n    return __import__('os')\n"}, "changes more of m:f than its numbers"),
+        ({"values": {"other": 1.0}}, "changes 'other', which is nothing of m:f to tune"),
+        ({"source": "def f(x):\n    return __import__('os')\n"}, "changes more of m:f than its values"),
         ({"source_hash": "0" * 64}, "m:f was edited after v2 was learned"),
     ],
 )

@@ -10,9 +10,10 @@ from poet_hook import api
 from poet_hook.cli.names import Found, find
 from poet_hook.cli.output import heading, plain, say, say_json, table
 from poet_hook.learning.aims import described
-from poet_hook.learning.search import range_of
-from poet_hook.model import Diagnostic, Fallback, LeftAlone, Parameter, Plan, Pragma, Version
+from poet_hook.learning.scale import range_of
+from poet_hook.model import Diagnostic, Fallback, LeftAlone, Parameter, Plan, Pragma, Tunable, Value, Version
 from poet_hook.pragma.diagnose import render
+from poet_hook.transform.values import as_text
 from poet_hook.versions.chain import Chain
 
 _PLACES = frozenset({"line", "target_line", "tunes"})
@@ -69,19 +70,21 @@ def _say_plan(plan: Plan, found: Found) -> None:
         say(f"  {reason}")
 
 
-def _say_tunables(plan: Plan, values: dict[str, float]) -> None:
+def _say_tunables(plan: Plan, values: dict[str, Value]) -> None:
     if not plan.tunables:
         say("no number in it is tuned; mark one with: # poet: tune LOW..HIGH")
         return
     rows = []
     for item in plan.tunables:
-        lower, upper = range_of(item)
         found = "marked with tune" if item.declared else "found in a comparison or in arithmetic"
-        now = values.get(item.name, item.value)
-        rows.append(
-            (item.name, f"{item.value:g}", f"{now:g}", f"{lower:g}..{upper:g}", str(plan.line + item.line), found)
-        )
+        now = as_text(values.get(item.name, item.value))
+        rows.append((item.name, as_text(item.value), now, _range(item), str(plan.line + item.line), found))
     table(("tunable", "written", "in use", "range", "line", "why"), rows, flexible={5})
+
+
+def _range(item: Tunable) -> str:
+    lower, upper = range_of(item)
+    return " | ".join(item.choices) or f"{lower:g}..{upper:g}"
 
 
 def _level(version: Version | None) -> str:
@@ -160,9 +163,10 @@ def _document(plan: Plan, found: Found) -> dict[str, Any]:
     champion, version = _champion(plan)
     tunables = []
     for item in plan.tunables:
-        lower, upper = range_of(item)
+        lower, upper = (None, None) if item.choices else range_of(item)
         in_use = version.values.get(item.name, item.value) if version else item.value
-        row = {"name": item.name, "value": item.value, "in_use": in_use, "lower": lower, "upper": upper}
+        row: dict[str, Any] = {"name": item.name, "value": item.value, "in_use": in_use, "lower": lower, "upper": upper}
+        row |= {"kind": item.kind, "choices": item.choices}
         tunables.append({**row, "line": plan.line + item.line, "declared": item.declared})
     checks = [
         {"name": item.name, "kind": item.kind, "optional": item.optional, "check": _check(item, plan.pragma)}

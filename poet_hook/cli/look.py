@@ -17,6 +17,7 @@ from poet_hook.model import Execution, Feedback, LeftAlone, Signal, Version
 from poet_hook.store import codec
 from poet_hook.store.feedback import standing
 from poet_hook.transform.render import render
+from poet_hook.transform.values import as_text
 from poet_hook.versions.chain import Chain
 from poet_hook.versions.diff import diff as text_diff
 
@@ -225,7 +226,7 @@ def _version_cells(item: Version, in_use: bool) -> tuple[str, ...]:
         item.level or ("original" if item.number == 1 else "-"),
         local_time(item.created),
         f"v{item.parent}" if item.parent else "-",
-        ", ".join(f"{name}={value:g}" for name, value in item.values.items()) or "-",
+        ", ".join(f"{name}={as_text(value)}" for name, value in item.values.items()) or "-",
         before_and_after(evidence.metric, evidence.before, evidence.after) if evidence and evidence.labelled else "-",
     )
 

@@ -10,6 +10,7 @@ from poet_hook import api
 from poet_hook.cli.names import for_each, recorded
 from poet_hook.cli.output import before_and_after, heading, say
 from poet_hook.model import Learned, Verdict
+from poet_hook.transform.values import as_text
 
 _BAR = 24
 
@@ -37,7 +38,7 @@ def _progress(function: str) -> Callable[[str, float], None] | None:
 def _say_learned(learned: Learned) -> None:
     heading(f"{learned.function}: {_conclusion(learned)}")
     if learned.candidate is not None:
-        changes = ", ".join(f"{name} = {value:g}" for name, value in learned.candidate.values.items())
+        changes = ", ".join(f"{name} = {as_text(value)}" for name, value in learned.candidate.values.items())
         interval = learned.candidate.interval
         as_good = f" (as good: {interval[0]:g} to {interval[1]:g})" if interval and interval[0] < interval[1] else ""
         say(f"  candidate: {changes}{as_good}")

@@ -31,10 +31,11 @@ from poet_hook.learning.silence import ranked
 from poet_hook.learning.slice import slice_function
 from poet_hook.learning.study import ASKED, Study, arguments_of, keep_reproduced, seen, study_of, value_of
 from poet_hook.learning.verdict import objective_of, values_of_best
-from poet_hook.model import Execution, Plan
+from poet_hook.model import Execution, Plan, Value
 from poet_hook.settings import Settings
 from poet_hook.store import codec
 from poet_hook.store.database import Store
+from poet_hook.transform.choices import names_of
 from poet_hook.versions.chain import Chain
 from poet_hook.versions.current import plan_of
 
@@ -61,12 +62,12 @@ class Question:
 class Asked:
     """What is to be asked about a function, most telling first; where nothing is, `reason` says why.
 
-    `challenger` are the numbers of the best candidate so far, by name (None: there is no candidate yet).
+    `challenger` are the values of the best candidate so far, by name (None: there is no candidate yet).
     """
 
     function: str
     champion: int
-    challenger: Mapping[str, float] | None
+    challenger: Mapping[str, Value] | None
     questions: tuple[Question, ...]
     reason: str = ""
 
@@ -125,7 +126,7 @@ def asked(function: str, store: Store, settings: Settings, limit: int) -> Asked:
         return nothing("there is no number in it that learning may change, so no label would decide anything")
     if all(item.label is not None for item in study.known):
         return nothing(_why_none(study))
-    part = slice_function(source, plan.qualname, plan.line, settings.replay_modules)
+    part = slice_function(source, plan.qualname, plan.line, settings.replay_modules, names_of(plan))
     if part.reason:
         return nothing(f"it can't be replayed: {part.reason}")
     try:

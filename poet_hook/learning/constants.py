@@ -185,6 +185,12 @@ def trace_integers(run: Callable[[Any], Any], lower: int, upper: int) -> Steps:
     return Steps(tuple(n + 0.5 for n in range(lower, upper)), values, values[:-1]).map(lambda v: v)
 
 
+def of_choices(outcomes: Sequence[Any]) -> Steps:
+    """The outcome of each choice, by its number from 0 on -> steps that break halfway between numbers."""
+    values = tuple(outcomes)
+    return Steps(tuple(n + 0.5 for n in range(len(values) - 1)), values, values[:-1]).map(lambda v: v)
+
+
 def on_integers(steps: Steps, lower: int, upper: int) -> Steps:
     """Steps over the reals -> the same at each integer in [lower, upper], with breaks halfway between integers."""
     pieces: list[tuple[Any, int]] = []  # value, last integer

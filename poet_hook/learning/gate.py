@@ -59,12 +59,13 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A number that may change, within its range."""
+    """A number that may change, within its range; where it is no `number`, it counts the choices that there are."""
 
     incumbent: float
     lower: float
     upper: float
     integer: bool = False
+    number: bool = True
 
 
 @dataclass(frozen=True)
@@ -316,8 +317,8 @@ class Judge:
 
     def _small(self, choice: _Choice) -> bool:
         """At most a factor of 2 where the range is of one sign, else at most half of the range; one number only."""
-        if choice.axis is None:
-            return False
+        if choice.axis is None or not self.axes[choice.axis].number:
+            return False  # of another choice nobody can say how little it changes
         axis = self.axes[choice.axis]
         if axis.lower > 0 and axis.incumbent > 0:
             return 0.5 <= choice.value / axis.incumbent <= 2.0
@@ -346,8 +347,9 @@ class Judge:
         if not self.cases:
             return ["nothing was said about any execution yet"]
         if not found:
-            values = " and ".join(f"{axis.incumbent:g}" for axis in self.axes)
-            return [f"no other value does better than {values} on what was said, silence included"]
+            values = " and ".join(f"{axis.incumbent:g}" for axis in self.axes if axis.number)
+            than = values if all(axis.number for axis in self.axes) else "what is in use"
+            return [f"no other value does better than {than} on what was said, silence included"]
         if level == "proven":
             return [f"{reached} {1 / self.alpha:g}: an error happens in at most {100 * self.alpha:g}% of such cases"]
         if level == "provisional":

@@ -19,6 +19,7 @@ from poet_hook.learning.verdict import concluded, nothing, objective_of, rolled_
 from poet_hook.model import Learned
 from poet_hook.settings import Settings
 from poet_hook.store.database import Store
+from poet_hook.transform.choices import names_of
 from poet_hook.versions.chain import Chain
 from poet_hook.versions.current import plan_of
 
@@ -55,7 +56,7 @@ def _learn(study: Study, settings: Settings, progress: Progress) -> Learned:
         )
     if not labelled:
         return nothing(study, "no execution of this source has feedback that could be read yet")
-    part = slice_function(study.source, plan.qualname, plan.line, settings.replay_modules)
+    part = slice_function(study.source, plan.qualname, plan.line, settings.replay_modules, names_of(plan))
     if part.reason:
         return nothing(study, f"it can't be replayed: {part.reason}")
     own = own_loss(plan.pragma.optimize_for, settings)

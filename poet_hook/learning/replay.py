@@ -1,4 +1,4 @@
-"""A function, its recorded executions and other numbers -> what it would have returned, in a process of its own.
+"""A function, its recorded executions and other values -> what it would have returned, in a process of its own.
 
 What people said about the executions never enters that process: the parent compares.
 """
@@ -16,11 +16,11 @@ from typing import Any
 
 from poet_hook.errors import CodecError, ReplayError
 from poet_hook.isolation.worker import Worker, serve
-from poet_hook.learning.constants import MAX_INTEGERS, Steps, on_integers, trace, trace_integers
+from poet_hook.learning.constants import MAX_INTEGERS, Steps, of_choices, on_integers, trace, trace_integers
 from poet_hook.learning.slice import Slice, bare, narrow
-from poet_hook.model import Plan, Tunable
+from poet_hook.model import Plan, Tunable, Value
 from poet_hook.store import codec
-from poet_hook.transform.tunables import replace_literal, set_values
+from poet_hook.transform.values import with_values
 
 _VARIABLE = "_poet_value"
 _ONE_CALL = 2.0  # seconds for one execution with one value
@@ -45,12 +45,9 @@ class Replay:
                 "path": plan.path,
                 "module": plan.module,
                 "kept_as": plan.function.partition(":")[0],
-                "line": part.function.lineno,
-                "name": part.function.name,
                 "keep": list(part.keep),
                 "names": sorted(part.names),
                 "sys_path": [*sys.path, *_import_folder(plan)],
-                "tunables": [[t.name, t.line, t.column, t.end_column, t.integer] for t in plan.tunables],
                 "arguments": list(arguments),
             }
         )
@@ -63,21 +60,28 @@ class Replay:
     ) -> None:
         self.worker.end()
 
-    def run(self, values: Mapping[str, float]) -> list[Outcome]:
-        """The outcome of each execution with `values` (by tunable name) in place of the original's."""
-        reply = self._ask({"op": "run", "values": dict(values)})
+    def run(self, values: Mapping[str, Value], chosen: Sequence[int] | None = None) -> list[Outcome]:
+        """The outcome of each execution, or of those chosen (by index), with `values` in place of the original's."""
+        text = with_values(self.plan.source, self.plan.tunables, values)
+        reply = self._ask({"op": "run", "text": text, "chosen": None if chosen is None else list(chosen)})
         return [(kind, data) for kind, data in reply["outcomes"]]
 
     def trace(
-        self, tunable: Tunable, values: Mapping[str, float], lower: float, upper: float, chosen: Sequence[int]
+        self, tunable: Tunable, values: Mapping[str, Value], lower: float, upper: float, chosen: Sequence[int]
     ) -> list[Steps]:
-        """For each chosen execution (by index) the outcomes over `lower`..`upper` of one tunable."""
+        """For each chosen execution (by index) the outcomes over `lower`..`upper` of one tunable.
+
+        Those of a choice are over the numbers of its choices, from 0 on, all of which are run.
+        """
+        if tunable.choices:
+            runs = [self.run({**values, tunable.name: choice}, chosen) for choice in tunable.choices]
+            return [of_choices(outcomes) for outcomes in zip(*runs, strict=True)]
         reply = self._ask(
             {
                 "op": "trace",
-                "tunable": tunable.name,
+                "text": with_values(self.plan.source, self.plan.tunables, values, (tunable.name, _VARIABLE)),
                 "start": values.get(tunable.name, tunable.value),
-                "values": {name: value for name, value in values.items() if name != tunable.name},
+                "integer": tunable.integer,
                 "lower": lower,
                 "upper": upper,
                 "chosen": list(chosen),
@@ -127,7 +131,7 @@ class _Child:
         self.arguments: list[bytes] = []
         self.namespace: dict[str, Any] = {}
         self.types: dict[str, type] = {}
-        self.load_request: dict[str, Any] = {}
+        self.path = ""
 
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
         operations = {"load": self.load, "run": self.run, "trace": self.trace}
@@ -137,7 +141,7 @@ class _Child:
             return {"error": f"{type(error).__name__}: {error}"}
 
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
-        self.load_request = request
+        self.path = request["path"]
         self.arguments = request["arguments"]
         sys.path.extend(entry for entry in request["sys_path"] if entry not in sys.path)
         tree = ast.parse(request["source"])
@@ -154,49 +158,32 @@ class _Child:
                 self.types |= {f"{module}:{name}": value for module in _names_of(request["module"], request["kept_as"])}
         return {}
 
-    def function(self, values: Mapping[str, float], variable: str | None = None) -> Callable[..., Any]:
-        """The function with `values` in place, and one tunable, if any, read from a variable."""
-        request = self.load_request
-        tree = ast.parse(request["source"])
-        node = next(
-            n
-            for n in ast.walk(tree)
-            if isinstance(n, ast.FunctionDef) and n.lineno == request["line"] and n.name == request["name"]
-        )
-        tunables = tuple(
-            Tunable(name, 0.0, line, column, end, integer) for name, line, column, end, integer in request["tunables"]
-        )
-        if variable is not None:
-            target = next(t for t in tunables if t.name == variable)
-            replace_literal(node, target, ast.Name(_VARIABLE, ast.Load()))
-        set_values(node, tuple(t for t in tunables if t.name != variable), values)
-        node.decorator_list = []
+    def function(self, text: str) -> Callable[..., Any]:
+        """The function of that text, in the namespace of its module."""
+        (node,) = ast.parse(text).body
+        assert isinstance(node, ast.FunctionDef)
         node.args.defaults = [ast.copy_location(ast.Constant(None), d) for d in node.args.defaults]
         node.args.kw_defaults = [d and ast.copy_location(ast.Constant(None), d) for d in node.args.kw_defaults]
         bare(node)
         module = ast.Module([node], [])
         namespace = dict(self.namespace)
-        exec(compile(module, request["path"], "exec", dont_inherit=True), namespace)
-        made = namespace[request["name"]]
+        exec(compile(module, self.path, "exec", dont_inherit=True), namespace)
+        made = namespace[node.name]
         # the function sees its own name as the module does, and one namespace holds the variable
         self.globals = made.__globals__
         return made  # type: ignore[no-any-return]
 
     def run(self, request: dict[str, Any]) -> dict[str, Any]:
-        function = self.function(request["values"])
+        function = self.function(request["text"])
+        chosen = range(len(self.arguments)) if request["chosen"] is None else request["chosen"]
         deadline = time.monotonic() + _ALL_TRACES
         late: Outcome = ("x", "there was no time left to replay it")
         return {
-            "outcomes": [
-                _wire(self.call(function, index)) if time.monotonic() < deadline else late
-                for index in range(len(self.arguments))
-            ]
+            "outcomes": [_wire(self.call(function, index)) if time.monotonic() < deadline else late for index in chosen]
         }
 
     def trace(self, request: dict[str, Any]) -> dict[str, Any]:
-        name = request["tunable"]
-        function = self.function(request["values"], name)
-        integer = next(t[4] for t in self.load_request["tunables"] if t[0] == name)
+        function, integer = self.function(request["text"]), request["integer"]
         outcomes: dict[Outcome, int] = {}
 
         def index_of(outcome: Any) -> int:

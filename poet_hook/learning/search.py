@@ -1,14 +1,16 @@
-"""A function and its replay -> what every candidate loses on every execution: one number changed, or several.
+"""A function and its replay -> what every candidate loses on every execution: one value changed, or several.
 
-One number is traced: its loss is known at every value. For several at once each is fitted exactly in turn, the
-others held, until none moves (coordinate descent), from every number as a start; where the whole numbers among
-them have few combinations, each combination is tried, and with one other number the result is the optimum. Such
-candidates are offers: the one made from the first so many labelled executions is judged by those that come after.
+One number is traced: its loss is known at every value. Of a choice every one is run. For several at once each is
+fitted exactly in turn, the others held, until none moves (coordinate descent), from every one as a start; where the
+whole numbers and choices among them have few combinations, each combination is tried, and with one other number the
+result is the optimum. Such candidates are offers: the one made from the first so many labelled executions is judged
+by those that come after.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +23,10 @@ from poet_hook.learning.constants import Steps, Sweep
 from poet_hook.learning.gate import Axis, Case
 from poet_hook.learning.objective import Label, Objective
 from poet_hook.learning.replay import Outcome, Replay
+from poet_hook.learning.scale import place_of, range_of, value_at
 from poet_hook.learning.silence import KINDS, Near, Opinions, near
 from poet_hook.learning.study import NOT_REPRODUCED, Known, Study, seen, value_of
-from poet_hook.model import Tunable
+from poet_hook.model import Tunable, Value
 
 Progress = Callable[[str, float], None]
 Losses = dict[int, Steps]
@@ -42,7 +45,7 @@ class Offer:
     """Several numbers at once: chosen from the first `after` labelled executions; its loss by execution."""
 
     after: int
-    values: Mapping[str, float]
+    values: Mapping[str, Value]
     losses: Mapping[int, float]
 
 
@@ -72,18 +75,19 @@ class Search:
             index: tuple(
                 d
                 for tunable, known in zip(self.tunables, self.losses, strict=True)
+                if not tunable.choices  # one lies no nearer than another
                 for d in near(known[index], self.incumbent(tunable))
             )
             for index in (*self.labels, *self.silent)
         }
 
     def incumbent(self, tunable: Tunable) -> float:
-        """Its value in the champion."""
-        return self.study.champion.values.get(tunable.name, tunable.value)
+        """Its place in the champion."""
+        return place_of(tunable, self.study.champion.values.get(tunable.name, tunable.value))
 
     def axes(self) -> list[Axis]:
         """One for each tunable."""
-        return [Axis(self.incumbent(t), *range_of(t), t.integer) for t in self.tunables]
+        return [Axis(self.incumbent(t), *range_of(t), t.integer, number=not t.choices) for t in self.tunables]
 
     def now(self, index: int) -> float:
         """What the champion loses on an execution."""
@@ -99,13 +103,13 @@ class Search:
     def _traced(
         self,
         tunable: Tunable,
-        values: Mapping[str, float],
+        values: Mapping[str, Value],
         chosen: Sequence[int],
         plain: Sequence[Outcome] | None = None,
     ) -> Losses:
         """What each execution loses with every value of a tunable, the others as in `values`; silence is agreement."""
         traced = self.replay.trace(tunable, values, *range_of(tunable), chosen)
-        start, losses = values.get(tunable.name, tunable.value), {}
+        start, losses = place_of(tunable, values.get(tunable.name, tunable.value)), {}
         for index, found in zip(chosen, traced, strict=True):
             # code that looks at the type of a number can tell the traced one from a plain one: then nothing is known
             known = plain is None or found(start) == plain[index]
@@ -184,7 +188,7 @@ class Search:
             found.append(Offer(size, values, losses))
         return found
 
-    def _descended(self, labelled: Sequence[int], *, thorough: bool) -> dict[str, float]:
+    def _descended(self, labelled: Sequence[int], *, thorough: bool) -> dict[str, Value]:
         weights = self._agreements(labelled)
         before = sum(weight * self.now(index) for index, weight in weights.items())
         best, least = dict(self.study.champion.values), before
@@ -233,7 +237,7 @@ class Search:
         fits = [self._fit(i, self.losses[i], self.study.champion.values, weights)[1] for i in range(len(self.losses))]
         return fits.index(min(fits))
 
-    def _from(self, first: int, weights: Mapping[int, float], before: float) -> tuple[dict[str, float], float]:
+    def _from(self, first: int, weights: Mapping[int, float], before: float) -> tuple[dict[str, Value], float]:
         """Fit one number, and then the others, until none moves."""
         values = dict(self.study.champion.values)
         value, loss = self._fit(first, self.losses[first], values, weights)
@@ -244,8 +248,8 @@ class Search:
         return self._settled(values, weights, loss, [*others, first])
 
     def _settled(
-        self, values: dict[str, float], weights: Mapping[int, float], least: float, order: Sequence[int]
-    ) -> tuple[dict[str, float], float]:
+        self, values: dict[str, Value], weights: Mapping[int, float], least: float, order: Sequence[int]
+    ) -> tuple[dict[str, Value], float]:
         values, still = dict(values), 0
         for number in itertools.islice(itertools.cycle(order), ROUNDS * len(order)):
             losses = self._traced(self.tunables[number], values, list(weights))
@@ -259,31 +263,28 @@ class Search:
         return values, least
 
     def _fit(
-        self, number: int, losses: Losses, values: Mapping[str, float], weights: Mapping[int, float]
-    ) -> tuple[float, float]:
+        self, number: int, losses: Losses, values: Mapping[str, Value], weights: Mapping[int, float]
+    ) -> tuple[Value, float]:
         tunable = self.tunables[number]
-        start = values.get(tunable.name, tunable.value)
+        start = place_of(tunable, values.get(tunable.name, tunable.value))
         sweep = Sweep(start, *range_of(tunable), integer=tunable.integer)
         for index, weight in weights.items():
             sweep.add(losses[index], weight)
         fit = sweep.fit()
-        return fit.value, fit.loss
+        return value_at(tunable, fit.value), fit.loss
 
     def _real(self) -> list[int]:
         return [i for i, tunable in enumerate(self.tunables) if not tunable.integer]
 
-    def _combinations(self) -> Iterator[dict[str, float]]:
-        """Every combination of the whole numbers, where they are few and something else is left to fit."""
+    def _combinations(self) -> Iterator[dict[str, Value]]:
+        """Every combination of the whole numbers and choices, where they are few and something else is left to fit."""
         whole = [t for t in self.tunables if t.integer]
         ranges = [range(round(low), round(high) + 1) for low, high in map(range_of, whole)]
-        total = 1
-        for each in ranges:
-            total *= len(each)
-        if not whole or not self._real() or total > MOST_COMBINATIONS:
+        if not whole or not self._real() or math.prod(map(len, ranges)) > MOST_COMBINATIONS:
             return
         for chosen in itertools.product(*ranges):
             yield dict(self.study.champion.values) | {
-                t.name: float(value) for t, value in zip(whole, chosen, strict=True)
+                t.name: value_at(t, float(place)) for t, place in zip(whole, chosen, strict=True)
             }
 
 
@@ -293,18 +294,6 @@ def agreed(item: Known, outcome: Any) -> Label:
     if decided is None:
         return Label(item.execution.id, "value", outcome, 1.0, True, 0)
     return Label(item.execution.id, "decision", decided, 1.0, True, 0)
-
-
-def range_of(tunable: Tunable) -> tuple[float, float]:
-    """Where learning looks for a number: the range given by `tune`, else on its side of 0 up to 20 times it."""
-    reach = 20.0 * abs(tunable.value) or 1.0
-    lower, upper = (0.0, reach) if tunable.value > 0 else (-reach, 0.0) if tunable.value < 0 else (-1.0, 1.0)
-    if tunable.integer and tunable.value > 0:
-        lower = 1.0
-    return (
-        lower if tunable.lower is None else tunable.lower,
-        upper if tunable.upper is None else tunable.upper,
-    )
 
 
 def _loss(aim: Objective, label: Label, outcome: Outcome) -> float:

@@ -25,8 +25,12 @@ class Slice:
     reason: str | None
 
 
-def slice_function(source: str, qualname: str, line: int, modules: Collection[str] = ()) -> Slice:
+def slice_function(
+    source: str, qualname: str, line: int, modules: Collection[str] = (), also: Collection[str] = ()
+) -> Slice:
     """The slice for the function at `line`; `reason` says why it can't be replayed, None where it can.
+
+    `also` are names that other versions of it use.
 
     Raises what `ast.parse` raises, and LookupError where there is no such function.
     """
@@ -45,7 +49,7 @@ def slice_function(source: str, qualname: str, line: int, modules: Collection[st
     function.args.kw_defaults = [d and ast.copy_location(ast.Constant(None), d) for d in function.args.kw_defaults]
     binders = _binders(tree)
     keep: set[int] = set()
-    wanted = [*_free_names(function), *classes]
+    wanted = [*_free_names(function), *classes, *also]
     seen: set[str] = {name} if "." in qualname else set()
     while wanted:
         item = wanted.pop()

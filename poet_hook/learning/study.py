@@ -14,7 +14,7 @@ from poet_hook.learning.constants import same
 from poet_hook.learning.objective import Label
 from poet_hook.learning.replay import Outcome, Replay
 from poet_hook.learning.slice import used_parameters
-from poet_hook.model import UNSET, Execution, Feedback, Plan
+from poet_hook.model import UNSET, Execution, Feedback, Plan, Value
 from poet_hook.store import codec
 from poet_hook.store.database import Store
 from poet_hook.transform.compile import Champion
@@ -169,7 +169,7 @@ def _is(outcome: Outcome, recorded: bytes | None) -> bool:
     return found is not UNSET and known is not UNSET and same(found, known)
 
 
-def values_of(study: Study, number: int) -> Mapping[str, float] | None:
+def values_of(study: Study, number: int) -> Mapping[str, Value] | None:
     if number == 1:
         return {}
     if number == study.champion.version:

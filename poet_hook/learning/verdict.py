@@ -10,12 +10,13 @@ from poet_hook.learning.evidence import Difference, compare, mean_gain
 from poet_hook.learning.gate import Judgement
 from poet_hook.learning.objective import Loss
 from poet_hook.learning.replay import Outcome
+from poet_hook.learning.scale import value_at
 from poet_hook.learning.search import Offer, Search, agreed
 from poet_hook.learning.study import NOT_REPRODUCED, Study, seen, values_of
-from poet_hook.model import Candidate, Decision, Evidence, Learned, Verdict
+from poet_hook.model import Candidate, Decision, Evidence, Learned, Value, Verdict
 from poet_hook.transform.compile import Champion
 from poet_hook.transform.render import render
-from poet_hook.transform.tunables import with_values
+from poet_hook.transform.values import with_values
 from poet_hook.versions.promote import promote, rollback
 
 
@@ -28,7 +29,8 @@ def concluded(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> 
         verdict = _verdict(search, judgement, "keep", champion)
         return Learned(plan.function, study.champion.version, verdict, None, False, verdict.reasons)
     text = with_values(plan.source, plan.tunables, values)
-    interval = judgement.fit.interval if judgement.fit else None
+    numeric = judgement.axis is not None and not search.tunables[judgement.axis].choices
+    interval = judgement.fit.interval if judgement.fit and numeric else None
     candidate = Candidate(plan.function, study.champion.version, values, text, interval)
     after = search.replay.run(values)
     decided: Decision = judgement.decision
@@ -50,13 +52,14 @@ def concluded(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> 
     return Learned(plan.function, study.champion.version, verdict, number, promoted, verdict.reasons, candidate)
 
 
-def values_of_best(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> dict[str, float] | None:
-    """The numbers of the best candidate; None where nothing does better than the champion."""
+def values_of_best(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> dict[str, Value] | None:
+    """The values of the best candidate; None where nothing does better than the champion."""
     if judgement.offer is not None:
         return dict(offers[judgement.offer].values)
     if judgement.axis is None or judgement.value is None:
         return None
-    return {**search.study.champion.values, search.tunables[judgement.axis].name: judgement.value}
+    tunable = search.tunables[judgement.axis]
+    return {**search.study.champion.values, tunable.name: value_at(tunable, judgement.value)}
 
 
 def _doubt(search: Search, after: Sequence[Outcome]) -> str:
@@ -70,7 +73,7 @@ def _doubt(search: Search, after: Sequence[Outcome]) -> str:
     return ""
 
 
-def _stored(study: Study, values: Mapping[str, float], verdict: Verdict) -> int:
+def _stored(study: Study, values: Mapping[str, Value], verdict: Verdict) -> int:
     for version in study.chain.versions():
         same = version.parent == study.champion.version and version.source_hash == study.plan.source_hash
         if same and dict(version.values) == dict(values) and version.level == verdict.level:

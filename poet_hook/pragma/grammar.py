@@ -12,7 +12,18 @@ from typing import Any
 
 from ..model import Diagnostic, RecordMode, Tune
 from .diagnose import Place, quote, suggest
-from .options import OPTIONS, PLANNED, READERS, STEADY, TRAIN_ONLY, RefusedError, is_name, quote_end, read_range
+from .options import (
+    OPTIONS,
+    PLANNED,
+    READERS,
+    STEADY,
+    TRAIN_ONLY,
+    RefusedError,
+    is_name,
+    quote_end,
+    read_choices,
+    read_range,
+)
 
 MAX_LENGTH = 500
 MAX_OPTIONS = 32
@@ -178,7 +189,7 @@ def read_options(lines: Sequence[Place]) -> tuple[dict[str, Any], tuple[Diagnost
 
 
 def read_tune(place: Place) -> tuple[Tune | None, tuple[Diagnostic, ...]]:
-    """The text of a pragma that starts with the word tune -> the range to learn in, and the mistakes."""
+    """The text of a pragma that starts with the word tune -> the range or choices to learn in, and the mistakes."""
     spaced = "".join(" " if c.isspace() else c for c in place.text)
     start = place.column + spaced.index("tune") + len("tune")
     body, comma, extra = spaced[start - place.column :].partition(" #")[0].partition(",")
@@ -190,7 +201,8 @@ def read_tune(place: Place) -> tuple[Tune | None, tuple[Diagnostic, ...]]:
         diagnostics.append(found.diagnostic("PH004", "options go above the function, only tune stands here"))
     found = place.part(start, start + len(bounds)).stripped()
     try:
-        lower, upper = read_range(bounds.strip())
+        choices = read_choices(bounds.strip()) if "|" in bounds else ()
+        lower, upper = (None, None) if choices else read_range(bounds.strip())
         if named and not is_name(name.strip()):
             before = len(bounds) + (len(named) if name.strip() else 0)
             found = place.part(start + before, start + len(body)).stripped()
@@ -198,4 +210,4 @@ def read_tune(place: Place) -> tuple[Tune | None, tuple[Diagnostic, ...]]:
             raise RefusedError("PH208", message, "write tune 0.5..8 as name")
     except RefusedError as refused:
         return None, (*diagnostics, found.diagnostic(refused.code, refused.message, refused.hint))
-    return Tune(place.line, lower, upper, name.strip() if named else None), tuple(diagnostics)
+    return Tune(place.line, lower, upper, name.strip() if named else None, choices), tuple(diagnostics)

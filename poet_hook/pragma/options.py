@@ -44,6 +44,7 @@ TRAIN_ONLY = ("record", "key", "stream", "learn", "after", "cost", "alpha")
 _MAX_SECONDS = 1e6
 _MAX_COST = 1e6
 MOST_CALLS = 1_000_000
+MOST_CHOICES = 32
 _DURATION_UNITS = (("ms", 1000.0), ("s", 1.0), ("m", 1 / 60), ("h", 1 / 3600))
 _FOREIGN = {"none": "None", "null": "None", "true": "True", "false": "False"}
 # all that ast and compile raise on hostile text; Warning because of -W error and -bb
@@ -230,8 +231,6 @@ READERS: dict[str, Callable[[str, str], Any]] = {
 def read_range(text: str) -> tuple[float | None, float | None]:
     if not text:
         return None, None
-    if "|" in text:
-        raise RefusedError("PH202", "choices are not available in this version, a range is", "write tune 0.5..8")
     sides = [side.strip() for side in text.partition("..")[::2]]
     lower, upper = (_number(side) for side in sides)
     unread = any(side and number is None for side, number in zip(sides, (lower, upper), strict=True))
@@ -240,3 +239,31 @@ def read_range(text: str) -> tuple[float | None, float | None]:
     if lower is not None and upper is not None and lower >= upper:
         raise RefusedError("PH208", f"the range {quote(text)} is empty", "the lower bound comes first")
     return lower, upper
+
+
+def read_choices(text: str) -> tuple[str, ...]:
+    """`ks|psi|'a b'` -> its parts, each a name, a number or a quoted text, as written."""
+    parts = [""]
+    at = 0
+    while at < len(text):
+        end = quote_end(text, at, len(text)) if text[at] in "\"'" else at + 1
+        if end < 0:
+            raise RefusedError("PH103", "the quoted text is not closed")
+        if text[at] == "|":
+            parts.append("")
+        else:
+            parts[-1] += text[at:end]
+        at = end
+    found = tuple(part.strip() for part in parts)
+    for part in found:
+        quoted = part[:1] in ("'", '"') and quote_end(part, 0, len(part)) == len(part)
+        if not (quoted or part.isidentifier() or _number(part) is not None):
+            raise RefusedError("PH208", f"{quote(part)} is no choice", "write tune ks|psi|wasserstein")
+        if quoted:
+            try:
+                ast.literal_eval(part)
+            except _UNUSABLE:
+                raise RefusedError("PH208", f"{quote(part)} is no choice") from None
+    if len(set(found)) != len(found) or not 2 <= len(found) <= MOST_CHOICES:
+        raise RefusedError("PH208", f"tune takes 2 to {MOST_CHOICES} different choices", "write tune ks|psi")
+    return found

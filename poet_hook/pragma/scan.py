@@ -241,10 +241,11 @@ class _Scan:
             self._report(whole, "PH004", "options go above the function, on a line of their own")
         elif body.text.replace(" ", "").startswith("tune="):
             self._report(whole, "PH208", "tune takes no '='", "write tune 0.5..8")
-        elif self.number_line != whole.line:
-            self._report(whole, "PH005", "no number stands on this line, so there is nothing to tune")
         else:
             tune, diagnostics = read_tune(body)
+            if self.number_line != whole.line and not (tune and tune.choices):
+                self._report(whole, "PH005", "no number stands on this line, so there is nothing to tune")
+                return
             self.diagnostics.extend(diagnostics)
             if tune is not None:
                 self.tunes.append(tune)

@@ -7,19 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import CodeType
 
-from poet_hook.model import Diagnostic, LeftAlone, Plan
+from poet_hook.model import Diagnostic, LeftAlone, Plan, Value
 from poet_hook.transform.hygiene import give_attribute
 from poet_hook.transform.plan import plan_module
 from poet_hook.transform.rewrite import enhance
-from poet_hook.transform.tunables import set_values
+from poet_hook.transform.values import set_values
 
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """The version in use: its number, and the numbers that it puts in place of the original's."""
+    """The version in use: its number, and the values that it puts in place of the original's."""
 
     version: int
-    values: Mapping[str, float]
+    values: Mapping[str, Value]
 
 
 ORIGINAL = Champion(1, {})
@@ -52,8 +52,7 @@ def compile_module(
     planned = plan_module(source, path, module, kept_as)
     for target in planned.targets:
         chosen = champion(target.plan)
-        if chosen.values:
-            set_values(target.node, target.plan.tunables, chosen.values)
+        set_values(target.node, target.plan, chosen.values)
         enhance(target.node, target.plan, chosen.version)
         give_attribute(target.node, target.plan)
     code = compile(planned.tree, path, "exec", dont_inherit=True, optimize=optimize)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from poet_hook.model import Diagnostic, LeftAlone, Parameter, Plan, Pragma, Tunable, Tune
 from poet_hook.pragma.options import STEADY
 from poet_hook.pragma.scan import find
-from poet_hook.transform.tunables import dedented, find_tunables, lines_of
+from poet_hook.transform.tunables import find_tunables
+from poet_hook.transform.values import dedented, lines_of
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # what reading anybody's source may raise
@@ -49,6 +50,7 @@ def plan_module(source: str, path: str, module: str, kept_as: str = "") -> Plann
         return planned
     by_line = {pragma.target_line: pragma for pragma in found.pragmas}
     shadowed = _bound_names(tree)
+    functions = {statement.name for statement in tree.body if isinstance(statement, ast.FunctionDef)}
     seen: dict[str, int] = {}
     lines = lines_of(source)
     for node, qualname, nested in _functions(tree):
@@ -73,7 +75,7 @@ def plan_module(source: str, path: str, module: str, kept_as: str = "") -> Plann
             pragma = replace(pragma, ensure=None)
         if "PH411" in wrong:
             pragma = replace(pragma, min_run=None, hold=None, cooldown=None)
-        tunables, problems = find_tunables(node, tunes, lines) if pragma.trains else ((), [])
+        tunables, problems = find_tunables(node, tunes, lines, functions) if pragma.trains else ((), [])
         planned.diagnostics += complaints + problems
         text = function_source(node, lines)
         plan = Plan(

@@ -9,7 +9,7 @@ from poet_hook.model import SLOT_PREFIX, Plan
 from poet_hook.transform.compile import Champion
 from poet_hook.transform.plan import plan_module
 from poet_hook.transform.rewrite import enhance
-from poet_hook.transform.tunables import set_values
+from poet_hook.transform.values import set_values
 
 SLOT = "POET"  # how the slot, a constant of the code object, is shown
 
@@ -27,7 +27,7 @@ def render(source: str, plan: Plan, champion: Champion) -> str:
     target = next((t for t in planned.targets if t.plan.qualname == plan.qualname), None)
     if target is None:
         raise LookupError(f"{plan.function} is not enhanced")
-    set_values(target.node, plan.tunables, champion.values)
+    set_values(target.node, plan, champion.values)
     enhance(target.node, plan, champion.version)
     shown = ast.fix_missing_locations(_ShowSlot().visit(target.node))
     return _formatted(_to_text(ast.Module([shown], [])))

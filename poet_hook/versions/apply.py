@@ -20,7 +20,7 @@ from poet_hook.errors import VersionError
 from poet_hook.model import Plan, Version
 from poet_hook.settings import Settings
 from poet_hook.transform.plan import UNPARSABLE, plan_module
-from poet_hook.transform.tunables import lines_of
+from poet_hook.transform.values import lines_of
 from poet_hook.versions.chain import Chain, fits
 from poet_hook.versions.rebase import own_lines, same_code
 
@@ -197,5 +197,5 @@ def _black(data: bytes, path: Path, root: Path) -> bytes | None:
 def _keeps(data: bytes, plan: Plan, version: Version) -> bool:
     """Whether formatting left the function what it is; a `# poet: tune` may lose its line where one is split."""
     now = _planned(data, plan)
-    ranges = [[(t.name, t.lower, t.upper) for t in tunables] for tunables in (now.tunables, plan.tunables)]
+    ranges = [[(t.name, t.lower, t.upper, set(t.choices)) for t in found] for found in (now.tunables, plan.tunables)]
     return same_code(now.source, version.source) and ranges[0] == ranges[1]

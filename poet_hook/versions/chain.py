@@ -4,7 +4,7 @@
     champion.json            which version is in use, and the versions in use before it
     v2/operate.py            the function's own text
     v2/enhanced.py           what really runs (shown, never executed)
-    v2/version.json          numbers, evidence, verdict, signature
+    v2/version.json          values, evidence, verdict, signature
     v5/original.py           the user's text that v5 was made from, where that is no longer v1's
 """
 
@@ -26,11 +26,11 @@ from typing import Any
 import msgspec
 
 from poet_hook.errors import StoreError, VersionError, VersionWarning, warn
-from poet_hook.model import Plan, Verdict, Version
+from poet_hook.model import Plan, Value, Verdict, Version
 from poet_hook.settings import Settings
 from poet_hook.store.journal import open_file
 from poet_hook.transform.compile import ORIGINAL, Champion
-from poet_hook.transform.tunables import with_values
+from poet_hook.transform.values import as_text, with_values
 from poet_hook.versions.rebase import MISFIT, allowed, carry, edited, same_code
 from poet_hook.versions.sign import signature, verified
 
@@ -201,7 +201,7 @@ class Chain:
     # -- writing
 
     def add(
-        self, plan: Plan, parent: int, values: Mapping[str, float], verdict: Verdict | None, enhanced: str
+        self, plan: Plan, parent: int, values: Mapping[str, Value], verdict: Verdict | None, enhanced: str
     ) -> Version:
         """Store a new version under the next number; atomic, and safe beside other processes."""
         version = Version(
@@ -310,18 +310,21 @@ def generation_path(settings: Settings) -> Path:
 
 
 def fits(version: Version, plan: Plan) -> None:
-    """Raise `VersionError` unless `version` is exactly `plan`'s function with other numbers, each in its range."""
+    """Raise `VersionError` unless `version` is exactly `plan`'s function with other values, each of them allowed."""
     if version.source_hash != plan.source_hash:
         raise edited(version, MISFIT)
     known = {tunable.name: tunable for tunable in plan.tunables}
     for name, value in version.values.items():
         tunable = known.get(name)
-        if tunable is None or not math.isfinite(value):
-            raise VersionError(f"v{version.number} changes {name!r}, which is no number of {plan.function} to tune")
+        if tunable is None:
+            raise VersionError(f"v{version.number} changes {name!r}, which is nothing of {plan.function} to tune")
         if not allowed(tunable, value):
-            raise VersionError(f"v{version.number} sets {name!r} to {value:g}, outside its range")
+            finite = not isinstance(value, str) and math.isfinite(value)
+            other = "outside its range" if finite else "which is no number"
+            why = "which is none of its choices" if tunable.choices else other
+            raise VersionError(f"v{version.number} sets {name!r} to {as_text(value)}, {why}")
     if with_values(plan.source, plan.tunables, version.values) != version.source:
-        raise VersionError(f"v{version.number} changes more of {plan.function} than its numbers")
+        raise VersionError(f"v{version.number} changes more of {plan.function} than its values")
 
 
 def write_atomic(path: Path, text: str) -> None:

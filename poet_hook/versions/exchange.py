@@ -29,7 +29,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     function: Annotated[str, msgspec.Meta(max_length=500)]
     original: str
     source: str
-    values: Annotated[dict[str, float], msgspec.Meta(max_length=1_000)]
+    values: Annotated[dict[str, float | Annotated[str, msgspec.Meta(max_length=500)]], msgspec.Meta(max_length=1_000)]
     number: Annotated[int, msgspec.Meta(ge=1, lt=1 << 31)]
     created: float
     level: Level | None

@@ -1,4 +1,4 @@
-"""A version and the text that its function was edited to -> the same numbers in that text."""
+"""A version and the text that its function was edited to -> the same values in that text."""
 
 from __future__ import annotations
 
@@ -8,44 +8,43 @@ import warnings
 from dataclasses import replace
 
 from poet_hook.errors import VersionError
-from poet_hook.model import Level, Plan, Tunable, Verdict, Version
+from poet_hook.model import Level, Plan, Tunable, Value, Verdict, Version
 from poet_hook.pragma.scan import find
 from poet_hook.transform.plan import UNPARSABLE
-from poet_hook.transform.tunables import dedented, find_tunables, lines_of, with_values
-
-# what reading a text as Python raises
+from poet_hook.transform.tunables import find_tunables
+from poet_hook.transform.values import as_text, dedented, lines_of, with_values
 
 MISFIT = "the two no longer fit"
 
 
 def carry(version: Version, original: str, plan: Plan) -> Version:
-    """`version`, learned on the text `original`, with its numbers in the text of `plan`; not stored yet.
+    """`version`, learned on the text `original`, with its values in the text of `plan`; not stored yet.
 
-    The two texts must have the same tunables in the same order. A number that the user wrote anew stays as the
-    user wrote it, and so does one that the user's range no longer allows. Raises `VersionError` with the reason
-    where the texts don't fit, the version changes more than numbers, or no number is left to carry over.
+    The two texts must have the same tunables in the same order. What the user wrote anew stays as the user wrote it,
+    and so does what the user's range or choices no longer allow. Raises `VersionError` with the reason where the
+    texts don't fit, the version changes more than values, or no value is left to carry over.
     """
-    before, after = _tunables(original), _tunables(plan.source)
-    names = [tunable.name for tunable in after]
-    if after != plan.tunables or [tunable.name for tunable in before] != names:
+    before, after = _tunables(original), plan.tunables
+    if [tunable.name for tunable in before] != [tunable.name for tunable in after]:
         raise VersionError(MISFIT)
-    if not set(version.values) <= set(names) or not all(map(math.isfinite, version.values.values())):
-        raise VersionError(f"v{version.number} changes more than its numbers")
-    if with_values(original, before, version.values) != version.source:
-        raise VersionError(f"v{version.number} changes more than its numbers")
+    learned = {tunable.name: tunable for tunable in before if tunable.name in version.values}
+    known = len(learned) == len(version.values) and all(_readable(t, version.values[n]) for n, t in learned.items())
+    if not known or with_values(original, before, version.values) != version.source:
+        raise VersionError(f"v{version.number} changes more than its values")
     values, reasons = {}, []
     for old, new in zip(before, after, strict=True):
         value = version.values.get(new.name)
         if value is None:
             continue
         if (old.value, old.integer) != (new.value, new.integer):
-            reasons.append(f"{new.name}: your own {new.value:g} takes the place of {value:g}")
+            reasons.append(f"{new.name}: your own {as_text(new.value)} takes the place of {as_text(value)}")
         elif not allowed(new, value):
-            reasons.append(f"{new.name}: {value:g} lies outside its new range, your own {new.value:g} stays")
+            where = "is no choice any more" if new.choices else "lies outside its new range"
+            reasons.append(f"{new.name}: {as_text(value)} {where}, your own {as_text(new.value)} stays")
         else:
             values[new.name] = value
     if not values:
-        raise VersionError(f"your own numbers take the place of those of v{version.number}")
+        raise VersionError(f"your own values take the place of those of v{version.number}")
     carried = replace(
         version,
         source=with_values(plan.source, after, values),
@@ -80,12 +79,19 @@ def edited(version: Version, why: str) -> VersionError:
     )
 
 
-def allowed(tunable: Tunable, value: float) -> bool:
-    """Whether a number may stand there: whole where it must be, and in the range that `# poet: tune` gives, if any."""
-    if tunable.integer and value != int(value):
-        return False
+def allowed(tunable: Tunable, value: Value) -> bool:
+    """Whether a value may stand there: a choice that is listed, or a number in the range of `# poet: tune`, if any."""
+    if not _readable(tunable, value) or isinstance(value, str):
+        return _readable(tunable, value)
     over = tunable.lower is None or value >= tunable.lower
     return over and (tunable.upper is None or value <= tunable.upper)
+
+
+def _readable(tunable: Tunable, value: Value) -> bool:
+    """Whether a value is one of those choices, or a number of that kind."""
+    if tunable.choices:
+        return value in tunable.choices
+    return not isinstance(value, str) and math.isfinite(value) and (not tunable.integer or value == int(value))
 
 
 def same_code(first: str, second: str) -> bool:

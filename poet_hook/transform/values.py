@@ -1,0 +1,146 @@
+"""A function's text and values for its tunables -> the text with them in place, and the same in its tree.
+
+The text is changed, and the tree is read from it: so what is shown, judged and run is one thing. No line is ever
+added or taken away, and each node keeps the place that it has in the user's file.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from poet_hook.model import Plan, Span, Tunable, Value
+
+_Move = tuple[int, int, int, int]  # columns of a part in the new line, and of what stood there in the old one
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text as Python counts them, with their ends: a form feed or U+2028 ends none."""
+    return list(io.StringIO(text, newline=""))
+
+
+def dedented(node: ast.FunctionDef, lines: list[str]) -> set[int]:
+    """The lines of a function that begin with its indentation: not those inside a string, or left of it."""
+    inside: set[int] = set()
+    for part in ast.walk(node):
+        if isinstance(part, (ast.Constant, ast.JoinedStr)) and part.end_lineno and part.end_lineno > part.lineno:
+            inside.update(range(part.lineno + 1, part.end_lineno + 1))
+    own = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    return {n for n in own if n not in inside and not lines[n - 1][: node.col_offset].strip()}
+
+
+def with_values(
+    source: str, tunables: tuple[Tunable, ...], values: Mapping[str, Value], variable: tuple[str, str] | None = None
+) -> str:
+    """The function's text with `values` (by tunable name) in place of its own; all else is kept.
+
+    `variable` names one number, and the identifier that is read in its place.
+    """
+    return _rewritten(source, tunables, values, variable)[0]
+
+
+def as_text(value: Value) -> str:
+    """A value for people."""
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def set_values(node: ast.FunctionDef, plan: Plan, values: Mapping[str, Value]) -> None:
+    """Put `values` into the tree of the function of `plan`."""
+    if not values:
+        return
+    text, moves = _rewritten(plan.source, plan.tunables, values)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the user's code: its own import says them
+        (new,) = ast.parse(text).body
+    assert isinstance(new, ast.FunctionDef)
+    indented = dedented(new, lines_of(text))
+    for statement in new.body:
+        for part in ast.walk(statement):
+            if hasattr(part, "lineno"):
+                _put_back(part, node, moves, indented)
+    node.body = new.body
+
+
+def _put_back(part: Any, node: ast.FunctionDef, moves: dict[int, list[_Move]], indented: set[int]) -> None:
+    """Give a node of the changed text its place in the user's file."""
+    ends = part.end_lineno or part.lineno, part.end_col_offset or part.col_offset
+    columns = [
+        _old(column, moves.get(line - 1, [])) + (node.col_offset if line in indented else 0)
+        for line, column in ((part.lineno, part.col_offset), ends)
+    ]
+    part.lineno, part.end_lineno = part.lineno + node.lineno - 1, ends[0] + node.lineno - 1
+    part.col_offset, part.end_col_offset = columns
+
+
+def _old(column: int, moves: list[_Move]) -> int:
+    shift = 0
+    for start, end, old_start, old_end in moves:
+        if column < start:
+            break
+        if column < end:
+            return old_start
+        shift = old_end - end
+    return column + shift
+
+
+def _rewritten(
+    source: str, tunables: tuple[Tunable, ...], values: Mapping[str, Value], variable: tuple[str, str] | None = None
+) -> tuple[str, dict[int, list[_Move]]]:
+    """The new text, and by line (from 0) which parts of it are new."""
+    found: dict[int, list[tuple[tuple[int, int, int], Span, bytes]]] = {}
+    for order, tunable in enumerate(tunables):
+        if variable is not None and tunable.name == variable[0]:
+            texts: Iterator[tuple[Span, str]] = iter([(_span(tunable), variable[1])])
+        elif tunable.name in values:
+            texts = _texts(tunable, values[tunable.name])
+        else:
+            continue
+        for number, (place, text) in enumerate(texts):
+            found.setdefault(place.line, []).append((_rank(place, number, order), place, text.encode()))
+    rows, moves = lines_of(source), {}
+    for line, parts in found.items():
+        rows[line], moves[line] = _row(rows[line], [(place, text) for _, place, text in sorted(parts)])
+    return "".join(rows), moves
+
+
+def _texts(tunable: Tunable, value: Value) -> Iterator[tuple[Span, str]]:
+    """What a value writes, and where. Raises LookupError for no value of it."""
+    if not tunable.choices:
+        assert not isinstance(value, str)
+        yield _span(tunable), repr(int(value)) if tunable.integer else repr(float(value))
+        return
+    if value not in tunable.choices:
+        raise LookupError(f"{tunable.name} can't be {value!r}")
+    yield from zip(tunable.places, tunable.texts[tunable.choices.index(str(value))], strict=True)
+
+
+def _span(tunable: Tunable) -> Span:
+    return Span(tunable.line, tunable.column, tunable.end_column)
+
+
+def _rank(place: Span, number: int, order: int) -> tuple[int, int, int]:
+    """What comes first in a line; of what is put in at one point, what closes before what opens, the outer around.
+
+    Tunables further back in their order lie around those before. The first text of a tunable opens, the others close.
+    """
+    if place.column < place.end_column:
+        return place.column, 2, 0
+    return (place.column, 0, order) if number else (place.column, 1, -order)
+
+
+def _row(line: str, parts: list[tuple[Span, bytes]]) -> tuple[str, list[_Move]]:
+    old, new, at, moves = line.encode("utf-8", "surrogatepass"), b"", 0, []
+    for place, text in parts:
+        new += old[at : place.column]
+        if _glued(new, text):
+            text = b" " + text  # the minus of `return-2.5` goes
+        moves.append((len(new), len(new) + len(text), place.column, place.end_column))
+        new, at = new + text, place.end_column
+    return (new + old[at:]).decode("utf-8", "surrogatepass"), moves
+
+
+def _glued(before: bytes, after: bytes) -> bool:
+    return before[-1:].isalpha() and bool(after) and after[:1] not in b"-+()[]<>=!'\""
