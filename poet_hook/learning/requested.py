@@ -17,12 +17,12 @@ from poet_hook.learning.replay import Outcome, Replay
 from poet_hook.learning.slice import slice_function
 from poet_hook.learning.study import NOT_REPRODUCED, Study, arguments_of, keep_reproduced, seen
 from poet_hook.learning.verdict import objective_of
-from poet_hook.model import Evidence, Feedback, Verdict
+from poet_hook.model import Evidence, Feedback, Value, Verdict
 from poet_hook.settings import Settings
 from poet_hook.store.database import Store
 from poet_hook.transform.compile import Champion
 from poet_hook.transform.render import render
-from poet_hook.transform.tunables import with_values
+from poet_hook.transform.values import as_text, with_values
 from poet_hook.versions.rebase import allowed
 
 
@@ -49,10 +49,10 @@ def proposed(study: Study, store: Store, settings: Settings) -> Proposed:
     return Proposed(tuple(numbers), tuple(reasons))
 
 
-def _latest(requests: Sequence[Feedback]) -> list[tuple[Mapping[str, float], list[str]]]:
+def _latest(requests: Sequence[Feedback]) -> list[tuple[Mapping[str, Value], list[str]]]:
     """Each thing that is asked for, and by whom; of a number that a source names twice, the latest counts."""
     taken: set[tuple[str, str]] = set()
-    found: dict[tuple[tuple[str, float], ...], list[str]] = {}
+    found: dict[tuple[tuple[str, Value], ...], list[str]] = {}
     for item in reversed(requests):
         wanted = {name: value for name, value in item.signal.value.items() if (item.source, name) not in taken}
         taken |= {(item.source, name) for name in wanted}
@@ -62,9 +62,9 @@ def _latest(requests: Sequence[Feedback]) -> list[tuple[Mapping[str, float], lis
     return [(dict(wanted), sorted(sources)) for wanted, sources in reversed(found.items())]
 
 
-def _proposal(study: Study, settings: Settings, wanted: Mapping[str, float], sources: str) -> tuple[int | None, str]:
+def _proposal(study: Study, settings: Settings, wanted: Mapping[str, Value], sources: str) -> tuple[int | None, str]:
     plan, champion = study.plan, study.champion
-    told = ", ".join(f"{name} = {value:g}" for name, value in wanted.items())
+    told = ", ".join(f"{name} = {as_text(value)}" for name, value in wanted.items())
     start = f"{sources} asked for {told}"
     tunables = {tunable.name: tunable for tunable in plan.tunables}
     for name, value in wanted.items():
@@ -89,7 +89,7 @@ def _proposal(study: Study, settings: Settings, wanted: Mapping[str, float], sou
     return number, f"v{number} waits: {'; '.join(verdict.reasons)}; {how}"
 
 
-def _account(study: Study, settings: Settings, values: Mapping[str, float], start: str) -> Verdict:
+def _account(study: Study, settings: Settings, values: Mapping[str, Value], start: str) -> Verdict:
     """What the values would change among the recorded executions; that they are right is not claimed."""
     try:
         now, then, aims = _replayed(study, settings, values)
@@ -112,7 +112,7 @@ def _account(study: Study, settings: Settings, values: Mapping[str, float], star
 
 
 def _replayed(
-    study: Study, settings: Settings, values: Mapping[str, float]
+    study: Study, settings: Settings, values: Mapping[str, Value]
 ) -> tuple[Sequence[Outcome], Sequence[Outcome], Aims]:
     """The outcomes of the champion and of the values, and by what they are judged."""
     plan = study.plan

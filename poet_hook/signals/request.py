@@ -176,15 +176,16 @@ def asked_for(request: Request, function: str, store: Store, settings: Settings)
     except PoetError as error:
         return unread(f"which numbers the function has is not known: {error}")
     now = Chain(settings, function).champion(plan).values
+    numbers = [tunable for tunable in plan.tunables if tunable.kind == "number"]
     values: dict[str, float] = {}
     for wish in request.wishes:
-        found = _meant(wish.name, plan.tunables)
+        found = _meant(wish.name, numbers)
         if not found and not wish.certain:
             return None
         if len(found) != 1:
-            return _not_one(wish, found, plan.tunables)
+            return _not_one(wish, found, numbers)
         (tunable,) = found
-        value, problem = _fitting(wish, tunable, now.get(tunable.name, tunable.value))
+        value, problem = _fitting(wish, tunable, float(now.get(tunable.name, tunable.value)))
         if values.setdefault(tunable.name, value) != value:
             problem = f"it names several values for {tunable.name}"
         if problem:
