@@ -9,7 +9,7 @@ numbered body of the function; the *champion* is the version in use.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 RecordMode = Literal["full", "hash", "shape", "none"]
@@ -18,7 +18,7 @@ Learn = Literal["auto", "proven", "propose", "off"]
 Level = Literal["requested", "provisional", "proven"]
 Decision = Literal["promote", "propose", "wait", "keep"]
 Metric = Literal["accuracy", "precision", "recall", "f1", "cost", "relative_error", "absolute_error", "loss"]
-TunableKind = Literal["number", "choice"]
+TunableKind = Literal["number", "choice", "option"]
 Value = float | str
 """What a tunable is set to: a number, or one of its choices."""
 SignalKind = Literal["right", "wrong", "expected", "range", "direction", "reward", "fields", "requested", "unread"]
@@ -198,6 +198,16 @@ class Plan:
     tunables: tuple[Tunable, ...]
     source: str
     source_hash: str
+
+    def steady(self, values: Mapping[str, Value]) -> Steady:
+        """What is remembered between calls with `values` (by tunable name) in place of what the user wrote."""
+        wanted = {t.name: int(values[t.name]) for t in self.tunables if t.kind == "option" and t.name in values}
+        return replace(self.pragma.steady, **wanted)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether anything is remembered between calls, or learning may make it so."""
+        return bool(self.pragma.steady) or any(tunable.kind == "option" for tunable in self.tunables)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import textwrap
 import threading
 import time
 import traceback
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,10 +24,18 @@ import poet_hook
 from poet_hook import api
 from poet_hook.domains.base import decision, with_decision
 from poet_hook.errors import EnforceError, PragmaWarning
+from poet_hook.learning import streams as streams_module
+from poet_hook.learning import study as study_module
+from poet_hook.learning.slice import slice_function
+from poet_hook.learning.streams import Streams, replayed
+from poet_hook.learning.study import study_of
 from poet_hook.model import Steady
+from poet_hook.pragma.scan import find
 from poet_hook.runtime import record, steady
 from poet_hook.runtime.steady import NOTHING, play
 from poet_hook.store import codec
+from poet_hook.versions.chain import Chain
+from poet_hook.versions.current import plan_of
 
 # what the body says -> what callers get; one character a call
 TABLE = [
@@ -441,8 +451,6 @@ def test_only_the_last_result_is_taken_back() -> None:
     ],
 )
 def test_what_is_written(load: Load, option: str, value: float) -> None:
-    from poet_hook.pragma.scan import find
-
     found = find(f"# poet: {option}\ndef f(x): pass\n")
     assert not found.diagnostics
     got = getattr(found.pragmas[0], option.partition("=")[0])
@@ -453,7 +461,120 @@ def test_what_is_written(load: Load, option: str, value: float) -> None:
     "option", ["cooldown=-1", "cooldown=soon", "cooldown=1.5", "cooldown=0s", "min_run=0", "hold=2s"]
 )
 def test_what_can_not_be_meant(option: str) -> None:
-    from poet_hook.pragma.scan import find
-
     found = find(textwrap.dedent(f"# poet: {option}\ndef f(x): pass\n"))
     assert [d.code for d in found.diagnostics] == ["PH204"]
+
+
+# --------------------------------------------------------------------------- replay
+
+MONITOR = """
+    # poet: optimize_for=accuracy, after=100000, stream=name, {options}
+    def loud(name: str, x: float) -> bool:
+        return x > 2.0
+"""
+
+
+def played(function: Any) -> AbstractContextManager[Streams]:
+    plan, source = plan_of(f"{function.__module__}:{function.__qualname__}", api.store(), api.settings())
+    study = study_of(plan, source, Chain(api.settings(), plan.function), api.store())
+    return replayed(study, slice_function(source, plan.qualname, plan.line))
+
+
+def called(function: Any, count: int, seed: int = 0, streams: str = "abc") -> list[poet_hook.POETResult]:
+    rng = random.Random(seed)
+    return [poet_hook.call(function, rng.choice(streams), round(rng.uniform(0, 4), 2)) for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    "options", ["min_run=2", "hold=2", "cooldown=3", "min_run=2, hold=1, cooldown=2", "cooldown=1ms", "min_run=1"]
+)
+def test_replay_gives_what_callers_got(load: Load, options: str) -> None:
+    m = load(MONITOR.format(options=options))
+    results = {r.execution_id: r.value for r in called(m.loud, 120)}
+    m.loud(None, 9.9)  # of no stream
+    with played(m.loud) as streams:
+        got = [codec.decode(data) for _, data in streams.run({})]
+        assert len(streams.study.known) + len(streams.study.context) == 121
+    known = [item.execution.id for item in streams.study.known]
+    assert [results.get(name, True) for name in known] == got
+
+
+@pytest.mark.parametrize("options", ["cooldown=3", "min_run=2, hold=1, cooldown=2"])
+@pytest.mark.parametrize("most", [200, 9])
+def test_a_traced_number_is_what_playing_it_gives(
+    load: Load, options: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams_module, "MOST_PIECES", most)
+    m = load(MONITOR.format(options=options))
+    called(m.loud, 100)
+    with played(m.loud) as streams:
+        (tunable,) = streams.plan.tunables
+        every = range(len(streams.study.known))
+        traced = streams.trace(tunable, {}, 0.0, 5.0, every)
+        assert {steps.exact for steps in traced} == {most == 200}
+        assert [steps(2.0) for steps in traced] == streams.run({})
+        if most == 200:
+            breaks = sorted({t for steps in traced for t in steps.breaks})
+            for t in [*breaks[::9], *(t + 0.001 for t in breaks[::9])]:
+                assert [steps(t) for steps in traced] == streams.run({tunable.name: t}), t
+        else:
+            assert len({t for steps in traced for t in steps.breaks}) <= 2 * most + 3
+
+
+def test_a_sample_is_judged_among_all(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study_module, "MOST_SILENT", 5)
+    m = load(MONITOR.format(options="cooldown=4"))
+    results = {r.execution_id: r.value for r in called(m.loud, 150)}
+    with played(m.loud) as streams:
+        assert (len(streams.study.known), len(streams.study.context)) == (10, 140)
+        got = streams.run({})
+        assert [codec.decode(d) for _, d in got] == [results[item.execution.id] for item in streams.study.known]
+        assert all(item.execution not in streams.study.context for item in streams.study.known)
+
+
+def test_without_memory_nothing_more_is_replayed(load: Load) -> None:
+    m = load(MONITOR.format(options="min_run=1"))
+    called(m.loud, 20)
+    with played(m.loud) as streams:
+        assert streams.study.context == []
+        assert streams.run({}) == streams.body({})
+
+
+def bumps(function: Any, count: int, seed: int = 0) -> list[tuple[float, poet_hook.POETResult]]:
+    """Calls with a quiet stretch, and three high values in a row, between which a cool-down of 2 lets one through."""
+    rng = random.Random(seed)
+    found = []
+    for _ in range(count):
+        height = rng.choice([2.5, 2.8, 3.4, 3.8])
+        values = [rng.uniform(0, 1.5) for _ in range(rng.randint(3, 6))] + [height, height + 0.1, height]
+        found += [(x, poet_hook.call(function, "a", x)) for x in values]
+    return found
+
+
+def test_a_number_is_learned_behind_a_cooldown(load: Load) -> None:
+    """Most high values are quiet by the cool-down; what was said of the alerts still tells the number."""
+    m = load(MONITOR.format(options="cooldown=2"))
+    for x, result in bumps(m.loud, 40):
+        if result.value:
+            poet_hook.feedback(result, "good catch" if x > 3.2 else "false alarm")
+    assert m.loud("b", 3.9)
+    learned = poet_hook.learn(m.loud)
+    assert learned.promoted, learned.reasons
+    assert learned.verdict is not None
+    assert learned.verdict.evidence.set_aside == 0
+    assert learned.candidate is not None
+    assert 2.8 < learned.candidate.values["x_limit"] < 3.4
+    # a swap in the middle of a cool-down: what the old version gave keeps the new one quiet
+    results = [poet_hook.call(m.loud, "b", 3.9) for _ in range(4)]
+    assert [r.value for r in results] == [False, False, True, False]
+    assert {r.version for r in results} == {2}
+
+
+def test_a_miss_that_the_cooldown_silenced_is_no_fault_of_the_number(load: Load) -> None:
+    m = load(MONITOR.format(options="cooldown=2"))
+    for x, result in bumps(m.loud, 40):
+        if x > 2.0:
+            poet_hook.feedback(result, "good catch" if result.value else "you missed this")
+    learned = poet_hook.learn(m.loud)
+    assert not learned.promoted
+    assert learned.candidate is None, learned

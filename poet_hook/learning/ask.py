@@ -25,10 +25,10 @@ from poet_hook.domains.base import decision
 from poet_hook.errors import CodecError
 from poet_hook.learning.gate import Judgement, judge
 from poet_hook.learning.own_loss import LossError, own_loss
-from poet_hook.learning.replay import Replay
 from poet_hook.learning.search import Offer, Search
 from poet_hook.learning.silence import ranked
 from poet_hook.learning.slice import slice_function
+from poet_hook.learning.streams import replayed
 from poet_hook.learning.study import ASKED, Study, arguments_of, keep_reproduced, seen, study_of, value_of
 from poet_hook.learning.verdict import objective_of, values_of_best
 from poet_hook.model import Execution, Plan, Value
@@ -133,7 +133,7 @@ def asked(function: str, store: Store, settings: Settings, limit: int) -> Asked:
         own = own_loss(plan.pragma.optimize_for, settings)
     except LossError as error:
         return nothing(str(error))
-    with Replay(plan, part, source, [arguments_of(item.execution) for item in study.known]) as replay:
+    with replayed(study, part) as replay:
         champion = keep_reproduced(study, replay)
         search = Search(study, replay, champion, objective_of(study, champion, own), _silently)
         if not search.silent:

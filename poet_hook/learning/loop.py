@@ -10,11 +10,11 @@ from dataclasses import replace
 from poet_hook.errors import ReplayError, StoreError
 from poet_hook.learning.gate import judge
 from poet_hook.learning.own_loss import LossError, own_loss
-from poet_hook.learning.replay import Replay
 from poet_hook.learning.requested import Proposed, proposed
 from poet_hook.learning.search import Progress, Search
 from poet_hook.learning.slice import slice_function
-from poet_hook.learning.study import Study, arguments_of, keep_reproduced, study_of
+from poet_hook.learning.streams import replayed
+from poet_hook.learning.study import Study, keep_reproduced, study_of
 from poet_hook.learning.verdict import concluded, nothing, objective_of, rolled_back
 from poet_hook.model import Learned
 from poet_hook.settings import Settings
@@ -60,7 +60,7 @@ def _learn(study: Study, settings: Settings, progress: Progress) -> Learned:
     if part.reason:
         return nothing(study, f"it can't be replayed: {part.reason}")
     own = own_loss(plan.pragma.optimize_for, settings)
-    with Replay(plan, part, study.source, [arguments_of(item.execution) for item in study.known]) as replay:
+    with replayed(study, part) as replay:
         champion = keep_reproduced(study, replay)
         if all(item.label is None for item in study.known):
             return nothing(study, "none of the executions with feedback can be reproduced by replay")

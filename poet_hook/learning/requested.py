@@ -13,9 +13,10 @@ from poet_hook.errors import ReplayError
 from poet_hook.learning.aims import Aims
 from poet_hook.learning.gate import ALPHA
 from poet_hook.learning.own_loss import LossError, own_loss
-from poet_hook.learning.replay import Outcome, Replay
+from poet_hook.learning.replay import Outcome
 from poet_hook.learning.slice import slice_function
-from poet_hook.learning.study import NOT_REPRODUCED, Study, arguments_of, keep_reproduced, seen
+from poet_hook.learning.streams import replayed
+from poet_hook.learning.study import NOT_REPRODUCED, Study, keep_reproduced, seen
 from poet_hook.learning.verdict import objective_of
 from poet_hook.model import Evidence, Feedback, Value, Verdict
 from poet_hook.settings import Settings
@@ -122,7 +123,7 @@ def _replayed(
     if not study.known:
         raise ReplayError("no execution of this source can be replayed yet")
     own = own_loss(plan.pragma.optimize_for, settings)
-    with Replay(plan, part, study.source, [arguments_of(item.execution) for item in study.known]) as replay:
+    with replayed(study, part) as replay:
         now = keep_reproduced(study, replay)
         return now, replay.run(values), objective_of(study, now, own)
 

@@ -22,9 +22,10 @@ from poet_hook.learning.aims import Aims
 from poet_hook.learning.constants import Steps, Sweep
 from poet_hook.learning.gate import Axis, Case
 from poet_hook.learning.objective import Label, Objective
-from poet_hook.learning.replay import Outcome, Replay
+from poet_hook.learning.replay import Outcome
 from poet_hook.learning.scale import place_of, range_of, value_at
 from poet_hook.learning.silence import KINDS, Near, Opinions, near
+from poet_hook.learning.streams import Streams
 from poet_hook.learning.study import NOT_REPRODUCED, Known, Study, seen, value_of
 from poet_hook.model import Tunable, Value
 
@@ -53,7 +54,7 @@ class Search:
     """All that can be known of candidates in one learning run."""
 
     def __init__(
-        self, study: Study, replay: Replay, champion: Sequence[Outcome], aims: Aims, progress: Progress
+        self, study: Study, replay: Streams, champion: Sequence[Outcome], aims: Aims, progress: Progress
     ) -> None:
         self.study, self.replay, self.champion, self.aims = study, replay, champion, aims
         self.tunables = study.plan.tunables

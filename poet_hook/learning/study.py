@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poet_hook.domains.base import decision
 from poet_hook.errors import CodecError, VersionError
 from poet_hook.learning import objective as objectives
 from poet_hook.learning.constants import same
 from poet_hook.learning.objective import Label
-from poet_hook.learning.replay import Outcome, Replay
+from poet_hook.learning.replay import Outcome
 from poet_hook.learning.slice import used_parameters
 from poet_hook.model import UNSET, Execution, Feedback, Plan, Value
 from poet_hook.store import codec
@@ -20,9 +20,13 @@ from poet_hook.store.database import Store
 from poet_hook.transform.compile import Champion
 from poet_hook.versions.chain import Chain
 
+if TYPE_CHECKING:
+    from poet_hook.learning.streams import Streams
+
 MOST_LABELLED = 5_000
 READ_SILENT = 20_000  # executions without feedback that are looked at
 MOST_SILENT = 500  # and replayed, of each kind of result
+MOST_CONTEXT = 20_000  # executions that are replayed where each depends on the ones before
 ASKED = "asked"  # the source of an answer to a question, or its start: asked:anna
 NOT_REPRODUCED = "not reproduced"
 
@@ -50,6 +54,13 @@ class Study:
     known: list[Known]
     unread: int
     set_aside: dict[str, int]
+    context: list[Execution]
+    """The other executions on whose results those of `known` depend; of them, nothing else is asked."""
+
+    @property
+    def executions(self) -> list[Execution]:
+        """All that are replayed: those of `known`, and behind them their context."""
+        return [*(item.execution for item in self.known), *self.context]
 
 
 def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
@@ -74,7 +85,13 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
             known.append(Known(execution, label, given, asked=first.source.partition(":")[0] == ASKED))
     known.sort(key=lambda item: item.label.order if item.label else 0)
     known += sorted(_silent(plan, store, len(said)), key=lambda item: item.execution.started)
-    return Study(plan, source, chain, chain.champion(plan), known, unread, aside)
+    context = _context(plan, store, {item.execution.id for item in known}) if plan.remembers else []
+    return Study(plan, source, chain, chain.champion(plan), known, unread, aside, context)
+
+
+def _context(plan: Plan, store: Store, known: Set[str]) -> list[Execution]:
+    latest = store.executions(plan.function, newest_first=True, limit=MOST_CONTEXT)
+    return [item for item in latest if item.id not in known and _unusable(item, plan) is None]
 
 
 def _silent(plan: Plan, store: Store, spoken: int) -> Iterator[Known]:
@@ -139,8 +156,8 @@ def seen(outcome: Outcome) -> Any:
     return value_of(data) if kind == "r" and isinstance(data, bytes) else UNSET
 
 
-def keep_reproduced(study: Study, replay: Replay) -> list[Outcome]:
-    """Set aside executions whose replay does not give what was recorded; the champion's outcome of the others.
+def keep_reproduced(study: Study, replay: Streams) -> list[Outcome]:
+    """Set aside executions whose body, replayed, does not give what it did; the champion's outcome of the others.
 
     Indices into `study.known` must go on matching those of the replay, so what is set aside loses its label and
     counts for nothing, rather than being taken out.
@@ -148,17 +165,17 @@ def keep_reproduced(study: Study, replay: Replay) -> list[Outcome]:
     outcomes: dict[int, list[Outcome]] = {}
     for number in {item.execution.version for item in study.known} | {study.champion.version}:
         values = values_of(study, number)
-        outcomes[number] = [] if values is None else replay.run(values)
+        outcomes[number] = [] if values is None else replay.body(values)
     kept: list[Known] = []
     for index, item in enumerate(study.known):
         own = outcomes[item.execution.version]
-        reproduced = bool(own) and _is(own[index], item.execution.result)
+        reproduced = bool(own) and _is(own[index], item.execution.raw or item.execution.result)
         if not reproduced and item.label is not None:
             reason = "their replay does not give the recorded result: the function depends on more than its arguments"
             study.set_aside[reason] = study.set_aside.get(reason, 0) + 1
         kept.append(item if reproduced else Known(replace(item.execution, replayable=NOT_REPRODUCED), None, item.given))
     study.known = kept
-    return outcomes[study.champion.version]
+    return replay.run(study.champion.values)
 
 
 def _is(outcome: Outcome, recorded: bytes | None) -> bool:
