@@ -41,6 +41,10 @@ def steady(value: float, limit: float) -> bool:
 def recorded_steady(value: float, limit: float) -> bool:
     return value > limit
 
+# poet: optimize_for=accuracy, learn=shadow
+def shadowed(value: float, limit: float) -> bool:
+    return value > limit + 0.5
+
 def plain_list(value: float, history: list[float]) -> bool:
     return value > history[0]
 
@@ -63,6 +67,21 @@ def per_call(function: Callable[..., Any], arguments: tuple[Any, ...], calls: in
     return (spent - (time.perf_counter_ns() - start)) / calls
 
 
+def put_on_trial(function: Callable[..., Any]) -> None:
+    """A version of the function that challenges it, from its first call on."""
+    from poet_hook import api
+    from poet_hook.versions.chain import Chain
+    from poet_hook.versions.current import plan_of
+    from poet_hook.versions.watch import refresh
+
+    function(0.5, 2.0)
+    name = api.name_of(function)
+    plan, _ = plan_of(name, api.store(), api.settings())
+    chain = Chain(api.settings(), name)
+    chain.challenge(chain.add(plan, 1, {plan.tunables[0].name: 0.6}, None, "").number)
+    refresh(api.settings())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=20_000)
@@ -77,6 +96,7 @@ def main() -> None:
 
     poet_hook.activate(roots=[folder])
     module = importlib.import_module("measured")
+    put_on_trial(module.shadowed)
     scalars, listed = (0.5, 2.0), (0.5, [float(i) for i in range(20)])
     cases = {
         "plain": (module.plain, scalars),
@@ -85,6 +105,7 @@ def main() -> None:
         "recorded": (module.recorded, scalars),
         "cool-down": (module.steady, scalars),
         "recorded, cool-down": (module.recorded_steady, scalars),
+        "with a shadow": (module.shadowed, scalars),
         "plain, 20 floats": (module.plain_list, listed),
         "recorded, 20 floats": (module.recorded_list, listed),
     }

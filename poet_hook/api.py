@@ -37,6 +37,7 @@ from poet_hook.versions.chain import Chain, functions_with_versions
 if TYPE_CHECKING:
     from poet_hook.learning.ask import Asked
     from poet_hook.learning.background import Background
+    from poet_hook.learning.live import Beside
 
 logger = logging.getLogger("poet_hook")
 
@@ -211,7 +212,7 @@ class FunctionStatus:
     executions, by replay at the verdict: shares in 0..1, or mean losses.
 
     `problem` says why what runs is not the version that was chosen, where it is not. `requested` is the latest version
-    that somebody asked for, if it is later than the one in use.
+    that somebody asked for, if it is later than the one in use; `beside` what a challenger in the shadow came to.
     """
 
     function: str
@@ -227,6 +228,7 @@ class FunctionStatus:
     after: float | None
     problem: str | None = None
     requested: int | None = None
+    beside: Beside | None = None
 
 
 def status() -> list[FunctionStatus]:
@@ -258,6 +260,7 @@ def _status(function: str, optimize_for: str) -> FunctionStatus:
         after=now.after if now and now.labelled else None,
         problem=problem,
         requested=asked[-1] if asked else None,
+        beside=beside(function),
     )
 
 
@@ -277,6 +280,20 @@ def in_use(function: str) -> tuple[int, str | None]:
     except (VersionError, StoreError) as error:
         return 1, f"the original runs: {error}"
     return version.number if version else 1, None
+
+
+def beside(function: str | Callable[..., Any]) -> Beside | None:
+    """What the challenger came to that runs beside the function's calls; None where none does."""
+    from poet_hook.learning import live
+    from poet_hook.versions.current import plan_of
+
+    name = name_of(function)
+    try:
+        challenger = Chain(settings(), name).pointer().challenger
+        shadow = challenger is not None and plan_of(name, store(), settings())[0].pragma.learn == "shadow"
+    except PoetError:  # the source has gone, or the pointer is damaged, which `in_use` reports
+        return None
+    return live.beside(store(), name, challenger) if challenger is not None and shadow else None
 
 
 def executions(function: str | Callable[..., Any], *, limit: int | None = None) -> Iterator[Execution]:

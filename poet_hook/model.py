@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 RecordMode = Literal["full", "hash", "shape", "none"]
 Coerce = Literal["lax", "strict", "off"]
-Learn = Literal["auto", "proven", "propose", "off"]
+Learn = Literal["auto", "proven", "propose", "shadow", "off"]
 Level = Literal["requested", "provisional", "proven"]
-Decision = Literal["promote", "propose", "wait", "keep"]
+Decision = Literal["promote", "propose", "challenge", "wait", "keep"]
 Metric = Literal["accuracy", "precision", "recall", "f1", "cost", "relative_error", "absolute_error", "loss"]
 TunableKind = Literal["number", "choice", "option"]
 Value = float | str
@@ -231,7 +231,7 @@ class Execution:
     where nothing may be stored), `replayable` is "" or the reason why it can't be run again. `outcome` is
     "result", "error" or "fallback"; `result` is the encoded value, `error` the exception as "Type: text".
     `stream` names the stream that it belongs to; `raw` is what the body returned, encoded, where the caller got
-    another yes or no.
+    another yes or no; `shadow` is what a challenger made of it (`runtime.trial.told` reads that).
     """
 
     id: str
@@ -249,6 +249,7 @@ class Execution:
     replayable: str = ""
     stream: str | None = None
     raw: bytes | None = None
+    shadow: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,6 @@ def test_each_option_is_read(options: str, fields: dict[str, Any]) -> None:
         ("optimize_for=reward", "PH202", "reward"),
         ("optimize_for=my.module:0", "PH203", "my.module:0"),
         ("optimize_for=:score", "PH203", ":score"),
-        ("optimize_for=f1 learn=shadow", "PH202", "shadow"),
         ("optimize_for=f2", "PH203", "f2"),
         ("domain=ml", "PH203", "ml"),
         ("coerce=", "PH102", "coerce="),

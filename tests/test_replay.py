@@ -8,10 +8,10 @@ import pytest
 
 from poet_hook.errors import ReplayError
 from poet_hook.isolation.policy import why_not_replay
+from poet_hook.isolation.slice import slice_function
 from poet_hook.isolation.worker import Worker
 from poet_hook.learning.objective import label, objective, score
 from poet_hook.learning.replay import Replay
-from poet_hook.learning.slice import slice_function
 from poet_hook.model import UNSET, Feedback, Plan, Signal
 from poet_hook.store import codec
 from poet_hook.transform.plan import plan_module

@@ -24,9 +24,9 @@ import poet_hook
 from poet_hook import api
 from poet_hook.domains.base import decision, with_decision
 from poet_hook.errors import EnforceError, PragmaWarning
+from poet_hook.isolation.slice import slice_function
 from poet_hook.learning import streams as streams_module
 from poet_hook.learning import study as study_module
-from poet_hook.learning.slice import slice_function
 from poet_hook.learning.streams import Streams, replayed
 from poet_hook.learning.study import study_of
 from poet_hook.model import Steady

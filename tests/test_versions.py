@@ -29,7 +29,8 @@ from poet_hook.versions import promote as steps
 from poet_hook.versions import sign
 from poet_hook.versions.chain import Chain, generation_path, write_atomic
 from poet_hook.versions.diff import diff
-from poet_hook.versions.watch import functions_of, refresh, watch
+from poet_hook.versions.find import functions_of
+from poet_hook.versions.watch import refresh, watch
 
 SOURCE = """\
 # poet: optimize_for=accuracy

@@ -52,6 +52,11 @@ def _conclusion(learned: Learned) -> str:
     verdict = learned.verdict
     if learned.promoted and verdict is not None:
         return f"v{learned.version} is in use now ({verdict.level}; it was v{learned.champion})"
+    if learned.version is not None and verdict is not None and verdict.decision == "challenge":
+        return (
+            f"v{learned.version} runs beside v{learned.champion}, which stays in use; "
+            f"accept it with: python -m poet_hook promote {learned.function} {learned.version}"
+        )
     if learned.version is not None:
         return (
             f"v{learned.version} is proposed, v{learned.champion} stays in use; "

@@ -23,11 +23,11 @@ from typing import Any
 
 from poet_hook.domains.base import decision
 from poet_hook.errors import CodecError
+from poet_hook.isolation.slice import slice_function
 from poet_hook.learning.gate import Judgement, judge
 from poet_hook.learning.own_loss import LossError, own_loss
 from poet_hook.learning.search import Offer, Search
 from poet_hook.learning.silence import ranked
-from poet_hook.learning.slice import slice_function
 from poet_hook.learning.streams import replayed
 from poet_hook.learning.study import ASKED, Study, arguments_of, keep_reproduced, seen, study_of, value_of
 from poet_hook.learning.verdict import objective_of, values_of_best

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from poet_hook.errors import ReplayError, StoreError
+from poet_hook.isolation.slice import slice_function
 from poet_hook.learning.gate import judge
 from poet_hook.learning.own_loss import LossError, own_loss
 from poet_hook.learning.requested import Proposed, proposed
 from poet_hook.learning.search import Progress, Search
-from poet_hook.learning.slice import slice_function
 from poet_hook.learning.streams import replayed
 from poet_hook.learning.study import Study, keep_reproduced, study_of
 from poet_hook.learning.verdict import concluded, nothing, objective_of, rolled_back
@@ -22,6 +21,7 @@ from poet_hook.store.database import Store
 from poet_hook.transform.choices import names_of
 from poet_hook.versions.chain import Chain
 from poet_hook.versions.current import plan_of
+from poet_hook.versions.lock import alone
 
 
 def learn(function: str, store: Store, settings: Settings, progress: Progress | None = None) -> Learned:
@@ -80,18 +80,9 @@ def _learn(study: Study, settings: Settings, progress: Progress) -> Learned:
 @contextmanager
 def _alone(chain: Chain) -> Iterator[None]:
     """One learning run of a function at a time, over all processes."""
-    try:
-        import fcntl
-    except ImportError:  # pragma: no cover - Windows: two runs at once store two versions, and one pointer wins
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(alone(chain.folder, ".lock"))
+        except OSError as error:
+            raise StoreError(f"{chain.folder}: can't be written: {error}") from error
         yield
-        return
-    try:
-        chain.folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(chain.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreError(f"{chain.folder}: can't be written: {error}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -11,14 +11,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import FunctionType, ModuleType, TracebackType
 from typing import Any
 
 from poet_hook.errors import CodecError, ReplayError
+from poet_hook.isolation.slice import Slice, bare, narrow
 from poet_hook.isolation.worker import Worker, serve
 from poet_hook.learning.constants import MAX_INTEGERS, Steps, of_choices, on_integers, trace, trace_integers
-from poet_hook.learning.slice import Slice, bare, narrow
 from poet_hook.model import Plan, Tunable, Value
+from poet_hook.runtime.trial import apply
 from poet_hook.store import codec
 from poet_hook.transform.values import with_values
 
@@ -158,7 +159,7 @@ class _Child:
                 self.types |= {f"{module}:{name}": value for module in _names_of(request["module"], request["kept_as"])}
         return {}
 
-    def function(self, text: str) -> Callable[..., Any]:
+    def function(self, text: str) -> FunctionType:
         """The function of that text, in the namespace of its module."""
         (node,) = ast.parse(text).body
         assert isinstance(node, ast.FunctionDef)
@@ -220,7 +221,7 @@ class _Child:
         window = MAX_INTEGERS // 2 - 1
         return trace_integers(run, max(min(lower, start), start - window), min(max(upper, start), start + window))
 
-    def call(self, function: Callable[..., Any], index: int) -> tuple[str, Any]:
+    def call(self, function: FunctionType, index: int) -> tuple[str, Any]:
         """The raw outcome of one execution; its arguments are decoded afresh, since the body may change them."""
         try:
             arguments = codec.decode(self.arguments[index], self.types)
@@ -229,26 +230,11 @@ class _Child:
         arguments = [None if isinstance(a, codec.Summary) else a for a in arguments]
         with _Alarm(_ONE_CALL):
             try:
-                return ("r", _apply(function, arguments))
+                return ("r", apply(function, arguments))
             except _TooLongError:
                 return ("x", "took too long")
             except Exception as error:  # noqa: BLE001 - an outcome like any other
                 return ("e", f"{type(error).__name__}: {error}"[:2000])
-
-
-def _apply(function: Callable[..., Any], arguments: list[Any]) -> Any:
-    """Call with arguments in the order of the signature: *args and **kwargs are one item each."""
-    code = function.__code__
-    positional = code.co_argcount
-    rest = positional
-    star: list[Any] = []
-    if code.co_flags & 0x04:
-        star, rest = list(arguments[positional]), positional + 1
-    names = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
-    keywords = dict(zip(names, arguments[rest : rest + len(names)], strict=True))
-    if code.co_flags & 0x08:
-        keywords |= arguments[-1]
-    return function(*arguments[:positional], *star, **keywords)
 
 
 def _wire(outcome: tuple[str, Any]) -> Outcome:

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from poet_hook.errors import ReplayError
+from poet_hook.isolation.slice import slice_function
 from poet_hook.learning.aims import Aims
 from poet_hook.learning.gate import ALPHA
 from poet_hook.learning.own_loss import LossError, own_loss
 from poet_hook.learning.replay import Outcome
-from poet_hook.learning.slice import slice_function
 from poet_hook.learning.streams import replayed
 from poet_hook.learning.study import NOT_REPRODUCED, Study, keep_reproduced, seen
 from poet_hook.learning.verdict import objective_of

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
 from poet_hook.domains.base import decision, with_decision
+from poet_hook.isolation.slice import Slice
 from poet_hook.learning.constants import Steps
 from poet_hook.learning.replay import Outcome, Replay
 from poet_hook.learning.scale import place_of
-from poet_hook.learning.slice import Slice
 from poet_hook.learning.study import Study, arguments_of, seen
 from poet_hook.model import Steady, Tunable, Value
 from poet_hook.runtime.steady import NOTHING, play

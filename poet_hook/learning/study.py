@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from poet_hook.domains.base import decision
 from poet_hook.errors import CodecError, VersionError
+from poet_hook.isolation.slice import used_parameters
 from poet_hook.learning import objective as objectives
 from poet_hook.learning.constants import same
 from poet_hook.learning.objective import Label
 from poet_hook.learning.replay import Outcome
-from poet_hook.learning.slice import used_parameters
 from poet_hook.model import UNSET, Execution, Feedback, Plan, Value
 from poet_hook.store import codec
 from poet_hook.store.database import Store

@@ -8,6 +8,7 @@ from poet_hook.domains.base import decision
 from poet_hook.learning.aims import SHARES, WORDS, Aims, aims_of
 from poet_hook.learning.evidence import Difference, compare, mean_gain
 from poet_hook.learning.gate import Judgement
+from poet_hook.learning.live import end_shadow, on_trial
 from poet_hook.learning.objective import Loss
 from poet_hook.learning.replay import Outcome
 from poet_hook.learning.scale import value_at
@@ -27,6 +28,7 @@ def concluded(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> 
     values = values_of_best(search, judgement, offers)
     if values is None:
         verdict = _verdict(search, judgement, "keep", champion)
+        end_shadow(study, "nothing does better than the version in use any more")
         return Learned(plan.function, study.champion.version, verdict, None, False, verdict.reasons)
     text = with_values(plan.source, plan.tunables, values)
     numeric = judgement.axis is not None and not search.tunables[judgement.axis].choices
@@ -40,15 +42,20 @@ def concluded(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> 
         return Learned(plan.function, study.champion.version, verdict, None, False, (reason, *verdict.reasons))
     if decided == "promote" and plan.pragma.learn == "propose":
         decided = "propose"
+    if plan.pragma.learn == "shadow":
+        decided = "challenge"
     if decided == "promote" and plan.pragma.learn == "proven" and judgement.level != "proven":
         decided = "wait"
     verdict = _verdict(search, judgement, decided, after)
-    if decided not in ("promote", "propose"):
+    if decided not in ("promote", "propose", "challenge"):
         return Learned(plan.function, study.champion.version, verdict, None, False, verdict.reasons, candidate)
-    number = _stored(study, values, verdict)
+    number = on_trial(study, candidate, verdict) if decided == "challenge" else None
+    number = number or _stored(study, values, verdict)
     promoted = decided == "promote"
     if promoted:
         promote(study.chain, number, plan)
+    if decided == "challenge" and study.chain.pointer().challenger != number:
+        study.chain.challenge(number)
     return Learned(plan.function, study.champion.version, verdict, number, promoted, verdict.reasons, candidate)
 
 
@@ -103,7 +110,7 @@ def _verdict(search: Search, judgement: Judgement, decided: Decision, after: Seq
     gain, gain_low, gain_high = (search.aims.last.unit * each for each in gains) if gains else (None, None, None)
     return Verdict(
         decision=decided,
-        level=judgement.level if decided in ("promote", "propose") else None,
+        level=judgement.level if decided in ("promote", "propose", "challenge") else None,
         alpha=study.plan.pragma.alpha,
         evidence=Evidence(
             labelled=len(search.labels),

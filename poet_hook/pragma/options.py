@@ -38,7 +38,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "record": get_args(RecordMode),
     "learn": get_args(Learn),
 }
-_PLANNED_VALUES = {"optimize_for": ("latency", "cost", "reward"), "learn": ("shadow",)}
+_PLANNED_VALUES = {"optimize_for": ("latency", "cost", "reward")}
 TRAIN_ONLY = ("record", "key", "stream", "learn", "after", "cost", "alpha")
 
 _MAX_SECONDS = 1e6

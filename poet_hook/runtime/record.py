@@ -227,9 +227,12 @@ def note(slot: Any, call: Any, result: Any, outcome: str, error: BaseException |
     """Write one execution of a slot's call, and remember it for `capture` and for feedback by object."""
     duration = time.perf_counter() - call.clock
     encoded, reason = _frozen_result(slot.record, result, outcome, call.frozen[1])
-    raw = None
+    raw, own = None, encoded
     if outcome == "result" and call.own is not UNSET and call.own is not result:
         raw, reason = _frozen_result(slot.record, call.own, outcome, reason)
+        own = raw
+    tried = slot.trial is not None and outcome == "result"
+    shadow = slot.trial.beside(slot, call, own, duration) if tried else None
     execution_id = _ids.make(call.started)
     lost = recorder.write(
         Execution(
@@ -248,6 +251,7 @@ def note(slot: Any, call: Any, result: Any, outcome: str, error: BaseException |
             replayable=reason,
             stream=call.stream,
             raw=raw,
+            shadow=shadow,
         )
     )
     if outcome != "error":

@@ -25,6 +25,7 @@ from poet_hook.runtime.enforce import broken_type
 from poet_hook.runtime.operate import TimeLimit, ends_more, pause
 from poet_hook.runtime.perceive import RefusedError, perceive
 from poet_hook.runtime.steady import Step, memory, settle
+from poet_hook.runtime.trial import Trial, is_shadow
 from poet_hook.store.database import FunctionRecord
 
 logger = logging.getLogger("poet_hook")
@@ -96,6 +97,7 @@ class Slot:
         self.domain_name: str | None = spec["domain"]
         self.domain: Domain | None = load(spec["domain"]) if spec["domain"] else None
         self.source: str = spec.get("source", "")
+        self.trial = Trial() if spec.get("shadow") else None
 
     # -- Perceive
 
@@ -215,7 +217,7 @@ class Slot:
         """
         self._take_back(call)
         call.own = result
-        if self.has_streams and call.stream is None:
+        if (self.has_streams and call.stream is None) or is_shadow():
             return result
         try:
             settled, call.step = settle((self.function, call.stream), self.steadies, result, call.started)
@@ -245,10 +247,10 @@ class Slot:
             self.check(own)
             if promise is not None:
                 self._keep(promise, own, call.arguments)
+            self._note(call, result, "result", None)
         except BaseException:
             self._take_back(call)
             raise
-        self._note(call, result, "result", None)
 
     def _keep(self, promise: Callable[..., Any], result: Any, arguments: tuple[Any, ...]) -> None:
         cause = None
@@ -275,11 +277,13 @@ class Slot:
     # -- Train
 
     def _note(self, call: Call, result: Any, outcome: str, error: builtins.BaseException | None) -> None:
-        if not self.trains:
+        if not self.trains or is_shadow():
             return
         try:
             record.note(self, call, result, outcome, error)
-        except Exception as problem:  # noqa: BLE001 - recording never breaks the call
+        except Exception as problem:
+            if ends_more(problem):
+                raise
             record.recorder.complain(problem)
 
     def _introduce(self) -> None:

@@ -160,6 +160,7 @@ ExecutionRow = tuple[
     str,
     str | None,
     bytes | None,
+    bytes | None,
 ]
 _FIRST_ROW = 13  # fields of an execution in format 1
 _execution_row = attrgetter(*(field.name for field in fields(Execution)))
@@ -183,7 +184,7 @@ def unpack_execution(payload: bytes) -> ExecutionRow:
             first = _unpack_first(payload)[1]
             if len(first) != _FIRST_ROW:
                 raise ValueError(f"{len(first)} fields")
-            payload = _pack((2, (*first, None, None)))
+            payload = _pack((2, (*first, None, None, None)))
         return _unpack_execution(payload)[1]
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise CodecError(f"not an execution of this format: {error}") from None

@@ -172,6 +172,17 @@ class Executions(Database):
             )
         )
 
+    def shadows(self, function: str, unchanged: bytes) -> list[tuple[bytes, bytes | None, int]]:
+        """Return what was recorded of challengers in the shadow, beside which result of the body, and how often.
+
+        Of those that recorded `unchanged` the result is left out.
+        """
+        return self.query(
+            "SELECT shadow, CASE WHEN shadow = ?2 THEN NULL ELSE coalesce(raw, result) END, count(*) FROM executions"
+            " WHERE function = ?1 AND shadow IS NOT NULL GROUP BY 1, 2",
+            (function, unchanged),
+        )
+
     def ids_for_key(self, function: str | None, key: str) -> list[str]:
         """Return the ids of the executions with this business key, of one function or of any, newest first."""
         rows = self.query(

@@ -65,6 +65,23 @@ def compile_module(
     )
 
 
+def body_code(source: str, path: str, module: str, kept_as: str, plan: Plan, values: Mapping[str, Value]) -> CodeType:
+    """The code of one function as the user wrote it, with `values` in place, and nothing of ours in it.
+
+    Raises what `compile_module` raises, and LookupError where the source has no such function any more.
+    """
+    planned = plan_module(source, path, module, kept_as)
+    for target in planned.targets:
+        if (target.plan.function, target.plan.source_hash) == (plan.function, plan.source_hash):
+            set_values(target.node, target.plan, values)
+            target.node.decorator_list = []
+            whole = compile(planned.tree, path, "exec", dont_inherit=True)
+            found = function_code(whole, plan.qualname, target.plan.line)
+            if found is not None:
+                return found
+    raise LookupError(f"{path} has no function {plan.qualname} like that")
+
+
 def function_code(module_code: CodeType, qualname: str, line: int) -> CodeType | None:
     """The code of one function inside its module's code; `line` is where its `def` or first decorator stands."""
     stack = [module_code]

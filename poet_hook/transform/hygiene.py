@@ -37,6 +37,8 @@ def placeholder(plan: Plan, version: int) -> str:
         "steady": [pragma.steady.min_run, pragma.steady.hold, pragma.steady.cooldown],
         "streams": pragma.stream is not None,
     }
+    if pragma.learn == "shadow" and pragma.trains:
+        spec["shadow"] = True
     return SLOT_PREFIX + json.dumps(spec, separators=(",", ":"))
 
 

@@ -1,7 +1,7 @@
 """The stored versions of a function: files that a person reads, signed by this user.
 
 <home>/functions/<module>.<qualname>/
-    champion.json            which version is in use, and the versions in use before it
+    champion.json            which version is in use, those before it, and which one challenges it
     v2/operate.py            the function's own text
     v2/enhanced.py           what really runs (shown, never executed)
     v2/version.json          values, evidence, verdict, signature
@@ -19,7 +19,9 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ from poet_hook.settings import Settings
 from poet_hook.store.journal import open_file
 from poet_hook.transform.compile import ORIGINAL, Champion
 from poet_hook.transform.values import as_text, with_values
+from poet_hook.versions.lock import alone
+from poet_hook.versions.pointer import FIRST, Pointer, Withdrawn, decoded, encoded
 from poet_hook.versions.rebase import MISFIT, allowed, carry, edited, same_code
 from poet_hook.versions.sign import signature, verified
 
@@ -99,15 +103,15 @@ class Chain:
 
     def champion_number(self) -> int:
         """Which version is in use, by the pointer; 1 where there is none. Raises `VersionError`."""
-        return self._pointer()["champion"]  # type: ignore[no-any-return]
+        return self.pointer().champion
 
     def history(self) -> list[int]:
         """The versions in use before the champion, oldest first."""
-        return list(self._pointer()["history"])
+        return list(self.pointer().history)
 
     def since(self) -> float:
         """When the champion came into use, seconds since the epoch; 0 for an original that always was."""
-        return float(self._pointer()["since"])
+        return self.pointer().since
 
     def champion(self, plan: Plan, carry_over: bool = False) -> Champion:
         """What to put into the code of `plan`; the original, with one warning, where that can't be done."""
@@ -183,17 +187,14 @@ class Chain:
                         found.append(stored)
         return max(found, key=lambda stored: _LEVELS.index(stored.level), default=None)
 
-    def _pointer(self) -> dict[str, Any]:
+    def pointer(self) -> Pointer:
+        """Which version is in use, and which challenges it. Raises `VersionError`."""
         path = self.folder / "champion.json"
         try:
-            pointer = json.loads(_read(path))
-            numbers = [pointer["champion"], *pointer["history"]]
-            if all(type(n) is int for n in numbers) and type(pointer["since"]) is float:
-                return dict(pointer)
-            raise ValueError("champion, history and since must be numbers")
+            return decoded(_read(path))
         except (FileNotFoundError, NotADirectoryError):
-            return {"champion": 1, "history": [], "since": 0.0}
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            return FIRST
+        except (OSError, ValueError) as error:
             raise VersionError(
                 f"{path} is damaged: {error}. Choose again: poet_hook promote {self.function} VERSION"
             ) from error
@@ -239,7 +240,7 @@ class Chain:
         """None where another process took the number meanwhile."""
         if not self.numbers():
             self._write(Version(self.function, 1, original, version.source_hash, time.time()), "")
-        made = dataclasses.replace(version, number=number, created=time.time())
+        made = replace(version, number=number, created=time.time())
         return made if self._write(made, enhanced, original) else None
 
     def _write(self, version: Version, enhanced: str, original: str = "") -> bool:
@@ -279,15 +280,37 @@ class Chain:
             return False
 
     def point(self, number: int, history: list[int]) -> None:
-        """Move the champion pointer, and tell running processes."""
-        pointer = json.dumps({"champion": number, "history": history, "since": time.time()}) + "\n"
+        """Move the champion pointer, and tell running processes; a challenger of the one before is on trial no more."""
+        with self._moving():
+            self._put(Pointer(number, tuple(history), time.time()))
+
+    def challenge(self, number: int) -> None:
+        """Put a version on trial against the champion, in place of the one that is, and tell running processes."""
+        with self._moving():
+            self._put(replace(self.pointer(), challenger=number, challenged=time.time()))
+
+    def withdraw(self, number: int, why: str) -> bool:
+        """Take a challenger back, and keep the reason; False where that version is on trial no more."""
+        with self._moving():
+            pointer = self.pointer()
+            if pointer.challenger != number:
+                return False
+            gone = (*pointer.withdrawn, Withdrawn(number, time.time(), why))
+            self._put(replace(pointer, challenger=None, challenged=0.0, withdrawn=gone))
+        return True
+
+    @contextmanager
+    def _moving(self) -> Iterator[None]:
         self._refuse_link()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(self.folder / "champion.json", pointer)
-            write_atomic(generation_path(self.settings), secrets.token_hex(8) + "\n")
+            with alone(self.folder):
+                yield
         except OSError as error:
             raise StoreError(f"{self.folder}: the champion can't be changed: {error}") from error
+
+    def _put(self, pointer: Pointer) -> None:
+        write_atomic(self.folder / "champion.json", encoded(pointer))
+        write_atomic(generation_path(self.settings), secrets.token_hex(8) + "\n")
 
 
 _LEVELS = (None, "requested", "provisional", "proven")

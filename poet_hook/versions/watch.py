@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 import logging
 import os
-import sys
 import threading
-from collections.abc import Iterator
 from functools import partial
 from types import CodeType, FunctionType
-from typing import Any
 
 from poet_hook.errors import VersionWarning, warn
 from poet_hook.model import Plan
 from poet_hook.runtime.slot import Slot, bind, slots
+from poet_hook.runtime.trial import follow
 from poet_hook.settings import Settings
 from poet_hook.transform.compile import Champion, compile_module, function_code
 from poet_hook.versions.chain import Chain, generation_path
+from poet_hook.versions.challenge import finder
+from poet_hook.versions.find import functions_of
 
 logger = logging.getLogger("poet_hook")
 PERIOD = 0.2  # seconds between two looks at the generation file: one stat
 
 
 def refresh(settings: Settings) -> list[tuple[str, int]]:
-    """Bring every loaded function to its champion; returns (function, version) of those that changed."""
+    """Bring every loaded function to its champion, and its challenger; (function, version) of those that changed."""
     swapped = []
     by_module: dict[tuple[str, str, str], list[Slot]] = {}
     for slot in slots():
@@ -35,6 +34,9 @@ def refresh(settings: Settings) -> list[tuple[str, int]]:
         stale = [slot for slot in members if _wanted(slot, settings) != slot.version]
         if stale:
             swapped += _swap(*place, stale, settings)
+    for slot in slots():
+        if slot.trial is not None and slot.trial.sought:  # else at its first call
+            slot.trial.seek(slot)
     return swapped
 
 
@@ -87,37 +89,6 @@ def _put(function: FunctionType, code: CodeType) -> bool:
     return True
 
 
-def functions_of(slot: Slot) -> list[FunctionType]:
-    """The function objects whose code holds `slot`."""
-    found = [f for f in _by_name(slot) if _holds(f, slot)]
-    if found:
-        return found
-    return [o for o in gc.get_objects() if type(o) is FunctionType and _holds(o, slot)]
-
-
-def _holds(function: Any, slot: Slot) -> bool:
-    return type(function) is FunctionType and any(c is slot for c in function.__code__.co_consts)
-
-
-def _by_name(slot: Slot) -> Iterator[Any]:
-    for module in list(sys.modules.values()):
-        try:
-            if module.__file__ != slot.path:
-                continue
-        except Exception:  # noqa: BLE001 - a module that is made when it is first touched, and can't be
-            continue
-        value: Any = module
-        for part in slot.qualname.split("."):
-            value = vars(value).get(part) if hasattr(value, "__dict__") else None
-        for _ in range(20):  # decorators that follow functools.wraps, descriptors
-            if value is None:
-                break
-            yield value
-            value = (
-                getattr(value, "__wrapped__", None) or getattr(value, "__func__", None) or getattr(value, "fget", None)
-            )
-
-
 class Watch:
     """A daemon thread that looks at one file's identity; it pauses while the process forks."""
 
@@ -136,6 +107,7 @@ class Watch:
                 return
             self.end()
             self.settings = settings
+            follow(finder(settings))
             self.seen = _identity(settings)
             self._begin(settings)
 

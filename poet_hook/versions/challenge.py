@@ -1,0 +1,83 @@
+"""The challenger that the pointer names -> the plain function that this process tries beside the champion."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import logging
+from functools import partial
+from types import FunctionType
+
+from poet_hook.errors import VersionError, VersionWarning, warn
+from poet_hook.isolation.slice import slice_function
+from poet_hook.model import Plan, Version
+from poet_hook.runtime.slot import Slot
+from poet_hook.runtime.trial import Challenger, Find
+from poet_hook.settings import Settings
+from poet_hook.transform.compile import body_code
+from poet_hook.transform.plan import plan_module
+from poet_hook.versions.chain import Chain, fits
+from poet_hook.versions.find import functions_of
+
+logger = logging.getLogger("poet_hook")
+
+
+def finder(settings: Settings) -> Find:
+    """What `runtime.trial.follow` takes."""
+    return partial(_challenger_of, settings)
+
+
+def _challenger_of(settings: Settings, slot: Slot, known: Challenger | None) -> Challenger | None:
+    chain = Chain(settings, slot.function)
+    try:
+        number = chain.pointer().challenger
+    except Exception:  # noqa: BLE001 - a damaged pointer changes nothing that runs
+        return known
+    if number is None or (known is not None and known.number == number):
+        return known if number is not None else None
+    functions = functions_of(slot)
+    if not functions:  # another version runs by now, and has a slot of its own
+        return None
+    try:
+        made = _made(chain.read(number), slot, functions[0], settings)
+    except Exception as error:  # noqa: BLE001 - the champion runs on
+        warn(f"{slot.function}: v{number} can't be tried beside the version in use: {error}", VersionWarning)
+        return None
+    logger.info("%s: v%d is on trial", slot.function, number)
+    return Challenger(number, made)
+
+
+def _made(version: Version, slot: Slot, function: FunctionType, settings: Settings) -> FunctionType:
+    with open(slot.path, "rb") as file:
+        source = importlib.util.decode_source(file.read())
+    kept_as = slot.function.partition(":")[0]
+    plan = _plan_of(slot, source, kept_as)
+    fits(version, plan)
+    reason = why_not_shadow(source, plan, settings)
+    if reason:
+        raise VersionError(reason)
+    code = body_code(source, slot.path, slot.module, kept_as, plan, version.values)
+    if function.__code__.co_freevars != code.co_freevars:
+        raise VersionError("it uses other variables of the code around it")
+    made = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    made.__kwdefaults__ = function.__kwdefaults__
+    return made
+
+
+def _plan_of(slot: Slot, source: str, kept_as: str) -> Plan:
+    for target in plan_module(source, slot.path, slot.module, kept_as).targets:
+        if (target.plan.function, target.plan.source_hash) == (slot.function, slot.source_hash):
+            return target.plan
+    raise VersionError(f"{slot.path} was edited since it was imported")
+
+
+def why_not_shadow(source: str, plan: Plan, settings: Settings) -> str | None:
+    """Why a function must not be run a second time beside each of its calls; None where it may be."""
+    part = slice_function(source, plan.qualname, plan.line, settings.replay_modules)
+    if part.reason:
+        return part.reason
+    name = part.function.name
+    calls = any(isinstance(node, ast.Attribute) and node.attr == name for node in ast.walk(part.function))
+    if calls if "." in plan.qualname else name in part.names:
+        return f"line {plan.line}: it calls itself, and what it calls would be the version in use"
+    return None
