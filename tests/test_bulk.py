@@ -464,6 +464,24 @@ if __name__ == "__main__":
 """
 
 
+def test_an_older_file_after_a_revision_changes_nothing_and_says_so(
+    module: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = "key,said\nincident-4,false alarm\nincident-4,false alarm\n"
+    assert outcomes(run("old.csv", old)) == [(2, "understood"), (3, "there")]
+    assert [fate.reason for fate in run("old.csv", old)] == ["", ""]
+    run("new.csv", "key,said\nincident-4,good catch\n")
+    again = run("old.csv", old)
+    assert outcomes(again) == [(2, "there"), (3, "there")]
+    assert again[0].reason == "user said something else since then, and that is what counts"
+    (stands,) = api.store().for_function("m:check")
+    assert stands.signal.kind == "right"
+    assert main(["feedback", "--from", "old.csv"]) == 0
+    out = capsys.readouterr().out
+    assert "old.csv:2: incident-4: there already: user said something else since then" in out
+    assert [fate.reason for fate in run("old.csv", old, source="ann", dry_run=True)] == ["", ""]
+
+
 def test_an_import_starts_learning_once_at_its_end(project: Path) -> None:
     _written("app.py", LEARNS)
     assert poet("run", "app.py").returncode == 0

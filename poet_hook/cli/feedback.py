@@ -197,7 +197,7 @@ def _fate_in_words(fate: Fate) -> str:
     about = f"{fate.name}: " if fate.name else ""
     if fate.outcome == "understood" and fate.signal is not None:
         return f"{about}understood: {in_words(fate.signal)}"
-    return f"{about}{_FATES[fate.outcome]}" + ("" if fate.outcome == "there" else f": {fate.reason}")
+    return f"{about}{_FATES[fate.outcome]}" + (f": {fate.reason}" if fate.reason else "")
 
 
 def _shown_progress(fates: Iterator[Fate], path: Path) -> Iterator[Fate]:

@@ -12,7 +12,7 @@ from poet_hook.errors import SettingsError
 from poet_hook.model import ANOMALY_FIELDS, UNSET
 
 KNOWN = ("generic", "ml_monitoring")
-MEANINGS = ("right", "wrong", "false_alarm", "miss", "too_high", "too_low")
+MEANINGS = ("right", "wrong", "false_alarm", "normal", "miss", "too_high", "too_low")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,11 @@ def _set(text: str) -> frozenset[str]:
 CANONICAL = {
     word: head
     for head, words in {
-        "alert": """alerts alarm alarms alarming alerting warn warning warnings page pages flag flags notify
-            notification notifications fire fires firing trigger triggers triggering detect detects catch catches""",
-        "alerted": "alarmed warned paged flagged fired triggered detected caught",
+        "alert": """alerts alarm alarms alarming alerting warn warning warnings page pages paging flag flags
+            flagging notify notifying notification notifications fire fires firing trigger triggers triggering detect
+            detects detecting catch catches catching wake waking""",
+        "alerted": "alarmed warned paged flagged fired triggered detected caught woken woke",
+        "ignore": "mute silence snooze",
         "anomaly": """anomalies anomalous abnormal outlier outliers incident incidents outage outages spike spikes
             drift drifts""",
         "issue": "issues",
@@ -49,6 +51,16 @@ HEDGES = {
     **dict.fromkeys(_set("maybe perhaps possibly might may could usually often sometimes kinda somewhat"), 0.45),
     **dict.fromkeys(_set("probably likely think believe guess suspect apparently presumably seems seem"), 0.6),
 }
+# What breaks: a sentence about it says that something was wrong, whatever else it says.
+BROKEN = _set(
+    """down dead died dying dies failed failing crashed crashing broke broken breaking full lost losing burning offline
+    unreachable unavailable stuck hung corrupted corrupt exploded leaking gone"""
+)
+# What is meant to break now and then, or says nothing of what is watched.
+INTENDED = _set(
+    """planned scheduled intended intentional announced purpose maintenance upgrade upgrading drill test tests testing
+    sensor sensors collector exporter probe agent metric metrics dashboard scrape monitor other another"""
+)
 REVERSED = _set(
     "opposite outside beyond exceeds exceeded wrongly mistakenly mistaken until dismissed treated overran ended"
 )
@@ -82,6 +94,15 @@ REWRITES = (
     ("went off", "alerted"),
     ("go off", "alert"),
     ("picked up", "alerted"),
+    ("false pos", "false positive"),
+    ("false neg", "false negative"),
+    ("fp", "false positive"),
+    ("fn", "false negative"),
+    ("tp", "true positive"),
+    ("tn", "true negative"),
+    ("alert me up", "alert me"),
+    ("alerted me up", "alerted me"),
+    ("alerted up", "alerted"),
     ("i would say", "i think"),
     ("i would call", "i think"),
     ("non issue", "not issue"),
@@ -103,7 +124,8 @@ PHRASES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
             "(?:(?:false|true) (?:positive|negative|alert)|miss|alert) (?:rate|rates|ratio|count)",
             "right (?:now|away|after|before|when|at|in|on|there|here|where|side|hand)",
             "too bad",
-            "(?:good|bad) (?:news|luck|morning|evening|day|question|idea)",
+            "(?:good|bad) (?:news|luck|morning|evening|day|night|timing|question|idea)",
+            "(?:good|great|nice) that(?! (?:one|alert|alerted|it|you|this)(?: |$))",
         ),
     ),
     (
@@ -112,8 +134,8 @@ PHRASES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
         (
             "no (?:issue|problem|anomaly) with",
             "(?:not|no) problem",
-            "nothing (?:is |was )?wrong",
-            "(?:all|everything) (?:is |was )?(?:good|ok|okay|right|fine|clear)",
+            "nothing (?:is )?wrong(?! with)",
+            "(?:all|everything) (?:is )?(?:good|ok|okay|right|fine|clear|normal|healthy)",
         ),
     ),
     (
@@ -123,6 +145,31 @@ PHRASES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
             "not (?:fully|all|always|just|only|merely|simply)",
             f"(?:i|we) (?:have |did |do |could |can )?not {_ALERT}",
             f"(?:(?:did|does|do) )?not {_ALERT} any(?:thing)?",
+        ),
+    ),
+    ("doubtful", False, ("bad one",)),
+    (
+        "quiet",
+        True,
+        (
+            "true negative",
+            "(?:correctly|rightly) (?:stayed |kept |been )?(?:not alerted|silent|quiet|ignored)",
+            "right not to alert",
+            f"(?:good|great|nice|glad|thanks) (?:for |that )?(?:{_WHO} )?(?:(?:did|does|have) )?not (?:be )?{_ALERT}",
+            f"(?:good|great|nice|glad) (?:that )?{_WHO} (?:stayed|kept|was) (?:quiet|silent)",
+        ),
+    ),
+    (
+        "undue",
+        True,
+        (
+            f"no (?:need|reason) (?:to|for) (?:be )?{_ALERT}",
+            "no alert (?:(?:was|is|are|were) )?(?:needed|necessary|required|warranted|justified|due)",
+            "no(?: one| alert)? (?:was |is )?needed",
+            "not worth(?: it)?(?: alert(?:ed)?)?",
+            "nothing to see here",
+            "no action (?:was |is )?(?:needed|required|taken)|not actionable",
+            f"{_SHOULD} (?:stay|remain|keep|be) (?:silent|quiet|ignored|suppressed)",
         ),
     ),
     (
@@ -145,12 +192,10 @@ PHRASES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
             f"{_SHOULD} not (?:have|of) (?:been )?{_ALERT}",
             f"not (?:supposed|meant) to (?:have |be )?(?:been )?{_ALERT}",
             f"did not need to {_ALERT}",
-            f"no (?:need|reason) (?:to|for) (?:be )?{_ALERT}",
-            "no alert (?:was |is )?(?:needed|necessary|required|warranted|justified)",
             f"(?:no alert|nothing) {_SHOULD} have {_ALERT}",
             f"{_SHOULD} (?:have been|be) no alert",
             "(?:crying|cried|cry) wolf",
-            "nothing to see here",
+            f"{_ALERT}(?: {_THIS}| me| us| on| again| at| #| everyone| about)* (?:for|about) (?:nothing|no reason)",
             "(?:wrongly|incorrectly|falsely|mistakenly|needlessly) alerted",
         ),
     ),
@@ -172,14 +217,18 @@ PHRASES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
             f"{_WHO} (?:have |has )?(?:missed|overlooked) {_THIS}",
         ),
     ),
-    ("normal", True, ("nothing (?:has )?happened", "nothing (?:was |is )?(?:going on|unusual|anomaly)")),
     (
-        "quiet",
+        "normal",
         True,
         (
-            "true negative",
-            "(?:correctly|rightly) (?:not alerted|silent|quiet|ignored)",
-            "right not to alert",
+            "~normal",
+            "nothing (?:has )?happened",
+            "nothing (?:was |is )?(?:going on|unusual|anomaly)",
+            "nothing (?:was|were) (?:wrong|broken)|nothing wrong with",
+            "(?:all|everything) (?:was|were) (?:good|ok|okay|fine|clear|normal|healthy)",
+            "(?:can|could|did|do) not (?:see|find) (?:anything|problem|issue|anomaly)(?: wrong| unusual| odd| broken)?",
+            f"(?:{_THIS} |^)(?:was|is) nothing|turned out to be nothing|(?:was|is) not anything",
+            "(?:no (?:issue|problem|anomaly|cause)|nothing) (?:was )?found",
         ),
     ),
     (
@@ -194,7 +243,7 @@ PHRASES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
     (
         "right",
         True,
-        ("~right", "well done", "spot on", "(?:good|nice|great) (?:job|work|call)", "lgtm", "nailed it"),
+        ("~right", "spot on", "lgtm", "nailed it"),
     ),
     ("wrong", True, ("~wrong",)),
     ("too_high", True, ("~too_high",)),
@@ -205,12 +254,11 @@ PHRASES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
         False,
         (
             "~~false_alarm",
-            f"{_SHOULD} not (?:be )?{_ALERT}",
-            "(?:too |just |only )?(?:noise|noisy)",
+            "(?:too |just |only |pure )?(?:noise|noisy)",
             "(?:too|over) sensitive|oversensitive",
             "spurious|bogus|unnecessary|unwarranted|unjustified|needless",
             "too many (?:false )?alert",
-            "(?:stop|do not) alert",
+            "(?:stop|do not) alert|stop (?:it|this)",
             "ignore(?: this| it| that)?(?: one| alert)?",
         ),
     ),
@@ -222,18 +270,26 @@ PHRASES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
             f"(?:missed|miss|overlooked)(?: {_THIS})?",
             "not (?:get |been |have )?alerted",
             "(?:too )?insensitive|not sensitive enough|too lenient",
-            "no alert",
         ),
     ),
+    ("undue", False, (f"{_SHOULD} not (?:be )?{_ALERT}",)),
+    ("silent", False, ("no alert",)),
     (
         "normal",
         False,
-        ("(?:no|not)(?: real| true| actual| genuine)? (?:anomaly|issue)", "(?:is |was )?normal(?: behavior)?"),
+        (
+            "~~normal",
+            "(?:no|not)(?: real| true| actual| genuine)? (?:anomaly|issue)",
+            "(?:is |was )?(?:normal|healthy)(?: behavior)?",
+        ),
     ),
     (
         "anomalous",
         False,
-        ("(?:is|was|were|real|true|actual|genuine|confirmed) anomaly", "(?:real|genuine) (?:issue|problem)"),
+        (
+            "(?:is|was|were|real|true|actual|genuine|confirmed|bad|major|serious) anomaly",
+            "(?:real|genuine) (?:issue|problem)",
+        ),
     ),
     (
         "caught",
@@ -275,8 +331,17 @@ PHRASES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
         False,
         (
             "~~right",
-            "correct|correctly|right|rightly|accurate|^confirmed$|perfect|perfectly|ok|okay|good|great",
-            "excellent|nice|works|working|valid|awesome|helpful|useful|as it should|as expected",
+            "correct|correctly|right|accurate|^confirmed$|ok|okay",
+            "works|working|valid|as it should|as expected",
+        ),
+    ),
+    (
+        "praise",
+        False,
+        (
+            "well done|(?:good|nice|great) (?:job|work|call)",
+            "perfect|perfectly|good|great|excellent|nice|awesome|helpful|useful",
+            "wonderful|lovely|brilliant|fantastic|yay|love",
         ),
     ),
     ("no", False, ("^(?:but )?no(?= (?:it|this|that|you|i|we|wrong|bad|incorrect|sorry)(?: |$)|$)",)),
@@ -288,7 +353,8 @@ SETTINGS = _set("limit threshold cutoff sensitivity window cooldown tolerance ma
 # What a meaning becomes under a negation; where none is named, that is not clear.
 DENIED = {
     "right": "wrong", "wrong": "right", "caught": "false_alarm", "false_alarm": "caught", "quiet": "miss",
-    "miss": "right", "due": "false_alarm", "normal": "anomalous", "anomalous": "normal", "timing": "aside",
+    "miss": "right", "due": "undue", "normal": "anomalous", "anomalous": "normal", "timing": "aside",
+    "praise": "wrong",
 }  # fmt: skip
 
 QUOTES = str.maketrans({**dict.fromkeys("\u2018\u2019\u02bc\u00b4", "'"), **dict.fromkeys("\u201c\u201d", '"')})
@@ -310,13 +376,16 @@ REFUSED = {
     "too_low": "only a number can be too low; of a yes/no say 'false alarm' or 'missed'",
     "normal": "it is not known what the result said; say 'right' or 'wrong'",
     "anomalous": "it is not known what the result said; say 'right' or 'wrong'",
+    "undue": "it is not known what the result said; say 'right' or 'wrong'",
+    "silent": "it says what the result said, and not whether that was right",
+    "doubtful": "this may speak of the result or of the world",
 }
 # Refused alone, passed over beside another meaning.
-SOFT = ("vague", "setting", "too_high", "too_low", "timing", "normal", "anomalous")
+SOFT = ("vague", "setting", "too_high", "too_low", "timing", "normal", "anomalous", "undue", "silent")
 # What a meaning says of the world.
-CLAIMS = {"false_alarm": False, "miss": True, "due": True, "normal": False, "anomalous": True}
+CLAIMS = {"false_alarm": False, "miss": True, "due": True, "normal": False, "anomalous": True, "undue": False}
 # A text that names the right value, and says nothing after it that might change it.
-_QUANTITY = r"[-+]?(?:\d{1,15}(?:,\d{3}){0,4}(?:\.\d{1,20})?|\.\d{1,20})(?:e[-+]?\d{1,3})?"
+_QUANTITY = r"[-+]?(?:\d{1,15}(?:,\d{3}){0,4}(?:\.\d{1,20})?|\.\d{1,20})(?:e[-+]?\d{1,3}|k(?!\w))?"
 _NOUN = "(?:value|answer|result|output|label|one)"
 STATED = re.compile(
     r"\b(?:should(?:'ve| have)? (?:be|been)|supposed to be|truth(?: is| was)?|actual (?:is|was)"

@@ -12,21 +12,29 @@ from typing import Any
 from poet_hook.domains.base import Domain, as_bool, field_of
 from poet_hook.model import UNSET
 
-FALSE_ALARM = (
-    "false alarm", "false positive", "expected, we deployed", "expected, we released", "expected deploy",
+FALSE_ALARM = ("false alarm", "false positive", "known issue", "known problem", "alert fatigue")
+NORMAL = (
+    "expected, we deployed", "expected, we released", "expected, we migrated", "expected deploy",
     "expected deployment", "expected release", "expected behavior", "expected behaviour", "expected change",
     "expected load", "expected traffic", "caused by a deploy", "caused by a deployment", "due to a deploy",
     "due to a deployment", "due to maintenance", "planned maintenance", "scheduled maintenance",
     "maintenance window", "planned change", "planned downtime", "planned outage", "planned migration",
-    "load test", "test data", "test traffic", "known issue", "known problem", "seasonal", "seasonality",
-    "seasonal effect", "seasonal pattern", "daily pattern", "weekly pattern", "normal variation",
-    "natural variation", "random fluctuation", "within the normal range", "sampling noise", "no action needed",
-    "not actionable", "alert fatigue",
+    "scheduled downtime", "scheduled outage", "scheduled change", "scheduled job", "planned test",
+    "load test", "stress test", "test data", "test traffic", "test alert", "test run", "test environment",
+    "just testing", "only testing", "fire drill", "failover drill", "game day", "chaos test",
+    "nightly batch", "nightly job", "nightly backup", "batch job", "cron job", "backup window",
+    "seasonal", "seasonality", "seasonal effect", "seasonal pattern", "daily pattern", "weekly pattern",
+    "normal variation", "natural variation", "random fluctuation", "within the normal range", "sampling noise",
+    "self-resolved", "resolved itself", "recovered by itself", "recovered on its own", "works as designed",
+    "no impact", "no customer impact", "no user impact",
 )  # fmt: skip
 MISS = (
     "false negative", "should have alerted", "should have paged", "undetected", "went undetected",
     "silent failure", "failed silently", "drifted silently", "degraded silently", "customers noticed first",
     "users noticed first", "found by a customer", "found by customers", "we found it ourselves",
+    "noticed it ourselves", "customers told us", "a customer told us", "users told us", "customers called us",
+    "a customer called us", "found out from twitter", "found out from customers", "nobody was alerted",
+    "nobody was paged", "no one was paged", "slipped under the radar", "flew under the radar",
 )  # fmt: skip
 RIGHT = (
     "true positive", "good catch", "real incident", "real outage", "real drift", "real anomaly",
@@ -165,6 +173,7 @@ DOMAIN = Domain(
     title="Monitoring of models and metrics",
     phrases=(
         *((phrase, "false_alarm") for phrase in FALSE_ALARM),
+        *((phrase, "normal") for phrase in NORMAL),
         *((phrase, "miss") for phrase in MISS),
         *((phrase, "right") for phrase in RIGHT),
     ),

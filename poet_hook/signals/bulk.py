@@ -33,8 +33,8 @@ _MOST_LISTED = 5
 class Fate:
     """What became of one row, which begins in this `line` (1-based).
 
-    "understood" and "unread" are stored, "there" was before, "empty" says nothing. Of "unknown" or "ambiguous"
-    executions, and of "broken" rows, nothing is stored, and `reason` says why.
+    "understood" and "unread" are stored, "there" was before (`reason` says if it was revised since then), "empty" says
+    nothing. Of "unknown" or "ambiguous" executions, and of "broken" rows, nothing is stored, and `reason` says why.
     """
 
     line: int
@@ -173,7 +173,8 @@ class _Importer:
             return Fate(line, outcome, str(error), name)
         new = self._new(understood)
         outcome = "there" if not new else "unread" if understood.signal.kind == "unread" else "understood"
-        return Fate(line, outcome, understood.signal.reason, name, execution.id, execution.function, understood.signal)
+        reason = understood.signal.reason if new else self._revised(understood)
+        return Fate(line, outcome, reason, name, execution.id, execution.function, understood.signal)
 
     def _execution(self, name: str, by: str) -> Execution:
         ids = self.store.ids_for_key(self.function, name) if by == KEY else [name] if self.store.has(name) else []
@@ -192,6 +193,14 @@ class _Importer:
         if function not in self.domains:
             self.domains[function] = domain_of(self.store, function)
         return self.domains[function]
+
+    def _revised(self, understood: Understood) -> str:
+        """Why what was said before counts no longer; "" where it does."""
+        for row in understood.rows:
+            words = (row.execution_id, row.raw, self.source)
+            if self.store.was_said(*words) and not self.store.stands(*words):
+                return f"{self.source} said something else since then, and that is what counts"
+        return ""
 
     def _new(self, understood: Understood) -> bool:
         """Store it; whether anything of it was not there before."""

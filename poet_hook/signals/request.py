@@ -20,6 +20,7 @@ from poet_hook.signals.fields import fields_of
 from poet_hook.signals.rules import SET
 from poet_hook.signals.scales import CLEAR, is_number, unread
 from poet_hook.signals.stated import NUMBER
+from poet_hook.signals.stated import number as spelled
 from poet_hook.store.database import Store
 from poet_hook.versions.chain import Chain
 from poet_hook.versions.current import plan_of
@@ -112,7 +113,7 @@ def _in_mapping(wanted: Any, rest: Any) -> Request:
 
 def _number(value: Any) -> float | None:
     if isinstance(value, str) and re.fullmatch(NUMBER, value.strip()):
-        value = float(value.replace(",", ""))
+        value = float(spelled(value.strip()))
     return float(value) if is_number(value) else None
 
 
@@ -148,7 +149,7 @@ def _wish(match: re.Match[str]) -> Wish:
     name = named.get("name")
     certain = match.re is not FORMS[-1] or not generic.SETTINGS.isdisjoint(_words(name or ""))
     way = 1 if named.get("up") else -1 if named.get("down") else 0
-    value = float(match["value"].replace(",", ""))
+    value = float(spelled(match["value"]))
     return Wish(name, value, way, bool(match["percent"]), match["unit"] or "", certain)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import lru_cache
@@ -22,7 +22,7 @@ from poet_hook.model import UNSET, Signal
 from poet_hook.signals.agreement import TELLING, in_sum, sign, way
 from poet_hook.signals.fields import DOUBTFUL_LABEL, by_field, decision_of, fields_of
 from poet_hook.signals.scales import CLEAR, bare_number, is_number, scale, score, unread
-from poet_hook.signals.stated import Stated, inside, stated
+from poet_hook.signals.stated import Stated, inside, off_by, stated
 
 CAP = 10_000
 MOST_UNKNOWN = 40
@@ -38,6 +38,26 @@ _GROUPS = "|".join(f"(?P<m{i}>{'|'.join(words)})" for i, (_, _, words) in enumer
 TABLE = re.compile(rf"(?<!\S)(?:{_GROUPS})(?!\S)")
 _YES_NO = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _TURNED = re.compile(r"\b(?:anything but|far from|by mistake|it was ?n[o']t)\b")
+# What was thought at first is taken back by what follows.
+_AT_FIRST = re.compile(
+    r"^(?:at first|first|initially)?,? ?(?:i |we |it |this |that )*(?:looked|seemed|thought|assumed|appeared)\b"
+    r"[^.;,]{0,120}?(?:,|\bbut\b|\bthough\b|\bhowever\b)(?P<now>.+)$",
+    re.DOTALL,
+)
+_OTHERS = re.compile(
+    r"\b(?:(?:last|previous|earlier) (?:one|alert|page|time|week|month|night|year)|unlike|yesterday's|not like)\b"
+    r"|\bonly\b[^.;,]{0,60}\b(?:when|while|during|if)\b"
+)
+_SILENCE = r"no (?:alert|alarm|page)s?|nothing happened|(?:did ?n[o']t|did not|never) (?:alert|fire|page)(?:ed|d)?"
+_UNSEEN = re.compile(rf"\b(?:{_SILENCE})\b[^.;]{{0,40}}?\b(?:when|while|though|although|but)\b(?P<while>[^.;]*)")
+_BENIGN = re.compile(
+    r"(?:^|[.,;!] ?|\b(?:it|this|that)(?:'s| was| is) )(?:just|only) (?:an?|the|our|my) "
+    r"(?P<what>[\w-]+(?: [\w-]+){0,3})(?=\s*(?:$|[.,;!]))"
+)
+_BROKEN = re.compile(
+    r"(?:^| )(?:we|db|database|api|service|server|site|website|app|region|cluster|prod|production|disk|queue|replica"
+    rf"|node|host|pod|it) (?:was|were|is|are|went) (?:{'|'.join(sorted(generic.BROKEN))})(?= |$)"
+)
 _NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?")
 LABEL = re.compile(r"[^\W_][\w.-]{0,39}")
 
@@ -166,7 +186,7 @@ def _resolve(meaning: str, outcome: Any) -> Signal:
         return unread("a contradiction: it speaks of an alarm, and the result raised none")
     if meaning in ("miss", "due", "quiet") and known is True:
         return unread("a contradiction: it says that an alarm is missing, and the result raised one")
-    if meaning in ("right", "yes", "caught", "quiet"):
+    if meaning in ("right", "yes", "praise", "caught", "quiet") or (meaning == "vague" and known is False):
         return Signal("right")
     if meaning in generic.CLAIMS and known is not None:
         return Signal("expected", generic.CLAIMS[meaning])
@@ -179,22 +199,34 @@ def _resolve(meaning: str, outcome: Any) -> Signal:
 
 def _phrases(plain: str, outcome: Any, domain: Domain | None) -> Signal:
     """A text -> what its phrases say together, if they agree and it is about this result."""
+    if first := _AT_FIRST.match(plain):
+        plain = first["now"]
     words = generic.tokens(plain)
-    if reason := generic.doubt(words):
+    if _OTHERS.search(plain):
+        return unread("it may speak of other results, or of some of them")
+    clauses = _clauses(words, domain)
+    if reason := generic.doubt(" ".join(clauses).split()):
         return unread(reason)
     found: list[tuple[str, float]] = []
     loose: list[str] = []
     strange = 0
-    for clause in _clauses(words, domain):
+    for clause in clauses:
         phrases, unknown = _clause(clause)
         strange += unknown
         found += [(meaning, sure) for meaning, sure, counts in phrases if counts]
         loose += [meaning for meaning, _, counts in phrases if not counts]
+    if _unseen(plain):  # "nothing happened when the db died"
+        found = [("miss", CLEAR), *((m, sure) for m, sure in found if m not in ("normal", "silent"))]
+    elif all(meaning == "praise" for meaning, _ in found):
+        found += [(meaning, 0.7) for meaning in _told(plain, clauses)]
+    found, doubt = _without_sarcasm(found, loose, strange, words, outcome)
+    if doubt:
+        return unread(doubt)
     if not found or strange > MOST_UNKNOWN:
         return unread(f"no rule reads this; {WAYS}")
     meanings = {meaning for meaning, _ in found}
     unsure = "unsure" in meanings and meanings != {"unsure"}
-    if meanings - {"right", "wrong", "yes", "no", "unsure", *generic.SOFT}:
+    if meanings - {"right", "wrong", "praise", "yes", "no", "unsure", *generic.SOFT}:
         # "Yes, a false alarm" answers a question that was asked elsewhere.
         meanings -= {"yes", "no"}
     signal = _agreed(meanings - {"unsure"} if unsure else meanings, outcome)
@@ -208,6 +240,40 @@ def _phrases(plain: str, outcome: Any, domain: Domain | None) -> Signal:
             return unread("it says both that the result was right and that it was wrong")
         sure = min(sure, 0.7)
     return replace(signal, confidence=sure, reason="" if sure >= 0.8 else "said with a doubt")
+
+
+def _unseen(plain: str) -> bool:
+    """Whether a text says that something broke in silence."""
+    unseen = _UNSEEN.search(plain)
+    return unseen is not None and not generic.BROKEN.isdisjoint(unseen["while"].split())
+
+
+def _told(plain: str, clauses: Sequence[str]) -> Iterator[str]:
+    """What a text tells by its form: that something was down, or that it was only a backup."""
+    if any(_BROKEN.search(clause) and generic.INTENDED.isdisjoint(clause.split()) for clause in clauses):
+        yield "anomalous"
+    benign = _BENIGN.search(plain)
+    if benign:
+        words = generic.tokens(benign["what"])
+        if generic.BROKEN.isdisjoint(words) and "anomaly" not in words and not (generic.KNOWN & {*words}):
+            yield "normal"
+
+
+def _without_sarcasm(
+    found: list[tuple[str, float]], loose: list[str], strange: int, words: list[str], outcome: Any
+) -> tuple[list[tuple[str, float]], str]:
+    """Praise beside a complaint means nothing, and praise beside words that nobody reads may mean anything."""
+    if "question" in loose:
+        return found, generic.REFUSED["question"]
+    if all(meaning != "praise" for meaning, _ in found):
+        return found, ""
+    others = [(meaning, min(sure, 0.6)) for meaning, sure in found if meaning != "praise"]
+    against = [meaning for meaning, _ in others if sign(_resolve(meaning, outcome), outcome) < 0]
+    if against and "but" not in words and not any(meaning in ("right", "wrong") for meaning, _ in others):
+        return others, ""
+    if not others and (strange or loose):
+        return found, "it praises, perhaps in jest: no rule reads the rest"
+    return found, ""
 
 
 def _agreed(meanings: set[str], outcome: Any) -> Signal:
@@ -279,7 +345,7 @@ def _text(raw: str, outcome: Any, domain: Domain | None) -> Signal:
     signal = scale(plain, outcome)
     if signal is None and plain.rstrip(" .!") in ("true", "false"):
         signal = _truth(plain.startswith("true"), outcome)
-    signal = signal or _stated(quoted, outcome, domain)
+    signal = signal or off_by(plain, outcome) or _stated(quoted, outcome, domain)
     if signal is None and _TURNED.search(plain):
         signal = unread("the words around it turn it into its opposite")
     if signal is None:

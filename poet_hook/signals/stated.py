@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 from poet_hook.domains import generic
 from poet_hook.domains.base import decision
-from poet_hook.model import UNSET
-from poet_hook.signals.scales import is_number
+from poet_hook.model import UNSET, Signal
+from poet_hook.signals.scales import CLEAR, is_number
 
 HOLDS: Mapping[str, Callable[[Any, Any], bool]] = {
     "at_least": operator.ge,
@@ -34,7 +34,7 @@ _LIMITS = {
     "below": "(?:less|fewer|lower|smaller) than|under|below|<",
 }
 _DATE = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?"
-NUMBER = r"[-+]?(?:\d{1,15}(?:,\d{3}){0,4}(?:\.\d{1,20})?|\.\d{1,20})(?:e[-+]?\d{1,2})?"
+NUMBER = r"[-+]?(?:\d{1,15}(?:,\d{3}){0,4}(?:\.\d{1,20})?|\.\d{1,20})(?:e[-+]?\d{1,2}|k(?!\w))?"
 _LEAD = generic.STATED.pattern.partition("(?P<value>")[0]  # "should be", "expected", "the right value is", ...
 _LIMIT = "|".join(f"(?P<{name}>{words})" for name, words in _LIMITS.items())
 _RANGE = (
@@ -47,6 +47,14 @@ _END = r"(?=$|[.,;!)](?:\s|$)|\s(?:not|but|instead|because|since)\b|\s[-–—])
 EXPECTATION = re.compile(
     rf"(?:(?P<lead>{_LEAD})|^\s*(?P<roughly>about |around |roughly )?)"
     rf"(?:(?P<date>{_DATE})|(?P<currency>[$€£¥])?(?:{_RANGE}|(?P<one>{NUMBER}))(?P<percent>\s?%)?(?:{_UNIT})?){_END}",
+    re.IGNORECASE,
+)
+_ABOUT = "about |around |roughly |~"
+_ANY_UNIT = r"\s?%|\s?[^\W\d_]{1,12}"
+_OFF = re.compile(
+    rf"(?:(?:it|this|that)(?:'s| is| was) )?(?P<about>{_ABOUT})?(?:(?P<amount>{NUMBER})(?P<unit>{_ANY_UNIT})? too "
+    rf"(?P<end>high|low|large|small|big)|too (?P<start>high|low|large|small|big) by (?P<roughly>{_ABOUT})?"
+    rf"(?P<by>{NUMBER})(?P<of>{_ANY_UNIT})?)[.!]?",
     re.IGNORECASE,
 )
 _OR = re.compile(r"\W{0,3}or\b", re.IGNORECASE)
@@ -103,10 +111,12 @@ def _read(match: re.Match[str], outcome: Any) -> Stated | None:
         if bounds is None or not (named["lead"] or named["low"] is None or named["between"] or is_number(outcome)):
             return None
         head = replace(head, kind="range", value=bounds)
-    elif not named["lead"] or not (named["percent"] or named["unit"] or named["currency"]):
+    elif not (named["percent"] or named["unit"] or named["currency"]) and (named["lead"] or not named["roughly"]):
         return None  # a plain value, which `generic.STATED` reads, or a score
+    elif not named["lead"] and not (named["roughly"] and is_number(outcome)):
+        return None
     else:
-        head = replace(head, value=_number(named["one"]))
+        head = replace(head, value=number(named["one"]))
     return _measured(head, named, outcome)
 
 
@@ -134,10 +144,10 @@ def _bounds(named: Mapping[str, str | None]) -> dict[str, Decimal] | None:
     low, high = named["low"], named["high"]
     if low is None or high is None:
         name = next(name for name in HOLDS if named[name])
-        return {name: _number(named["limit"] or "")}
+        return {name: number(named["limit"] or "")}
     if (named["to"] or "").lower() == " and " and not named["between"]:
         return None  # "3 and 5" are two values
-    return {"at_least": _number(low), "at_most": _number(high)}
+    return {"at_least": number(low), "at_most": number(high)}
 
 
 def _date(head: Stated, text: str, outcome: Any) -> Stated:
@@ -150,6 +160,23 @@ def _date(head: Stated, text: str, outcome: Any) -> Stated:
     if isinstance(value, datetime) and isinstance(known, datetime) and bool(value.tzinfo) != bool(known.tzinfo):
         return replace(head, reason="of the result and the time that it names, only one has a time zone")
     return replace(head, value=value)
+
+
+def off_by(text: str, outcome: Any) -> Signal | None:
+    """What a text says that is nothing but how far a number lies off: "0.5 too low", "too high by 12%".
+
+    Of a number without a unit the right one follows; of one with a unit, or a percentage of nobody knows what, only
+    the side where it lies.
+    """
+    match = _OFF.fullmatch(text) if is_number(outcome) else None
+    if match is None:
+        return None
+    way = 1 if (match["end"] or match["start"]).lower() in ("low", "small") else -1
+    amount = float(number(match["amount"] or match["by"]))
+    sure = 0.5 if match["about"] or match["roughly"] else CLEAR
+    if match["unit"] or match["of"] or amount <= 0 or not math.isfinite(float(outcome) + amount):
+        return Signal("direction", way, CLEAR)
+    return Signal("expected", float(outcome) + way * amount, sure)
 
 
 def moment(value: Any) -> date | None:
@@ -175,11 +202,13 @@ def _value(text: str) -> Any:
         return text[1:-1]
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    return _plain(_number(text))
+    return _plain(number(text))
 
 
-def _number(text: str) -> Decimal:
-    return Decimal(text.replace(",", ""))
+def number(text: str) -> Decimal:
+    """The number that a text of the form `NUMBER` spells; 5k is 5000."""
+    plain = text.replace(",", "").lower()
+    return Decimal(plain.removesuffix("k")) * (1000 if plain.endswith("k") else 1)
 
 
 def _plain(number: Decimal) -> int | float:

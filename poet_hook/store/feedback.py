@@ -72,6 +72,12 @@ class FeedbackLog(Executions):
         """Return whether this source said the same of this execution before."""
         return bool(self.query(_SAME, (execution_id, source, _encoded_raw(raw))))
 
+    def stands(self, execution_id: str, raw: Any, source: str) -> bool:
+        """Return whether what this source said of this execution was not revised later."""
+        data = _encoded_raw(raw)
+        stored = standing(self.for_execution(execution_id))
+        return any(item.source == source and item.raw == data for item in stored)
+
     def for_function(self, function: str) -> list[Feedback]:
         """Return what stands of what each source said on each execution of a function, in order of arrival."""
         rows = self.query(
