@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from poet_hook.learning.ask import Silent, drawn
+from poet_hook.learning.candidates import Axis, Case
 from poet_hook.learning.constants import Steps
-from poet_hook.learning.gate import Axis, Case, Judge
+from poet_hook.learning.gate import Judge
 
 LOWER, UPPER = -3.0, 7.0
 BELOW = NormalDist().cdf

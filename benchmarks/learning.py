@@ -44,9 +44,10 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.learning_report import FIRST, TOLERANCE, Point, counts_of, plot, summed_up, table  # noqa: E402
 from benchmarks.learning_streams import INCUMBENT, LOWER, NAMES, UPPER, Split, split  # noqa: E402
 from poet_hook.learning import objective as objectives  # noqa: E402
+from poet_hook.learning.candidates import Axis, Case  # noqa: E402
 from poet_hook.learning.constants import Steps, best, trace  # noqa: E402
 from poet_hook.learning.evidence import Difference, compare  # noqa: E402
-from poet_hook.learning.gate import ALPHA, Axis, Case, Judgement, judge  # noqa: E402
+from poet_hook.learning.gate import ALPHA, Judgement, judge  # noqa: E402
 from poet_hook.learning.objective import Label, Objective  # noqa: E402
 
 MOST_EXECUTIONS = 1_000

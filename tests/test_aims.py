@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 import poet_hook
 from poet_hook import api
 from poet_hook.learning.aims import METRIC, WORDS, Aims, Labelled, aims_of, described
+from poet_hook.learning.candidates import Axis, Case
 from poet_hook.learning.constants import Steps
 from poet_hook.learning.evidence import e_value, mean_gain
-from poet_hook.learning.gate import Axis, Case, Judge, Judgement
+from poet_hook.learning.gate import Judge, Judgement
 from poet_hook.learning.objective import Label
 from poet_hook.model import UNSET, Evidence, Learned, Version
 from poet_hook.pragma.options import OBJECTIVES

@@ -16,9 +16,10 @@ import poet_hook
 from poet_hook import api
 from poet_hook.errors import NotEnhancedError
 from poet_hook.learning.ask import Silent, drawn
+from poet_hook.learning.candidates import Axis, Case
 from poet_hook.learning.constants import Steps
 from poet_hook.learning.evidence import Difference, compare
-from poet_hook.learning.gate import Axis, Case, Judge, judge
+from poet_hook.learning.gate import Judge, judge
 
 HOT = """
 # poet: optimize_for=accuracy, after=1000000{more}

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import poet_hook
 from poet_hook.errors import VersionError
+from poet_hook.learning.candidates import Axis, Case
 from poet_hook.learning.constants import of_choices
-from poet_hook.learning.gate import Axis, Case, judge
+from poet_hook.learning.gate import judge
 from poet_hook.model import Learned, Plan
 from poet_hook.transform.plan import plan_module
 from poet_hook.transform.values import set_values, with_values

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from poet_hook.learning.candidates import Axis, Case
 from poet_hook.learning.constants import Steps
-from poet_hook.learning.evidence import Difference, compare, e_value
-from poet_hook.learning.gate import Axis, Case, Judge, Judgement, judge
+from poet_hook.learning.evidence import Difference, Purse, compare, e_value
+from poet_hook.learning.gate import Judge, Judgement, judge
 from poet_hook.learning.silence import Opinions, clustering, near
 
 OPTIMUM = 1.409  # of scores N(0, 1) and, for 32 of 100, N(2.1, 1)
@@ -115,6 +116,32 @@ def test_a_fair_bet_does_not_change_the_expectation(differences: list[float], d:
     now = e_value(differences)
     either = (e_value([*differences, d]) + e_value([*differences, -d])) / 2
     assert either == pytest.approx(now, rel=1e-9)
+
+
+records = st.tuples(st.floats(-5, 50), st.floats(0, 50))
+
+
+@given(st.lists(st.tuples(st.floats(-1, 1), records), max_size=30), st.floats(-1, 1), records, st.floats(0, 9))
+def test_a_record_known_before_makes_no_bet_unfair_and_silence_only_lowers(
+    bets: list[tuple[float, tuple[float, float]]], d: float, record: tuple[float, float], silent: float
+) -> None:
+    def after(*more: tuple[float, tuple[float, float]]) -> Purse:
+        purse = Purse()
+        for difference, known in (*bets, *more):
+            purse.bet(difference, known)
+        return purse
+
+    either = (after((d, record)).mean() + after((-d, record)).mean()) / 2
+    assert either == pytest.approx(after().mean(), rel=1e-9)
+    assert 0.0 <= after().mean(silent) <= after().mean() * (1 + 1e-12)
+
+
+def test_a_good_record_makes_wins_count_for_more() -> None:
+    purses = [Purse(), Purse()]
+    for won in range(6):
+        purses[0].bet(1.0, (0.0, 0.0))
+        purses[1].bet(1.0, (4.0 + won, 4.0 + won))
+    assert purses[1].mean() > 1.5 * purses[0].mean()
 
 
 def test_e_value_is_finite_after_very_many_wins_and_refuses_what_is_out_of_bounds() -> None:

@@ -667,7 +667,7 @@ def test_a_decorator_above_the_pragma_may_change_the_value(load: Load) -> None:
 @pytest.mark.parametrize(("alpha", "level"), [(0.2, "proven"), (0.05, "provisional"), (0.01, None)])
 def test_alpha_says_how_much_evidence_a_version_takes(load: Load, alpha: float, level: str | None) -> None:
     is_hot = hot(load, 40.0, more=f", alpha={alpha}")
-    teach(is_hot, [50, *(35 + i / 10 for i in range(7))], lambda c: c > 33)
+    teach(is_hot, [50, *(35 + i / 10 for i in range(6))], lambda c: c > 33)
     learned = poet_hook.learn(is_hot)
     assert learned.verdict is not None
     assert learned.verdict.alpha == alpha

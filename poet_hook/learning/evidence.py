@@ -11,6 +11,7 @@ from poet_hook.learning.silence import KINDS, Near, Opinions
 
 STAKES = tuple((i + 0.5) / 100 for i in range(100))
 CEILING = 1e300
+HIGHEST = 0.95  # of a stake that a record tells: what never lost so far may lose
 
 
 class Wealth:
@@ -57,6 +58,36 @@ def _growth(difference: float) -> tuple[float, ...]:
     return tuple(math.log1p(s * difference) for s in STAKES)
 
 
+class Purse:
+    """What the bettor has who follows a candidate: half of it on the fixed stakes, half on one that its record tells.
+
+    The record is what the candidate won and lost less on everything heard so far, the executions that it was chosen
+    from included: these are no evidence, but they say how much to stake on it. The stake is the sum of that over its
+    sum of squares, which nearly makes the wealth grow fastest (Waudby-Smith and Ramdas 2024), with 1 more below.
+    """
+
+    __slots__ = ("_highest", "_log", "fixed")
+
+    def __init__(self) -> None:
+        self.fixed = Wealth()
+        self._log = self._highest = 0.0
+
+    def bet(self, difference: float, record: tuple[float, float]) -> None:
+        """Win (or lose, where negative) this much; `record` was known before: a sum, and its sum of squares."""
+        if not difference:
+            return
+        won, squares = record
+        stake = min(HIGHEST, max(0.0, won) / (1.0 + squares))
+        self.fixed.bet(difference)
+        self._log += math.log1p(stake * difference)
+        self._highest = max(self._highest, stake)
+
+    def mean(self, silent_losses: float = 0.0) -> float:
+        """Both halves together, after this many silent losses more, each of them at the highest stake there was."""
+        log = self._log + silent_losses * math.log1p(-self._highest)
+        return min(CEILING, (self.fixed.mean(silent_losses) + math.exp(min(log, 700.0))) / 2.0)
+
+
 class Answers:
     """What is known from answers to questions alone, where questions are drawn at random from what nobody spoke of.
 
@@ -64,10 +95,10 @@ class Answers:
     counts only where it speaks against the candidate.
     """
 
-    __slots__ = ("start", "wealth")
+    __slots__ = ("purse", "start")
 
     def __init__(self) -> None:
-        self.wealth = Wealth()
+        self.purse = Purse()
         self.start: float | None = None
 
     def begin(self, evidence: float) -> None:
@@ -75,14 +106,14 @@ class Answers:
         if self.start is None:
             self.start = min(1.0, evidence)
 
-    def bet(self, difference: float, *, asked: bool) -> None:
-        """As `Wealth.bet`; nothing before the first answer."""
+    def bet(self, difference: float, record: tuple[float, float], *, asked: bool) -> None:
+        """As `Purse.bet`; nothing before the first answer."""
         if self.start is not None:
-            self.wealth.bet(difference if asked else min(difference, 0.0))
+            self.purse.bet(difference if asked else min(difference, 0.0), record)
 
     def beside(self, evidence: float) -> float:
         """Half of the wealth goes on as before, which comes to `evidence`; half of it bets on answers alone."""
-        return evidence if self.start is None else (evidence + self.start * self.wealth.mean()) / 2.0
+        return evidence if self.start is None else (evidence + self.start * self.purse.mean()) / 2.0
 
 
 def e_value(differences: Iterable[float]) -> float:
@@ -170,7 +201,7 @@ def compare(labelled: Iterable[Difference], silent: Iterable[Difference]) -> Com
     If the challenger is no better, the evidence ever reaches x with probability at most 1/x, at whatever moment one
     looks. What silence counts for is assumed as in `judge`, and said in the reasons.
     """
-    wealth, answers, gain = Wealth(), Answers(), 0.0
+    wealth, answers, gain, squares = Wealth(), Answers(), 0.0, 0.0
     opinions = {kind: Opinions(kind) for kind in KINDS}
     for case in labelled:
         bet = min(max(case.weight, 0.0), 1.0) * case.gain
@@ -178,8 +209,9 @@ def compare(labelled: Iterable[Difference], silent: Iterable[Difference]) -> Com
             answers.begin(wealth.mean())
             opinions[case.alarm].answer()
         wealth.bet(bet)
-        answers.bet(bet, asked=case.asked)
+        answers.bet(bet, (gain, squares), asked=case.asked)
         gain += bet
+        squares += bet * bet
         if case.approved is not None and not case.asked:
             opinions[case.alarm].hear(case.approved, case.distances)
     for case in silent:

@@ -20,52 +20,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from poet_hook.learning.constants import Fit, Steps, Sweep
-from poet_hook.learning.evidence import STAKES, Answers, Wealth, smallest_count
+from poet_hook.learning.candidates import CHANNEL, UNHEARD, Axis, Case, Change, Leader, Offered, scaled, sure
+from poet_hook.learning.constants import Fit, Sweep
+from poet_hook.learning.evidence import STAKES, Answers, smallest_count
 from poet_hook.learning.silence import KINDS, Near, Opinions, near
 from poet_hook.model import Level
 
 ALPHA = 0.05
 PROVISIONAL = 0.5  # times what proves; never less than 2, which doubles the wealth
-GRID = 8
 OFFERS = 0.2  # their share of alpha
 REFIT = 1.02  # times as many labelled executions, beyond the first
 OFTEN = 100
-CHANNEL = {kind: 1 + i for i, kind in enumerate(KINDS)}  # of a sweep: silent losses; those that were said are in 0
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One execution: what the champion loses on it, in [0, 1], and so each value of each axis, and each offer.
-
-    `weight` in [0, 1] is the confidence of its label (of a silent one: how many it stands for), `approved`
-    that somebody called the recorded result right, `fits_only` that it is older evidence, which helps to
-    fit but never to judge, `alarm` what the champion returned (None: all results are of one kind). `distances`
-    are how far each number of the function may move before the result changes (left out: told by `losses`),
-    `asked` that it was labelled because somebody asked (`learning/ask.py`).
-    """
-
-    id: str
-    now: float
-    losses: tuple[Steps, ...] = ()
-    weight: float = 1.0
-    approved: bool = False
-    fits_only: bool = False
-    alarm: bool | None = None
-    distances: Near = ()
-    offers: tuple[float, ...] = ()
-    asked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """A number that may change, within its range; where it is no `number`, it counts the choices that there are."""
-
-    incumbent: float
-    lower: float
-    upper: float
-    integer: bool = False
-    number: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,35 +63,6 @@ class Judgement:
     bets: tuple[float, ...]
 
 
-def _grid(axis: Axis) -> list[float]:
-    """Values to bet on that no data chose: eight on either side, denser near the incumbent."""
-    lower, upper = min(axis.lower, axis.incumbent), max(axis.upper, axis.incumbent)
-    values = []
-    for end in (lower, upper):
-        for i in range(1, GRID + 1):
-            if lower > 0:
-                value = axis.incumbent * (end / axis.incumbent) ** (i / GRID)
-            else:
-                value = axis.incumbent + (end - axis.incumbent) * (i / GRID) ** 2
-            values.append(float(round(value)) if axis.integer else value)
-    return sorted({v for v in values if v != axis.incumbent and lower <= v <= upper})
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """A candidate: `value` on an axis, or an offer, or neither, which is the champion."""
-
-    axis: int | None = None
-    value: float = 0.0
-    offer: int | None = None
-
-    def loss(self, case: Case) -> float:
-        """What it loses on an execution."""
-        if self.axis is not None:
-            return float(case.losses[self.axis](self.value))
-        return case.now if self.offer is None else case.offers[self.offer]
-
-
 class Judge:
     """The gate as a stream: executions come one by one in their order, and `judgement` may be had at any time.
 
@@ -134,63 +70,70 @@ class Judge:
     """
 
     def __init__(self, axes: Sequence[Axis], offered: Sequence[int] = (), alpha: float = ALPHA) -> None:
-        self.axes, self.offered, self.alpha = tuple(axes), tuple(offered), alpha
-        self.sweeps = [
-            Sweep(a.incumbent, a.lower, a.upper, integer=a.integer, channels=1 + len(KINDS)) for a in self.axes
-        ]
-        self.offers = [[0.0] * (1 + len(KINDS)) for _ in self.offered]  # the losses of each, by channel
-        self.staked: list[list[float]] = [[] for _ in self.offered]  # what each won or lost, for itself
-        self.purses = [Wealth() for _ in self.offered]
+        self.axes, self.alpha = tuple(axes), alpha
+        self.sweeps = [Sweep(a.incumbent, a.lower, a.upper, integer=a.integer, channels=len(UNHEARD)) for a in axes]
+        self.offered = [Offered(after) for after in offered]
         self.champion = 0.0
         self.opinions = {kind: Opinions(kind) for kind in KINDS}
         self.cases: list[Case] = []
-        self.grid = [(i, value, Wealth()) for i, axis in enumerate(self.axes) for value in _grid(axis)]
-        self.wealth = Wealth()
+        self.leaders = (Leader(heeds=True), Leader(heeds=False))
         self.bets: list[float] = []
         self.answers = Answers()
         self.weight = 0.0
-        self._leader: _Choice | None = None
         self._fitted = 0
+        self._passing: Sequence[float] = (1.0, *UNHEARD[1:])  # the scales by which the leaders were chosen
 
-    def _best(self, scales: Sequence[float]) -> _Choice:
+    def _best(self, scales: Sequence[float]) -> Change:
         """Of all single numbers, the one that loses least; the earlier of equals."""
-        best, least = _Choice(), self.champion
+        best, least = Change(), self.champion
         for i, sweep in enumerate(self.sweeps):
             fit = sweep.fit(scales)
             if fit.loss < least - self._slack():
-                best, least = _Choice(i, fit.value), fit.loss
+                best, least = Change(i, fit.value), fit.loss
         return best
 
     def _slack(self) -> float:
         return 1e-9 * (1.0 + self.weight)
 
-    def _total(self, choice: _Choice, scales: Sequence[float]) -> float:
+    def _total(self, change: Change, scales: Sequence[float]) -> float:
         """What a candidate loses in all, silence included."""
-        if choice.axis is not None:
-            sweep = self.sweeps[choice.axis]
-            return sweep.levels(scales)[sweep.piece(choice.value)]
-        if choice.offer is None:
+        if change.axis is not None:
+            sweep = self.sweeps[change.axis]
+            return sweep.levels(scales)[sweep.piece(change.value)]
+        if change.offer is None:
             return self.champion
-        return sum(x * scale for x, scale in zip(self.offers[choice.offer], scales, strict=True))
+        return scaled(self.offered[change.offer].lost, scales)
 
-    def _leading(self) -> _Choice:
-        """The single number that bets on what comes next: chosen after each labelled execution, later after some."""
+    def _lead(self) -> None:
+        """Choose who bets on what comes next: after each labelled execution, later after some."""
         heard = len(self.cases)
-        if not heard:
-            return _Choice()
-        if self._leader is None or heard > max(self._fitted, OFTEN) * REFIT or self._fitted < heard <= OFTEN:
-            self._leader, self._fitted = self._best(self._in_choice(self._scales(in_passing=True))), heard
-        return self._leader
+        if not (heard > max(self._fitted, OFTEN) * REFIT or self._fitted < heard <= OFTEN):
+            return
+        self._passing = self._in_choice(self._scales(in_passing=True))
+        plain, new = (1.0, *UNHEARD[1:]), self.cases[self._fitted :]
+        best: dict[tuple[float, ...], Change] = {}
+        for leader in self.leaders:
+            scales = tuple(self._passing) if leader.heeds else plain
+            if scales not in best:
+                best[scales] = self._best(scales)
+            leader.follow(best[scales], new, self.cases)
+            leader.record = self._record(leader.change, leader.said, scales)
+        self._fitted = heard
+
+    def _record(self, change: Change, squares: float, scales: Sequence[float]) -> tuple[float, float]:
+        return self.champion - self._total(change, scales), squares + self._silent_loss(change, scales)
 
     def hush(self, case: Case) -> None:
         """Take in an execution without feedback."""
         channel = CHANNEL[case.alarm]
-        loss = self._leading().loss(case)
-        self.opinions[case.alarm].hush(case.weight, loss, self._distances(case))
+        self._lead()
+        for leader in self.leaders:
+            leader.flipped[channel] += case.weight * leader.change.loss(case)
+        self.opinions[case.alarm].hush(case.weight, 0.0, self._distances(case))
         for sweep, steps in zip(self.sweeps, case.losses, strict=True):
             sweep.add(steps, case.weight, channel)
-        for losses, loss in zip(self.offers, case.offers, strict=True):
-            losses[channel] += case.weight * loss
+        for offer, loss in zip(self.offered, case.offers, strict=True):
+            offer.lost[channel] += case.weight * loss
 
     def _distances(self, case: Case) -> Near:
         return case.distances or tuple(
@@ -199,20 +142,17 @@ class Judge:
 
     def add(self, case: Case) -> None:
         """Let everything known so far bet on this labelled execution, then learn from it."""
-        weight, now = min(max(case.weight, 0.0), 1.0), case.now
+        weight, now = sure(case), case.now
         if case.asked:
             self.answers.begin(self._led([1.0] + [0.0] * len(KINDS)))
             self.opinions[case.alarm].answer()
+        self._lead()
         if not case.fits_only:
-            self.bets.append(weight * (now - self._leading().loss(case)))
-            self.wealth.bet(self.bets[-1])
-            self.answers.bet(self.bets[-1], asked=case.asked)
-            for i, value, wealth in self.grid:
-                wealth.bet(weight * (now - case.losses[i](value)))
-            for after, staked, purse, loss in zip(self.offered, self.staked, self.purses, case.offers, strict=True):
-                if after <= len(self.cases):
-                    staked.append(weight * (now - loss))
-                    purse.bet(staked[-1])
+            for leader in self.leaders:
+                leader.purse.bet(weight * (now - leader.change.loss(case)), leader.record)
+            self.bets.append(weight * (now - self.leaders[0].change.loss(case)))
+            self.answers.bet(self.bets[-1], self.leaders[0].record, asked=case.asked)
+        self._offered(case, weight)
         if not case.asked and case.approved == (now <= 0.0):  # else it was said of a version that had another result
             self.opinions[case.alarm].hear(case.approved, self._distances(case))
         self.cases.append(case)
@@ -220,8 +160,16 @@ class Judge:
         self.champion += weight * now
         for sweep, steps in zip(self.sweeps, case.losses, strict=True):
             sweep.add(steps, weight)
-        for losses, loss in zip(self.offers, case.offers, strict=True):
-            losses[0] += weight * loss
+
+    def _offered(self, case: Case, weight: float) -> None:
+        """Let each offer that was made before bet for itself."""
+        for i, (offer, loss) in enumerate(zip(self.offered, case.offers, strict=True)):
+            gain = weight * (case.now - loss)
+            if offer.after <= len(self.cases) and not case.fits_only:
+                offer.staked.append(gain)
+                offer.purse.bet(gain, self._record(Change(offer=i), offer.squares, self._passing))
+            offer.squares += gain * gain
+            offer.lost[0] += weight * loss
 
     def _scales(self, *, in_passing: bool = False) -> list[float]:
         return [1.0, *(each.agreement(in_passing=in_passing) for each in self.opinions.values())]
@@ -231,42 +179,36 @@ class Judge:
 
     def _led(self, scales: Sequence[float]) -> float:
         """The e-value for one number, at its share of alpha."""
-        led = self.wealth.mean(self._flipped(scales))
-        if self.grid:
-            levels = [sweep.levels([0.0, *scales[1:]]) for sweep in self.sweeps]
-            fixed = sum(wealth.mean(levels[i][self.sweeps[i].piece(value)]) for i, value, wealth in self.grid)
-            led = (led + fixed / len(self.grid)) / 2
+        led = sum(leader.mean(scales) for leader in self.leaders) / len(self.leaders)
         return (1.0 - OFFERS if len(self.axes) > 1 or self.offered else 1.0) * led
 
-    def _flipped(self, scales: Sequence[float]) -> float:
-        """The silent losses of the numbers that led."""
-        return sum(o.flipped * scales[CHANNEL[o.kind]] for o in self.opinions.values())
-
-    def _evidence(self, choice: _Choice, scales: Sequence[float]) -> tuple[float, float, float]:
+    def _evidence(self, change: Change, scales: Sequence[float]) -> tuple[float, float, float]:
         """The e-value for a candidate, at its share of alpha, and the wins and losses in it."""
-        if choice.offer is not None:
-            flipped = self._silent_loss(choice, scales)
-            purse, rank = self.purses[choice.offer], choice.offer + 1
-            return OFFERS / (rank * (rank + 1)) * purse.mean(flipped), purse.wins, purse.losses + flipped
+        if change.offer is not None:
+            flipped = self._silent_loss(change, scales)
+            purse, rank = self.offered[change.offer].purse, change.offer + 1
+            return OFFERS / (rank * (rank + 1)) * purse.mean(flipped), purse.fixed.wins, purse.fixed.losses + flipped
         together = self._led(scales)
         evidence = self.answers.beside(together)
         if evidence > together:  # what is shown of the bets is the half that came further
-            return evidence, self.answers.wealth.wins, self.answers.wealth.losses
-        return evidence, self.wealth.wins, self.wealth.losses + self._flipped(scales)
+            return evidence, self.answers.purse.fixed.wins, self.answers.purse.fixed.losses
+        further = max(self.leaders, key=lambda leader: leader.mean(scales))
+        bets = further.purse.fixed
+        return evidence, bets.wins, bets.losses + scaled(further.flipped, scales)
 
-    def _silent_loss(self, choice: _Choice, scales: Sequence[float]) -> float:
-        return 0.0 if choice == _Choice() else self._total(choice, [0.0, *scales[1:]])
+    def _silent_loss(self, change: Change, scales: Sequence[float]) -> float:
+        return 0.0 if change == Change() else self._total(change, [0.0, *scales[1:]])
 
-    def _chosen(self, scales: Sequence[float]) -> _Choice:
+    def _chosen(self, scales: Sequence[float]) -> Change:
         """What is proved, or else what loses least; of what loses as little, one number before several."""
         in_choice = self._in_choice(scales)
-        choices = [self._best(in_choice), *(_Choice(offer=i) for i in range(len(self.offered)))]
-        proved = [c for c in choices if c != _Choice() and self._evidence(c, scales)[0] >= 1.0 / self.alpha]
-        best, least = _Choice(), self.champion
-        for choice in proved or choices:
-            loss = self._total(choice, in_choice)
+        choices = [self._best(in_choice), *(Change(offer=i) for i in range(len(self.offered)))]
+        proved = [c for c in choices if c != Change() and self._evidence(c, scales)[0] >= 1.0 / self.alpha]
+        best, least = Change(), self.champion
+        for change in proved or choices:
+            loss = self._total(change, in_choice)
             if loss < least - self._slack():
-                best, least = choice, loss
+                best, least = change, loss
         return best
 
     def judgement(self) -> Judgement:
@@ -274,11 +216,11 @@ class Judge:
         scales = self._scales()
         best = self._chosen(scales)
         gains = [(c, c.now - best.loss(c)) for c in self.cases]
-        gain = sum(min(max(c.weight, 0.0), 1.0) * d for c, d in gains)
+        gain = sum(sure(c) * d for c, d in gains)
         before = 1.0 - self.champion / self.weight if self.weight else 1.0
         found = gain > 0.0
         if not found:
-            best, gains = _Choice(), []
+            best, gains = Change(), []
         evidence, wins, losses = self._evidence(best, scales)
         regressions = tuple(c.id for c, d in gains if d < 0 and (c.approved or c.now <= 0))
         fixes = tuple(c.id for c, d in gains if d > 0)
@@ -303,7 +245,7 @@ class Judge:
             silent_weight=sum(o.silent_weight * scales[CHANNEL[o.kind]] for o in self.opinions.values()),
             before=before,
             after=before + gain / self.weight if found else before,
-            bets=tuple(self.bets if best.offer is None else self.staked[best.offer]),
+            bets=tuple(self.bets if best.offer is None else self.offered[best.offer].staked),
         )
 
     def _level(self, evidence: float, small: bool) -> Level | None:
@@ -315,24 +257,24 @@ class Judge:
     def _provisional(self) -> float:
         return max(2.0, PROVISIONAL / self.alpha)
 
-    def _small(self, choice: _Choice) -> bool:
+    def _small(self, change: Change) -> bool:
         """At most a factor of 2 where the range is of one sign, else at most half of the range; one number only."""
-        if choice.axis is None or not self.axes[choice.axis].number:
+        if change.axis is None or not self.axes[change.axis].number:
             return False  # of another choice nobody can say how little it changes
-        axis = self.axes[choice.axis]
+        axis = self.axes[change.axis]
         if axis.lower > 0 and axis.incumbent > 0:
-            return 0.5 <= choice.value / axis.incumbent <= 2.0
-        return abs(choice.value - axis.incumbent) <= (axis.upper - axis.lower) / 2
+            return 0.5 <= change.value / axis.incumbent <= 2.0
+        return abs(change.value - axis.incumbent) <= (axis.upper - axis.lower) / 2
 
     def _needed(
-        self, evidence: float, wins: float, losses: float, choice: _Choice, scales: Sequence[float]
+        self, evidence: float, wins: float, losses: float, change: Change, scales: Sequence[float]
     ) -> int | None:
-        """About how many more labelled executions, if they go on as the bets did (or as `choice` would have)."""
+        """About how many more labelled executions, if they go on as the bets did (or as `change` would have)."""
         n = len(self.cases)
         if wins <= losses:
-            changed = [c.now - choice.loss(c) for c in self.cases]
+            changed = [c.now - change.loss(c) for c in self.cases]
             wins = sum(d for d in changed if d > 0)
-            losses = sum(-d for d in changed if d < 0) + self._silent_loss(choice, scales)
+            losses = sum(-d for d in changed if d < 0) + self._silent_loss(change, scales)
         # One more than there were: few wins that nobody contradicted are no rate yet.
         growth = max(wins * math.log1p(s) + losses * math.log1p(-s) for s in STAKES) / (n + 1)
         if growth <= 0.0:
@@ -372,7 +314,7 @@ def judge(
     """Labelled and silent executions, each in order of arrival -> whether a candidate may replace the champion.
 
     `offered` says of each offer from how many of the labelled executions it was made. Evidence for one number is the
-    mean of two e-values, of the numbers that led as feedback came and of a fixed grid of values on every axis; for an
+    mean of two e-values, of the numbers that led as feedback came when silence is heeded and when it is not; for an
     offer it is that of its own bets. "proven" needs 1/alpha; "provisional" needs half of that, a complaint settled, no
     approved execution broken and a change of one number by at most a factor 2 (half of the range, where it is not
     positive). The candidate itself is chosen on everything. A silent execution has a loss of 0 where the outcome is

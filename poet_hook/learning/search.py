@@ -19,8 +19,8 @@ from typing import Any
 
 from poet_hook.domains.base import decision
 from poet_hook.learning.aims import Aims
+from poet_hook.learning.candidates import Axis, Case
 from poet_hook.learning.constants import Steps, Sweep
-from poet_hook.learning.gate import Axis, Case
 from poet_hook.learning.objective import Label, Objective
 from poet_hook.learning.replay import Outcome
 from poet_hook.learning.scale import place_of, range_of, value_at
