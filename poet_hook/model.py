@@ -147,12 +147,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Tunable:
-    """A part of a function's body that learning may change.
+    """A part of a function's body, or an option of its pragma, that learning may change.
 
-    `name` is unique in the function, `value` what the user wrote. `line` and the columns say where it stands, as in
-    `Span`. A number lies between `lower` and `upper`; `integer` keeps it an int. A choice is one of `choices`, which
-    begin with what the user wrote and go on in the order of how little they change; `texts` are what each of them
-    writes at each of `places`.
+    `name` is unique in the function, `value` what the user wrote (of an option: what it is without being written).
+    `line` and the columns say where it stands, as in `Span`; of an option, `line` is that of the pragma. A number lies
+    between `lower` and `upper`; `integer` keeps it an int. A choice is one of `choices`, which begin with what the user
+    wrote and go on in the order of how little they change; `texts` are what each of them writes at each of `places`.
     """
 
     name: str
@@ -199,10 +199,11 @@ class Plan:
     source: str
     source_hash: str
 
-    def steady(self, values: Mapping[str, Value]) -> Steady:
-        """What is remembered between calls with `values` (by tunable name) in place of what the user wrote."""
-        wanted = {t.name: int(values[t.name]) for t in self.tunables if t.kind == "option" and t.name in values}
-        return replace(self.pragma.steady, **wanted)
+    def with_options(self, values: Mapping[str, Value]) -> Plan:
+        """The same with `values` (by tunable name) in place of the options that the user wrote, or did not."""
+        options = [t.name for t in self.tunables if t.kind == "option" and t.name in values]
+        wanted: dict[str, Any] = {name: int(values[name]) for name in options}
+        return replace(self, pragma=replace(self.pragma, **wanted)) if wanted else self
 
     @property
     def remembers(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import subprocess
@@ -11,7 +12,8 @@ import threading
 import time
 import traceback
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,19 +25,23 @@ from hypothesis import strategies as st
 import poet_hook
 from poet_hook import api
 from poet_hook.domains.base import decision, with_decision
-from poet_hook.errors import EnforceError, PragmaWarning
+from poet_hook.errors import EnforceError, PoetWarning, PragmaWarning, VersionError
 from poet_hook.isolation.slice import slice_function
 from poet_hook.learning import streams as streams_module
 from poet_hook.learning import study as study_module
 from poet_hook.learning.streams import Streams, replayed
 from poet_hook.learning.study import study_of
-from poet_hook.model import Steady
+from poet_hook.model import Steady, Version
 from poet_hook.pragma.scan import find
 from poet_hook.runtime import record, steady
 from poet_hook.runtime.steady import NOTHING, play
 from poet_hook.store import codec
-from poet_hook.versions.chain import Chain
+from poet_hook.transform.plan import plan_module
+from poet_hook.transform.values import with_values
+from poet_hook.versions import apply
+from poet_hook.versions.chain import Chain, fits
 from poet_hook.versions.current import plan_of
+from poet_hook.versions.rebase import same_code
 
 # what the body says -> what callers get; one character a call
 TABLE = [
@@ -470,7 +476,7 @@ def test_what_can_not_be_meant(option: str) -> None:
 MONITOR = """
     # poet: optimize_for=accuracy, after=100000, stream=name, {options}
     def loud(name: str, x: float) -> bool:
-        return x > 2.0
+        return x > 2.0  # poet: tune 0..5
 """
 
 
@@ -578,3 +584,209 @@ def test_a_miss_that_the_cooldown_silenced_is_no_fault_of_the_number(load: Load)
     learned = poet_hook.learn(m.loud)
     assert not learned.promoted
     assert learned.candidate is None, learned
+
+
+# --------------------------------------------------------------------------- as tunables
+
+OFFERED = """
+    # poet: optimize_for=accuracy, after=100000, {options}
+    def loud(name: str, x: float) -> {returns}:
+        return x > 2.0{mark}
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "offered"),
+    [
+        ("domain=ml_monitoring, stream=name", {"min_run": 1, "hold": 0, "cooldown": 0}),
+        ("domain=ml_monitoring, stream=name, cooldown=300", {"min_run": 1, "hold": 0, "cooldown": 300}),
+        ("domain=ml_monitoring, stream=name, cooldown=5m", {"min_run": 1, "hold": 0}),
+        ("domain=ml_monitoring", {}),
+        ("stream=name", {}),
+        ("cooldown=20", {"cooldown": 20}),
+        ("cooldown=20s", {}),
+        ("min_run=1, hold=2", {"min_run": 1, "hold": 2}),
+    ],
+)
+@pytest.mark.parametrize("mark", ["", "  # poet: tune 0..5", "  # poet: tune 0..5 as cooldown"])
+def test_what_learning_may_change(load: Load, options: str, offered: dict[str, int], mark: str) -> None:
+    m = load(OFFERED.format(options=options, returns="bool", mark=mark))
+    m.loud("a", 1.0)
+    plan, _ = plan_of("m:loud", api.store(), api.settings())
+    found = {t.name: t.value for t in plan.tunables if t.kind == "option"}
+    if mark and "stream=name" not in options:
+        offered = {}
+    assert found == {name: value for name, value in offered.items() if f"as {name}" not in mark}
+    assert all(t.lower <= t.value < t.upper for t in plan.tunables if t.kind == "option")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("returns", ["float", "str", "list"])
+def test_nothing_is_offered_for_what_decides_nothing(load: Load, returns: str) -> None:
+    m = load(OFFERED.format(options="domain=ml_monitoring, stream=name, coerce=off", returns=returns, mark=""))
+    m.loud("a", 1.0)
+    plan, _ = plan_of("m:loud", api.store(), api.settings())
+    assert [t.kind for t in plan.tunables] == ["number"]
+
+
+def test_a_traced_option_is_what_playing_it_gives(load: Load) -> None:
+    m = load(OFFERED.format(options="domain=ml_monitoring, stream=name, hold=2", returns="bool", mark=""))
+    called(m.loud, 80)
+    with played(m.loud) as streams:
+        every = range(len(streams.study.known))
+        values: dict[str, float] = {"x_limit": 2.5, "cooldown": 3}
+        for tunable in streams.plan.tunables:
+            if tunable.kind == "option":
+                traced = streams.trace(tunable, values, tunable.lower or 0.0, 9.0, every)
+                assert all(steps.exact for steps in traced)
+                for n in range(int(tunable.lower or 0), 10):
+                    assert [steps(n) for steps in traced] == streams.run({**values, tunable.name: n}), (tunable.name, n)
+
+
+REPEATED = """
+    # poet: optimize_for=accuracy, after=100000, domain=ml_monitoring, stream=name
+    # another comment
+    def loud(name: str, x: float) -> bool:
+        return x > 2.0
+"""
+
+
+def repeat(function: Any, count: int = 30) -> None:
+    """The first alert of each bump is welcome, the two after it are not."""
+    before = 0.0
+    for x, result in bumps(function, count):
+        if result.value:
+            poet_hook.feedback(result, "good catch" if before < 2.0 else "false alarm")
+        before = x
+
+
+def test_a_cooldown_is_learned_proved_shown_and_run(load: Load, project: Path) -> None:
+    m = load(REPEATED)
+    repeat(m.loud)
+    learned = poet_hook.learn(m.loud)
+    assert learned.promoted, learned.reasons
+    assert learned.candidate is not None
+    assert dict(learned.candidate.values) == {"cooldown": 2}
+    assert learned.candidate.interval is not None
+    assert [m.loud("new", 3.0) for _ in range(4)] == [True, False, False, True]
+    text = (project / ".poet/functions/m.loud/v2/operate.py").read_text()
+    assert text.splitlines()[:2] == [
+        "# poet: cooldown=2  # in place of cooldown=0",
+        "def loud(name: str, x: float) -> bool:",
+    ]
+    assert "POET.steady(" in (project / ".poet/functions/m.loud/v2/enhanced.py").read_text()
+    # in a new process too, and with what is recorded there
+    m = load(None)
+    assert [poet_hook.call(m.loud, "fresh", 3.0).value for _ in range(3)] == [True, False, False]
+    execution = next(api.store().executions("m:loud", newest_first=True))
+    assert (execution.version, codec.decode(execution.raw or b"")) == (2, True)
+    again = poet_hook.learn(m.loud)
+    assert again.verdict is None or again.verdict.evidence.set_aside == 0
+    poet_hook.rollback(m.loud)
+    assert [m.loud("new", 3.0) for _ in range(2)] == [True, True]
+
+
+def test_a_learned_cooldown_is_applied_to_the_pragma(load: Load, project: Path) -> None:
+    m = load(REPEATED)
+    repeat(m.loud)
+    assert poet_hook.learn(m.loud).promoted
+    plan, _ = plan_of("m:loud", api.store(), api.settings())
+    chain = Chain(api.settings(), "m:loud")
+    version = chain.read(2)
+    edit = apply.edit_of(version, plan, api.settings())
+    assert [line for line in edit.diff("m.py").splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")] == [
+        "+# poet: cooldown=2"
+    ]
+    apply.apply(edit, chain)
+    m = load(None)
+    assert chain.champion_number() == 1
+    assert [m.loud("new", 3.0) for _ in range(4)] == [True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("pragma", "after"),
+    [
+        ("# poet: cooldown=7, {rest}", ["# poet: cooldown=2, {rest}"]),
+        ("# poet: {rest}, cooldown = 7  # why", ["# poet: {rest}, cooldown=2  # why"]),
+        (
+            "# poet: {rest}\\n# poet: ensure='x > 0 or 1 < 2', cooldown=7",
+            ["# poet: {rest}", "# poet: ensure='x > 0 or 1 < 2', cooldown=2"],
+        ),
+        ("# poet: {rest}\\n@staticmethod", ["# poet: {rest}", "# poet: cooldown=2", "@staticmethod"]),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_where_an_option_is_written(project: Path, pragma: str, after: list[str], end: str) -> None:
+    rest = "optimize_for=f1, domain=ml_monitoring, stream=x"
+    pragma = pragma.replace("\\n", "\n").format(rest=rest)
+    inside = "@static" in pragma
+    text = f"{pragma}\ndef f(x: float) -> bool:\n    return x > 2.0\n"
+    text = f"class A:\n{textwrap.indent(text, '    ')}" if inside else text
+    path = project / "m.py"
+    path.write_text(text, newline=end)
+    (target,) = plan_module(text, str(path), "m").targets
+    plan = target.plan
+    values = {"cooldown": 2.0}
+    version = Version(
+        plan.function, 2, with_values(plan.source, plan.tunables, values), plan.source_hash, 0.0, 1, values
+    )
+    edit = apply.edit_of(version, plan, api.settings())
+    got = edit.after.decode().split(end)
+    rows = [row.format(rest=rest) for row in after]
+    assert [row.strip() for row in got if not row.startswith("class")][: len(rows)] == rows
+    assert edit.after.decode().replace(end, "").count("\n") == 0
+
+
+def test_what_the_user_writes_counts(load: Load) -> None:
+    m = load(REPEATED)
+    repeat(m.loud)
+    assert poet_hook.learn(m.loud).promoted
+    with pytest.warns(PoetWarning, match="the original runs"):
+        m = load(REPEATED.replace("stream=name", "stream=name, cooldown=1"))
+    assert [m.loud("new", 3.0) for _ in range(3)] == [True, False, True]
+    with pytest.warns(PoetWarning, match="'cooldown'"):
+        m = load(REPEATED.replace("stream=name", "coerce=lax"))
+    assert [m.loud("new", 3.0) for _ in range(3)] == [True, True, True]
+
+
+def test_a_learned_cooldown_outlives_an_edit_of_the_body(load: Load) -> None:
+    m = load(REPEATED)
+    repeat(m.loud)
+    assert poet_hook.learn(m.loud).promoted
+    m = load(REPEATED.replace("return x > 2.0", "name = name.lower()\n        return x > 2.0"))
+    assert [m.loud("new", 3.0) for _ in range(4)] == [True, False, False, True]
+    assert Chain(api.settings(), "m:loud").champion_number() == 3
+
+
+@pytest.mark.parametrize("value", [-1.0, 1.5, 1e9, "20", math.nan])
+def test_no_stored_version_can_set_anything_else(load: Load, value: Any) -> None:
+    m = load(REPEATED)
+    m.loud("a", 1.0)
+    plan, _ = plan_of("m:loud", api.store(), api.settings())
+    version = Version(plan.function, 2, plan.source, plan.source_hash, 0.0, 1, {"cooldown": value})
+    with pytest.raises(VersionError):
+        fits(version, plan)
+    texts = (
+        with_values(plan.source, plan.tunables, {"cooldown": 5}),
+        with_values(plan.source, plan.tunables, {"hold": 5}),
+    )
+    with pytest.raises(VersionError):
+        fits(replace(version, source=texts[1], values={"cooldown": 5}), plan)
+    fits(replace(version, source=texts[0], values={"cooldown": 5}), plan)
+    assert not same_code(*texts)
+
+
+def test_a_threshold_and_a_cooldown_are_found_together(load: Load) -> None:
+    """Low bumps are false; of high ones, the first alert is right. Neither alone helps as much."""
+    m = load(REPEATED)
+    before = 0.0
+    for x, result in bumps(m.loud, 60):
+        if result.value:
+            poet_hook.feedback(result, "good catch" if before < 2.0 and x > 3.2 else "false alarm")
+        before = x
+    learned = poet_hook.learn(m.loud)
+    assert learned.candidate is not None
+    assert set(learned.candidate.values) == {"x_limit", "cooldown"}
+    assert 2.8 < float(learned.candidate.values["x_limit"]) < 3.4
+    assert learned.candidate.values["cooldown"] == 2
+    assert learned.verdict is not None
+    assert learned.verdict.evidence.after == 1.0

@@ -77,6 +77,8 @@ def _say_tunables(plan: Plan, values: dict[str, Value]) -> None:
     rows = []
     for item in plan.tunables:
         found = "marked with tune" if item.declared else "found in a comparison or in arithmetic"
+        if item.kind == "option":
+            found = "remembered between calls"
         now = as_text(values.get(item.name, item.value))
         rows.append((item.name, as_text(item.value), now, _range(item), str(plan.line + item.line), found))
     table(("tunable", "written", "in use", "range", "line", "why"), rows, flexible={5})

@@ -23,6 +23,7 @@ class Domain:
     `normalise(kind, value)` takes the annotation ("float", "list[float]", ...) and an argument, and gives
     the argument to use: the same object where nothing needs doing or nothing can be done. It never raises.
     `violation(result)` names the broken invariant, or is None. It never raises either.
+    `options` are those of the pragma that learning may put in where calls have streams.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Domain:
     phrases: tuple[tuple[str, str], ...]
     normalise: Callable[[str, Any], Any]
     violation: Callable[[Any], str | None]
+    options: tuple[str, ...] = ()
 
 
 def load(name: str) -> Domain:

@@ -204,7 +204,7 @@ class Search:
             for values in self._combinations():
                 if time.monotonic() > self._deadline:
                     break
-                values, loss = self._settled(values, weights, float("inf"), self._real())
+                values, loss = self._settled(values, weights, float("inf"), self._others())
                 if loss < least - _slack(weights):
                     best, least = values, loss
         return best
@@ -274,14 +274,15 @@ class Search:
         fit = sweep.fit()
         return value_at(tunable, fit.value), fit.loss
 
-    def _real(self) -> list[int]:
-        return [i for i, tunable in enumerate(self.tunables) if not tunable.integer]
+    def _others(self) -> list[int]:
+        """What is fitted beside each combination: the options too, of which there are too many."""
+        return [i for i, tunable in enumerate(self.tunables) if not tunable.integer or tunable.kind == "option"]
 
     def _combinations(self) -> Iterator[dict[str, Value]]:
         """Every combination of the whole numbers and choices, where they are few and something else is left to fit."""
-        whole = [t for t in self.tunables if t.integer]
+        whole = [t for t in self.tunables if t.integer and t.kind != "option"]
         ranges = [range(round(low), round(high) + 1) for low, high in map(range_of, whole)]
-        if not whole or not self._real() or math.prod(map(len, ranges)) > MOST_COMBINATIONS:
+        if not whole or not self._others() or math.prod(map(len, ranges)) > MOST_COMBINATIONS:
             return
         for chosen in itertools.product(*ranges):
             yield dict(self.study.champion.values) | {

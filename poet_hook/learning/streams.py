@@ -14,13 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
+from typing import Any
 
 from poet_hook.domains.base import decision, with_decision
 from poet_hook.isolation.slice import Slice
 from poet_hook.learning.constants import Steps
 from poet_hook.learning.replay import Outcome, Replay
 from poet_hook.learning.scale import place_of
-from poet_hook.learning.study import Study, arguments_of, seen
+from poet_hook.learning.study import Study, arguments_of, seen, values_of
 from poet_hook.model import Steady, Tunable, Value
 from poet_hook.runtime.steady import NOTHING, play
 from poet_hook.store import codec
@@ -28,6 +29,8 @@ from poet_hook.store import codec
 MOST_PIECES = 200
 KEPT = 4  # replays, and traces
 
+_Traced = tuple[str, float, float, tuple[tuple[str, Value], ...]]
+"""A tunable, its range, and the values of the others of the body."""
 _Turn = tuple[float, int, bool, bool]
 """Where a body decides otherwise as a number rises: at what value, the execution, the decision there and beyond."""
 
@@ -100,7 +103,7 @@ class Streams:
         self.study, self.bodies, self.plan = study, bodies, study.plan
         self.executions = study.executions
         self._runs: dict[tuple[object, ...], list[Outcome]] = {}
-        self._traces: dict[tuple[object, ...], list[Steps]] = {}
+        self._traces: dict[_Traced, list[Steps]] = {}
         self._decisions: dict[Outcome, bool | None] = {}
         self._turned: dict[tuple[Outcome, bool], Outcome] = {}
         self._order = sorted(
@@ -109,7 +112,7 @@ class Streams:
 
     def run(self, values: Mapping[str, Value]) -> list[Outcome]:
         """What the caller of each execution gets with `values` in place of the original's."""
-        own, spec = self.body(values), self.plan.steady(values)
+        own, spec = self.body(values), self._spec(values)
         known = range(len(self.study.known))
         if not spec:
             return own[: len(known)]
@@ -117,13 +120,41 @@ class Streams:
         return [self._settled(own[i], i in given, i) for i in known]
 
     def body(self, values: Mapping[str, Value]) -> list[Outcome]:
-        """What the body returns for each execution, and behind those of `study.known` for its context."""
+        """What the body returns for each execution, and behind those of `study.known` for its context.
+
+        What it did is believed of the context where it ran with these values, or was traced; all else is run.
+        """
         numbers = self._numbers(values)
         key = tuple(sorted(numbers.items()))
         if key not in self._runs:
+            known = len(self.study.known)
+            found = self._as_traced(numbers) or self._as_recorded(numbers)
+            missing = [i for i in range(len(self.executions)) if i < known or i not in found]
+            found |= zip(missing, self.bodies.run(numbers, missing), strict=True)
             _make_room(self._runs)
-            self._runs[key] = self.bodies.run(numbers)
+            self._runs[key] = [found[i] for i in range(len(self.executions))]
         return self._runs[key]
+
+    def _as_traced(self, numbers: Mapping[str, Value]) -> dict[int, Outcome]:
+        for (name, *_, others), traced in self._traces.items():
+            rest = tuple(sorted((other, value) for other, value in numbers.items() if other != name))
+            if rest == others and all(steps.exact for steps in traced):
+                tunable = next(tunable for tunable in self.plan.tunables if tunable.name == name)
+                place = place_of(tunable, numbers.get(name, tunable.value))
+                return {i: steps(place) for i, steps in enumerate(traced)}
+        return {}
+
+    def _as_recorded(self, numbers: Mapping[str, Value]) -> dict[int, Outcome]:
+        first, same = len(self.study.known), set()
+        for version in {execution.version for execution in self.study.context}:
+            values = values_of(self.study, version)
+            if values is not None and self._numbers(values) == numbers:
+                same.add(version)
+        return {
+            first + i: ("r", execution.raw or execution.result or b"")
+            for i, execution in enumerate(self.study.context)
+            if execution.version in same
+        }
 
     def trace(
         self, tunable: Tunable, values: Mapping[str, Value], lower: float, upper: float, chosen: Sequence[int]
@@ -131,16 +162,21 @@ class Streams:
         """For each chosen execution what its caller gets over `lower`..`upper` of one tunable."""
         if tunable.kind == "option":
             return self._over_option(tunable, values, lower, upper, chosen)
-        numbers, spec = self._numbers(values), self.plan.steady(values)
+        numbers, spec = self._numbers(values), self._spec(values)
         if not spec:
             return self.bodies.trace(tunable, numbers, lower, upper, chosen)
-        others = sorted((name, value) for name, value in numbers.items() if name != tunable.name)
-        key = (tunable.name, numbers.get(tunable.name), lower, upper, *others)
-        if key not in self._traces:
-            _make_room(self._traces)
-            self._traces[key] = self.bodies.trace(tunable, numbers, lower, upper, range(len(self.executions)))
         start = place_of(tunable, numbers.get(tunable.name, tunable.value))
-        return self._over_number(spec, self._traces[key], start, chosen)
+        others = tuple(sorted((name, value) for name, value in numbers.items() if name != tunable.name))
+        key = (tunable.name, lower, upper, others)
+        traced = self._traces.get(key)
+        if traced is None or not all(steps.exact for steps in traced):  # which depend on where one starts
+            traced = self.bodies.trace(tunable, numbers, lower, upper, range(len(self.executions)))
+            _make_room(self._traces)
+            self._traces[key] = traced
+        return self._over_number(spec, traced, start, chosen)
+
+    def _spec(self, values: Mapping[str, Value]) -> Steady:
+        return self.plan.with_options(values).pragma.steady
 
     def _numbers(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """The values that the body knows of."""
@@ -185,7 +221,7 @@ class Streams:
         tracks = self._tracks(own)
         bits, before = None, set[int]()
         for n in range(min(round(lower), start), max(round(upper), start) + 1):
-            spec = self.plan.steady({**values, tunable.name: n})
+            spec = self._spec({**values, tunable.name: n})
             for track in tracks:
                 track.stale = True
             given = _together(track.play(spec) for track in tracks)
@@ -264,6 +300,6 @@ def _together(sets: Iterable[set[int]]) -> set[int]:
     return set().union(*sets)
 
 
-def _make_room(kept: dict[tuple[object, ...], list[Outcome]] | dict[tuple[object, ...], list[Steps]]) -> None:
+def _make_room(kept: dict[Any, Any]) -> None:
     if len(kept) >= KEPT:
         del kept[next(iter(kept))]

@@ -53,7 +53,7 @@ def compile_module(
     for target in planned.targets:
         chosen = champion(target.plan)
         set_values(target.node, target.plan, chosen.values)
-        enhance(target.node, target.plan, chosen.version)
+        enhance(target.node, target.plan.with_options(chosen.values), chosen.version)
         give_attribute(target.node, target.plan)
     code = compile(planned.tree, path, "exec", dont_inherit=True, optimize=optimize)
     return Compiled(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from poet_hook.model import Diagnostic, LeftAlone, Parameter, Plan, Pragma, Tunable, Tune
 from poet_hook.pragma.options import STEADY
 from poet_hook.pragma.scan import find
+from poet_hook.transform.offered import offered
 from poet_hook.transform.tunables import find_tunables
 from poet_hook.transform.values import dedented, lines_of
 
@@ -76,6 +77,9 @@ def plan_module(source: str, path: str, module: str, kept_as: str = "") -> Plann
         if "PH411" in wrong:
             pragma = replace(pragma, min_run=None, hold=None, cooldown=None)
         tunables, problems = find_tunables(node, tunes, lines, functions) if pragma.trains else ((), [])
+        pragma = replace(pragma, tunes=tunes)
+        returns = "" if optional else kind
+        tunables += offered(pragma, kind, node.lineno, {tunable.name for tunable in tunables})
         planned.diagnostics += complaints + problems
         text = function_source(node, lines)
         plan = Plan(
@@ -84,9 +88,9 @@ def plan_module(source: str, path: str, module: str, kept_as: str = "") -> Plann
             qualname=qualname,
             path=path,
             line=node.lineno,
-            pragma=replace(pragma, tunes=tunes),
+            pragma=pragma,
             parameters=tuple(_parameters(node, shadowed)),
-            returns="" if optional else kind,
+            returns=returns,
             tunables=tunables,
             source=text,
             source_hash=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),

@@ -28,7 +28,7 @@ def render(source: str, plan: Plan, champion: Champion) -> str:
     if target is None:
         raise LookupError(f"{plan.function} is not enhanced")
     set_values(target.node, plan, champion.values)
-    enhance(target.node, plan, champion.version)
+    enhance(target.node, plan.with_options(champion.values), champion.version)
     shown = ast.fix_missing_locations(_ShowSlot().visit(target.node))
     return _formatted(_to_text(ast.Module([shown], [])))
 

@@ -1,7 +1,7 @@
 """A function's text and values for its tunables -> the text with them in place, and the same in its tree.
 
-The text is changed, and the tree is read from it: so what is shown, judged and run is one thing. No line is ever
-added or taken away, and each node keeps the place that it has in the user's file.
+The text is changed, and the tree is read from it: so what is shown, judged and run is one thing. No line of the
+function is ever added or taken away, and each node keeps the place that it has in the user's file.
 """
 
 from __future__ import annotations
@@ -37,9 +37,18 @@ def with_values(
 ) -> str:
     """The function's text with `values` (by tunable name) in place of its own; all else is kept.
 
-    `variable` names one number, and the identifier that is read in its place.
+    Options stand before it, on a line of their own. `variable` names one number, and the identifier that is read in
+    its place.
     """
-    return _rewritten(source, tunables, values, variable)[0]
+    return option_line(tunables, values) + _rewritten(source, tunables, values, variable)[0]
+
+
+def option_line(tunables: tuple[Tunable, ...], values: Mapping[str, Value]) -> str:
+    """The options among `values` as a line of pragma, with what they replace; "" where there are none."""
+    options = [tunable for tunable in tunables if tunable.kind == "option" and tunable.name in values]
+    new = ", ".join(f"{tunable.name}={int(values[tunable.name])}" for tunable in options)
+    old = ", ".join(f"{tunable.name}={int(tunable.value)}" for tunable in options)
+    return f"# poet: {new}  # in place of {old}\n" if options else ""
 
 
 def as_text(value: Value) -> str:
@@ -94,7 +103,7 @@ def _rewritten(
     for order, tunable in enumerate(tunables):
         if variable is not None and tunable.name == variable[0]:
             texts: Iterator[tuple[Span, str]] = iter([(_span(tunable), variable[1])])
-        elif tunable.name in values:
+        elif tunable.name in values and tunable.kind != "option":
             texts = _texts(tunable, values[tunable.name])
         else:
             continue

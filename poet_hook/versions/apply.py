@@ -7,20 +7,22 @@ import difflib
 import importlib.util
 import io
 import os
+import re
 import secrets
 import shutil
 import subprocess
 import sys
 import time
 import tokenize
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from poet_hook.errors import VersionError
-from poet_hook.model import Plan, Version
+from poet_hook.model import Plan, Pragma, Version
+from poet_hook.pragma.options import STEADY
 from poet_hook.settings import Settings
 from poet_hook.transform.plan import UNPARSABLE, plan_module
-from poet_hook.transform.values import lines_of
+from poet_hook.transform.values import lines_of, option_line
 from poet_hook.versions.chain import Chain, fits
 from poet_hook.versions.rebase import own_lines, same_code
 
@@ -56,9 +58,11 @@ def edit_of(version: Version, plan: Plan, settings: Settings) -> Edit:
     if same_code(now.source, version.source):
         return Edit(path, now.line, data, data)
     fits(version, now)
-    after = replaced(data, now, version.source)
+    wanted = now.with_options(version.values).pragma
+    text = version.source.removeprefix(option_line(now.tunables, version.values))
+    after = _with_options(replaced(data, now, text), now, wanted)
     black = _black(after, path, settings.root) if _black(data, path, settings.root) == data else None
-    if black is not None and _keeps(black, now, version):
+    if black is not None and _keeps(black, now, text, wanted):
         after = black
     return Edit(path, now.line, data, after)
 
@@ -97,6 +101,36 @@ def replaced(data: bytes, plan: Plan, text: str) -> bytes:
     if _planned(after, plan).source != text:
         raise VersionError(f"{plan.path}: {plan.function} stands there in a way that does not allow it")
     return after
+
+
+def _with_options(data: bytes, plan: Plan, wanted: Pragma) -> bytes:
+    """The bytes with other options in the pragma of `plan`: in place of what stands there, or in a line below it.
+
+    Raises `VersionError` where the pragma does not allow that.
+    """
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    rows, given = lines_of(data.decode(encoding)), plan.pragma
+    missing = []
+    for name in STEADY:
+        option = f"{name}={getattr(wanted, name)}"
+        if getattr(given, name) is None and getattr(wanted, name) is not None:
+            missing.append(option)
+        for number in range(given.line - 1, given.target_line - 1):
+            rows[number] = re.sub(rf"(?<![\w.]){name}\s*=\s*\d+(?![\w.])", option, rows[number])
+    if missing:
+        above = rows[given.line - 1]
+        end = above[len(above.rstrip("\r\n")) :]
+        indent = above[: len(above) - len(above.lstrip())]
+        rows.insert(given.target_line - 1, f"{indent}# poet: {', '.join(missing)}{end}")
+    after = "".join(rows).encode(encoding)
+    if not _says(_planned(after, plan).pragma, wanted):
+        raise VersionError(f"{plan.path}: the pragma of {plan.function} stands there in a way that does not allow it")
+    return after
+
+
+def _says(pragma: Pragma, wanted: Pragma) -> bool:
+    """Whether two pragmas say the same, wherever they stand."""
+    return replace(pragma, line=0, target_line=0, tunes=()) == replace(wanted, line=0, target_line=0, tunes=())
 
 
 def _woven(rows: list[str], old: list[str], new: list[str], own: set[int]) -> list[str]:
@@ -194,8 +228,11 @@ def _black(data: bytes, path: Path, root: Path) -> bytes | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def _keeps(data: bytes, plan: Plan, version: Version) -> bool:
+def _keeps(data: bytes, plan: Plan, text: str, wanted: Pragma) -> bool:
     """Whether formatting left the function what it is; a `# poet: tune` may lose its line where one is split."""
     now = _planned(data, plan)
-    ranges = [[(t.name, t.lower, t.upper, set(t.choices)) for t in found] for found in (now.tunables, plan.tunables)]
-    return same_code(now.source, version.source) and ranges[0] == ranges[1]
+    ranges = [
+        [(t.name, t.lower, t.upper, set(t.choices)) for t in found if t.kind != "option"]
+        for found in (now.tunables, plan.tunables)
+    ]
+    return same_code(now.source, text) and _says(now.pragma, wanted) and ranges[0] == ranges[1]

@@ -24,7 +24,8 @@ def carry(version: Version, original: str, plan: Plan) -> Version:
     and so does what the user's range or choices no longer allow. Raises `VersionError` with the reason where the
     texts don't fit, the version changes more than values, or no value is left to carry over.
     """
-    before, after = _tunables(original), plan.tunables
+    options = tuple(tunable for tunable in plan.tunables if tunable.kind == "option")
+    before, after = (*_tunables(original), *options), plan.tunables
     if [tunable.name for tunable in before] != [tunable.name for tunable in after]:
         raise VersionError(MISFIT)
     learned = {tunable.name: tunable for tunable in before if tunable.name in version.values}
@@ -95,14 +96,21 @@ def _readable(tunable: Tunable, value: Value) -> bool:
 
 
 def same_code(first: str, second: str) -> bool:
-    """Whether two texts of a function differ in comments and layout at most."""
+    """Whether two texts of a function differ in comments and layout at most, the options before them aside."""
     if first == second:
         return True
+    if _options(first) != _options(second):
+        return False
     one, other = _parsed(first), _parsed(second)
     try:
         return one is not None and other is not None and ast.dump(one) == ast.dump(other)
     except RecursionError:  # nested too deep to be told
         return False
+
+
+def _options(text: str) -> str:
+    """The options that stand before a text, with what they replace."""
+    return text.partition("\n")[0] if text.startswith("# poet:") else ""
 
 
 def own_lines(text: str) -> set[int]:
