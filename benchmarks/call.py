@@ -45,6 +45,10 @@ def recorded_steady(value: float, limit: float) -> bool:
 def shadowed(value: float, limit: float) -> bool:
     return value > limit + 0.5
 
+# poet: optimize_for=accuracy, canary=5%
+def tried(value: float, limit: float) -> bool:
+    return value > limit + 0.5
+
 def plain_list(value: float, history: list[float]) -> bool:
     return value > history[0]
 
@@ -97,6 +101,7 @@ def main() -> None:
     poet_hook.activate(roots=[folder])
     module = importlib.import_module("measured")
     put_on_trial(module.shadowed)
+    put_on_trial(module.tried)
     scalars, listed = (0.5, 2.0), (0.5, [float(i) for i in range(20)])
     cases = {
         "plain": (module.plain, scalars),
@@ -106,6 +111,7 @@ def main() -> None:
         "cool-down": (module.steady, scalars),
         "recorded, cool-down": (module.recorded_steady, scalars),
         "with a shadow": (module.shadowed, scalars),
+        "with a canary": (module.tried, scalars),
         "plain, 20 floats": (module.plain_list, listed),
         "recorded, 20 floats": (module.recorded_list, listed),
     }

@@ -37,7 +37,7 @@ from poet_hook.versions.chain import Chain, functions_with_versions
 if TYPE_CHECKING:
     from poet_hook.learning.ask import Asked
     from poet_hook.learning.background import Background
-    from poet_hook.learning.live import Beside
+    from poet_hook.learning.live import OnTrial
 
 logger = logging.getLogger("poet_hook")
 
@@ -212,7 +212,7 @@ class FunctionStatus:
     executions, by replay at the verdict: shares in 0..1, or mean losses.
 
     `problem` says why what runs is not the version that was chosen, where it is not. `requested` is the latest version
-    that somebody asked for, if it is later than the one in use; `beside` what a challenger in the shadow came to.
+    that somebody asked for, if it is later than the one in use; `on_trial` what a challenger came to.
     """
 
     function: str
@@ -228,7 +228,7 @@ class FunctionStatus:
     after: float | None
     problem: str | None = None
     requested: int | None = None
-    beside: Beside | None = None
+    on_trial: OnTrial | None = None
 
 
 def status() -> list[FunctionStatus]:
@@ -260,7 +260,7 @@ def _status(function: str, optimize_for: str) -> FunctionStatus:
         after=now.after if now and now.labelled else None,
         problem=problem,
         requested=asked[-1] if asked else None,
-        beside=beside(function),
+        on_trial=on_trial(function),
     )
 
 
@@ -282,18 +282,20 @@ def in_use(function: str) -> tuple[int, str | None]:
     return version.number if version else 1, None
 
 
-def beside(function: str | Callable[..., Any]) -> Beside | None:
-    """What the challenger came to that runs beside the function's calls; None where none does."""
+def on_trial(function: str | Callable[..., Any]) -> OnTrial | None:
+    """What the challenger came to that runs beside the function's calls, or answers some; None where none does."""
     from poet_hook.learning import live
     from poet_hook.versions.current import plan_of
 
     name = name_of(function)
     try:
         challenger = Chain(settings(), name).pointer().challenger
-        shadow = challenger is not None and plan_of(name, store(), settings())[0].pragma.learn == "shadow"
+        pragma = plan_of(name, store(), settings())[0].pragma
     except PoetError:  # the source has gone, or the pointer is damaged, which `in_use` reports
         return None
-    return live.beside(store(), name, challenger) if challenger is not None and shadow else None
+    if challenger is None or not (pragma.learn == "shadow" or pragma.canary):
+        return None
+    return live.on_trial(store(), name, challenger, pragma.canary)
 
 
 def executions(function: str | Callable[..., Any], *, limit: int | None = None) -> Iterator[Execution]:

@@ -119,6 +119,7 @@ class Pragma:
     after: int = 5
     cost: tuple[float, float] = (1.0, 1.0)
     alpha: float = 0.05
+    canary: float | None = None
     tunes: tuple[Tune, ...] = ()
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -10,14 +11,16 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Load, environment
 
 import poet_hook
 from poet_hook import api
-from poet_hook.errors import VersionWarning
+from poet_hook.errors import PragmaWarning, VersionWarning
 from poet_hook.model import Execution
 from poet_hook.runtime.trial import Told, told
 from poet_hook.store import codec
@@ -78,14 +81,14 @@ def test_a_shadow_is_recorded_and_never_returned(load: Load) -> None:
     same, other = newest(2)
     assert (said(same), said(other)) == (Told(2, same=True), Told(2, result=codec.encode(False)))
     assert (same.version, other.version, api.champion("f")) == (1, 1, 1)
-    assert api.status()[0].beside == api.beside("f")
-    found = api.beside("f")
+    assert api.status()[0].on_trial == api.on_trial("f")
+    found = api.on_trial("f")
     assert found is not None
     assert (found.challenger, found.calls, found.differ, found.failed) == (2, 2, 1, 0)
     api.promote("f", 2)
     assert not m.f(3.0)
     assert newest()[0].shadow is None
-    assert api.beside("f") is None
+    assert api.on_trial("f") is None
 
 
 def test_a_shadow_is_there_at_the_first_call_of_a_process(load: Load) -> None:
@@ -159,7 +162,7 @@ def test_a_challenger_that_raises_is_recorded_and_swallowed(load: Load) -> None:
     tried(5.0)
     assert m.f(3.0) == 0.4
     assert said(newest()[0]) == Told(2, error="ZeroDivisionError: float division by zero")
-    found = api.beside("f")
+    found = api.on_trial("f")
     assert found is not None
     assert (found.calls, found.differ, found.failed) == (1, 0, 1)
     with pytest.raises(ZeroDivisionError):  # the champion's own exception: there is nothing to compare
@@ -280,7 +283,7 @@ def test_threads_and_a_fork_each_have_their_shadow(load: Load) -> None:
         m.f(3.0)
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
-    found = api.beside("f")
+    found = api.on_trial("f")
     assert found is not None
     assert (found.calls, found.differ) == (201, 5)
 
@@ -309,6 +312,184 @@ def test_what_learning_finds_runs_in_the_shadow_until_it_is_promoted(load: Load)
     assert not m.f(5.0)
     assert chain().pointer().challenger is None
 
+
+# --------------------------------------------------------------------------- canary
+
+CANARY = """
+    # poet: optimize_for=accuracy, canary=25%, key=who, after=1000
+    def f(x, who):
+        return x > 2.5  # poet: tune 0..10
+"""
+
+
+def test_one_customer_always_gets_the_same_version(load: Load) -> None:
+    m = load(CANARY)
+    m.f(3.0, "a")
+    assert tried() == 2
+    first = [m.f(3.0, f"customer {i}") for i in range(400)]
+    assert 60 < first.count(False) < 140  # 100, and 8.7 is one standard deviation
+    assert [m.f(3.0, f"customer {i}") for i in range(400)] == first
+    versions = [execution.version for execution in newest(400)]
+    assert versions == [1 if answer else 2 for answer in reversed(first)]
+    other = load(CANARY)  # another process decides likewise
+    assert [other.f(3.0, f"customer {i}") for i in range(400)] == first
+    found = api.on_trial("f")
+    assert found is not None
+    assert (found.challenger, found.share, found.calls, found.failed) == (2, 0.25, 3 * first.count(False), 0)
+
+
+def test_without_a_key_chance_chooses(load: Load) -> None:
+    m = load(CANARY.replace(", key=who", ""))
+    m.f(3.0, "a")
+    tried()
+    answers = [m.f(3.0, "a") for _ in range(400)]
+    assert 60 < answers.count(False) < 140
+    with poet_hook.capture() as results:
+        answers = [m.f(3.0, "a") for _ in range(100)]
+    assert [result.version for result in results] == [1 if answer else 2 for answer in answers]
+
+
+WHOLE = """
+    # poet: optimize_for=accuracy, canary=50%, {options}
+    def f(x, out=None):
+        if out is not None:
+            out.append(x)
+        return {body}  # poet: tune 0..10
+
+    def instead(x, out=None):
+        return "instead"
+
+    def waits(x, n):
+        while n > 1:
+            pass
+        return x
+"""
+
+
+def canary(load: Load, body: str, value: float, options: str = "retries=0") -> Any:
+    """m.f with a challenger that answers half of its calls."""
+    m = load(WHOLE.format(body=body, options=options))
+    m.f(3.0)
+    tried(value)
+    return m
+
+
+def test_the_arguments_are_the_callers_own(load: Load) -> None:
+    m = canary(load, "x > 2.5", 3.5)
+    out: list[float] = []
+    for _ in range(20):
+        m.f(3.0, out)
+        m.f(3.0, out=out)
+    assert out == [3.0] * 40
+    assert {execution.version for execution in newest(40)} == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("body", "value", "options", "why"),
+    [
+        ("1 / max(0.0, x - 0.5)", 5.0, "retries=0", "ZeroDivisionError: float division by zero"),
+        ("x - 0.5", 5.0, 'ensure="result > 0"', "EnforceError: m:f: ensure='result > 0' does not hold for -2.0"),
+        ("1 / max(0.0, x - 0.5)", 5.0, "retries=2, fallback=instead", "ZeroDivisionError: float division by zero"),
+        ("waits(x, 0.5)", 9.0, "timeout=50ms", "OperateTimeout: m:f took longer than"),
+    ],
+)
+def test_a_challenger_that_fails_costs_nobody_an_answer(
+    load: Load, body: str, value: float, options: str, why: str
+) -> None:
+    m = canary(load, body, value, options)
+    with pytest.warns(VersionWarning, match=f"m:f: v2 is on trial no more: it failed 3 calls .*{re.escape(why)}"):
+        answers = [m.f(3.0) for _ in range(30)]
+    assert answers == [codec.decode(newest(31)[-1].result)] * 30
+    marks = [said(execution) for execution in newest(30) if execution.shadow is not None]
+    assert len(marks) == 3
+    assert all(mark is not None and mark.version == 2 and why in str(mark.error) for mark in marks)
+    assert {execution.version for execution in newest(30)} == {1}
+    assert {execution.outcome for execution in newest(30)} == {"result"}
+    (gone,) = chain().pointer().withdrawn
+    assert (gone.version, why in gone.why, chain().pointer().challenger) == (2, True, None)
+
+
+def test_where_both_fail_the_champions_own_exception_goes_on(load: Load) -> None:
+    m = canary(load, "1 / max(0.0, x - 0.5)", 5.0)
+    for _ in range(40):
+        with pytest.raises(ZeroDivisionError) as caught:
+            m.f(0.0)
+        assert all("trial" not in str(frame.path) for frame in caught.traceback)
+    assert chain().pointer().challenger == 2
+    marks = [said(execution) for execution in newest(40)]
+    assert any(marks)
+    assert not all(marks)
+
+
+def test_a_cool_down_holds_for_both(load: Load) -> None:
+    m = canary(load, "x > 2.5", 3.5, "cooldown=1")
+    answers = [m.f(5.0) for _ in range(40)]
+    assert not any(one and two for one, two in pairwise(answers))
+    assert answers.count(True) == 20
+    assert {execution.version for execution in newest(40)} == {1, 2}
+
+
+def test_a_challenger_has_its_own_options(load: Load) -> None:
+    m = load(
+        "# poet: optimize_for=accuracy, canary=50%, key=who, stream=who, hold=3\ndef f(x, who) -> bool:\n    return x > 2.5\n"
+    )
+    m.f(1.0, "a")
+    plan, _ = plan_of("m:f", api.store(), api.settings())
+    chain().challenge(chain().add(plan, 1, {"hold": 1}, None, "").number)
+    refresh(api.settings())
+    held = {who: [m.f(x, who) for x in (3.0, 1.0, 1.0, 1.0, 1.0)].count(True) for who in map(str, range(40))}
+    versions = {execution.key: execution.version for execution in newest(200)}
+    assert set(held.values()) == {2, 4}
+    assert all((versions[who] == 2) == (count == 2) for who, count in held.items())
+
+
+def test_a_canary_needs_to_promote_by_itself(load: Load, project: Path) -> None:
+    with pytest.warns(PragmaWarning, match="PH412 canary= has no effect with learn=propose; it needs auto or proven"):
+        m = load(CANARY.replace("canary", "learn=propose, canary"))
+    m.f(3.0, "a")
+    tried()
+    assert all(m.f(3.0, f"customer {i}") for i in range(100))
+
+
+def test_with_a_canary_nothing_goes_straight_into_use(load: Load) -> None:
+    m = load(CANARY.replace("25%", "50%"))
+
+    def teach(count: int) -> None:
+        for number in range(count):
+            x = 2.6 + number % 40 / 10
+            result = poet_hook.call(m.f, x, f"customer {number}")
+            poet_hook.feedback(result, {"expected": x > 4.5})
+
+    teach(60)
+    learned = poet_hook.learn("f")
+    assert learned.verdict is not None
+    assert (learned.promoted, learned.version, api.champion("f")) == (False, 2, 1)
+    assert learned.verdict.decision == "challenge"
+    assert "canary: it answers 50% of the calls first" in learned.reasons
+    teach(10)
+    learned = poet_hook.learn("f")
+    assert (learned.promoted, learned.version, chain().pointer().challenger) == (False, 2, 2)
+    assert any("calls so far, and 20 come first" in reason for reason in learned.reasons)
+    teach(60)
+    learned = poet_hook.learn("f")
+    assert (learned.promoted, api.champion("f")) == (True, 2)
+    assert chain().pointer().challenger is None
+    assert not m.f(4.0, "anybody")
+
+
+def test_what_was_withdrawn_is_not_tried_again(load: Load) -> None:
+    m = load(CANARY)
+    for number in range(60):
+        x = 2.6 + number % 40 / 10
+        poet_hook.feedback(poet_hook.call(m.f, x, f"customer {number}"), {"expected": x > 4.5})
+    assert poet_hook.learn("f").version == 2
+    chain().withdraw(2, "it failed")
+    learned = poet_hook.learn("f")
+    assert (learned.promoted, learned.version, chain().pointer().challenger) == (False, None, None)
+    assert "v2, with the same values, was withdrawn: it failed" in learned.reasons
+
+
+# --------------------------------------------------------------------------- other processes
 
 PROCESS = """
 import sys, time
@@ -342,3 +523,71 @@ def test_a_challenger_from_another_process_runs_here_within_a_second(load: Load)
         running.kill()
         running.communicate()
     assert [(gone.version, gone.why) for gone in chain().pointer().withdrawn] == [(2, "enough")]
+
+
+CUSTOMERS = """
+import sys, time
+import poet_hook
+poet_hook.activate()
+from m import f
+number = 0
+while True:
+    number += 1
+    print(f(3.0, number), flush=True)
+    time.sleep(0.01)
+"""
+
+
+def test_a_canary_from_another_process_answers_here_within_a_second(load: Load) -> None:
+    m = load(CANARY.replace("25%", "50%"))
+    m.f(3.0, 0)
+    number = version()
+    running = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(CUSTOMERS)], stdout=subprocess.PIPE, env=environment()
+    )
+    try:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"True\n"
+        start = time.time()
+        chain().challenge(number)
+        eventually(lambda: any(execution.version == 2 for execution in newest(20)))
+        first = next(e for e in reversed(newest(500)) if e.version == 2)
+        assert first.started - start < 1.0
+        chain().withdraw(number, "enough")
+        eventually(lambda: all(execution.version == 1 for execution in newest(20)))
+    finally:
+        running.kill()
+        running.communicate()
+
+
+FAILING = """
+import sys, threading, warnings
+import poet_hook
+poet_hook.activate()
+from m import f
+sys.stdin.readline()
+print(sum(f(3.0) == 0.4 for _ in range(40)), flush=True)
+"""
+
+
+def test_two_processes_withdraw_a_failing_challenger_once(load: Load) -> None:
+    canary(load, "1 / max(0.0, x - 0.5)", 5.0)
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(FAILING)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        for _ in range(2)
+    ]
+    for run in runs:
+        assert run.stdin is not None
+        run.stdin.write("go\n")
+        run.stdin.flush()
+    told = [run.communicate(timeout=30) for run in runs]
+    assert [out for out, _ in told] == ["40\n", "40\n"]
+    assert sum("is on trial no more" in err for _, err in told) == 1
+    assert len(chain().pointer().withdrawn) == 1

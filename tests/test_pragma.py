@@ -86,7 +86,11 @@ def test_each_option_is_read(options: str, fields: dict[str, Any]) -> None:
         ("record.=none", "PH201", "record."),
         ("ensure.x=none", "PH201", "ensure.x"),
         ("retry_on=ValueError", "PH202", "retry_on"),
-        ("canary", "PH202", "canary"),
+        ("canary", "PH102", "canary"),
+        ("optimize_for=f1 canary=5", "PH204", "5"),
+        ("optimize_for=f1 canary=51%", "PH204", "51%"),
+        ("optimize_for=f1 canary=0.5%", "PH204", "0.5%"),
+        ("optimize_for=f1 canary=nan%", "PH204", "nan%"),
         ("optimize_for=reward", "PH202", "reward"),
         ("optimize_for=my.module:0", "PH203", "my.module:0"),
         ("optimize_for=:score", "PH203", ":score"),
@@ -142,6 +146,7 @@ def test_each_option_is_read(options: str, fields: dict[str, Any]) -> None:
         ("cost=1:2", "PH302", "cost"),
         ("after=3", "PH302", "after"),
         ("alpha=0.1", "PH302", "alpha"),
+        ("canary=5%", "PH302", "canary"),
         ("off retries=2", "PH303", "retries"),
     ],
 )
@@ -178,7 +183,7 @@ def test_a_mistyped_optimize_for_is_the_only_complaint() -> None:
         ("domain=zzz", "one of generic, ml_monitoring"),
         ("ensure=x>0", 'write ensure="x>0"'),
         ("fallback=null", "did you mean 'None'?"),
-        ("canary", ""),
+        ("half_life", ""),
     ],
 )
 def test_hints(options: str, hint: str) -> None:
@@ -449,10 +454,11 @@ def pragmas(draw: st.DrawFn) -> Pragma:
         "record": MODES,
         "record_arguments": st.dictionaries(NAMES, MODES, min_size=1),
         "key": NAMES | EXPRESSIONS,
-        "learn": st.sampled_from(["auto", "proven", "propose", "off"]),
+        "learn": st.sampled_from(["auto", "proven", "propose", "shadow", "off"]),
         "after": st.integers(1, 1_000_000),
         "cost": st.tuples(POSITIVE, POSITIVE),
         "alpha": st.floats(0.001, 0.5),
+        "canary": st.integers(1, 50).map(lambda percent: percent / 100),
     }
     if draw(st.booleans()):
         fields = draw(st.fixed_dictionaries({"optimize_for": trains.pop("optimize_for")}, optional=optional | trains))
@@ -484,6 +490,7 @@ def canonical(p: Pragma) -> list[str]:
         out += [f"record.{name}={mode}" for name, mode in p.record_arguments.items()]
         out += [f"cost={p.cost[0]!r}:{p.cost[1]!r}"]
         out += [f"key={quoted(p.key)}"] if p.key else []
+        out += [f"canary={round(p.canary * 100)}%"] if p.canary else []
     return out
 
 

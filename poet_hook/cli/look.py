@@ -11,7 +11,7 @@ from poet_hook import api
 from poet_hook.cli.names import find, nothing_recorded, recorded
 from poet_hook.cli.output import aside, before_and_after, local_time, plain, say, say_json, shown, table
 from poet_hook.errors import CodecError, NotEnhancedError, VersionError
-from poet_hook.learning.live import Beside
+from poet_hook.learning.live import OnTrial
 from poet_hook.learning.objective import contradictions
 from poet_hook.learning.study import value_of
 from poet_hook.model import Execution, Feedback, LeftAlone, Signal, Version
@@ -48,8 +48,8 @@ def status(options: argparse.Namespace) -> int:
     ]
     table(("function", "objective", "in use", "versions", "executions", "feedback", "evidence"), rows, flexible={0, 1})
     for item in items:
-        if item.beside:
-            aside(f"{item.function}: {_beside_words(item.beside)}")
+        if item.on_trial:
+            aside(f"{item.function}: {_trial_words(item.on_trial)}")
         if item.problem:
             aside(f"{item.function}: {item.problem}")
         if item.requested:
@@ -58,9 +58,11 @@ def status(options: argparse.Namespace) -> int:
     return 0
 
 
-def _beside_words(beside: Beside) -> str:
-    failed = f", {beside.failed:,} failed" if beside.failed else ""
-    return f"shadow v{beside.challenger}: {beside.calls:,} calls, {beside.differ:,} differ{failed}"
+def _trial_words(trial: OnTrial) -> str:
+    failed = f", {trial.failed:,} failed" if trial.failed else ""
+    if trial.share is not None:
+        return f"canary v{trial.challenger} ({trial.share:.0%} of the calls): {trial.calls:,} answered{failed}"
+    return f"shadow v{trial.challenger}: {trial.calls:,} calls, {trial.differ:,} differ{failed}"
 
 
 # --------------------------------------------------------------------------- executions
@@ -216,16 +218,16 @@ def versions(options: argparse.Namespace) -> int:
     stored = api.versions_of(function)
     champion, problem = api.in_use(function)
     if options.json:
-        beside = api.beside(function)
-        document = {"function": function, "champion": champion, "problem": problem, "beside": beside}
+        trial = api.on_trial(function)
+        document = {"function": function, "champion": champion, "problem": problem, "on_trial": trial}
         say_json({**document, "versions": stored})
         return 0
     say(function)
     rows = [_version_cells(item, item.number == champion) for item in stored]
     table(("version", "in use", "level", "made", "from", "changes", "evidence"), rows, flexible={5})
-    beside = api.beside(function)
-    if beside:
-        aside(_beside_words(beside))
+    trial = api.on_trial(function)
+    if trial:
+        aside(_trial_words(trial))
     if problem:
         aside(problem)
     return 0

@@ -54,7 +54,7 @@ def _conclusion(learned: Learned) -> str:
         return f"v{learned.version} is in use now ({verdict.level}; it was v{learned.champion})"
     if learned.version is not None and verdict is not None and verdict.decision == "challenge":
         return (
-            f"v{learned.version} runs beside v{learned.champion}, which stays in use; "
+            f"v{learned.version} is on trial, v{learned.champion} stays in use; "
             f"accept it with: python -m poet_hook promote {learned.function} {learned.version}"
         )
     if learned.version is not None:

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from poet_hook.domains.base import decision
 from poet_hook.learning.constants import same
 from poet_hook.learning.study import Study, value_of, values_of
-from poet_hook.model import UNSET, Candidate, Verdict
+from poet_hook.model import UNSET, Decision, Level, Value, Version
 from poet_hook.runtime.trial import told, unchanged
 from poet_hook.store.database import Store
 
+ENOUGH = 20  # calls that a canary must have answered before it may be promoted
+
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """How many calls a challenger was computed beside, how many of them it would have answered otherwise, or failed."""
+class OnTrial:
+    """A challenger of `share` of the calls, or, where that is None, one in the shadow.
+
+    `calls` are those that it answered, or ran beside; `differ` those of the latter that it would have answered
+    otherwise; `failed` those that it was to answer and could not.
+    """
 
     challenger: int
+    share: float | None
     calls: int
     differ: int
     failed: int
 
 
-def beside(store: Store, function: str, challenger: int) -> Beside:
-    """What the recorded calls say of a challenger in the shadow; of a yes or no, only that counts."""
+def on_trial(store: Store, function: str, challenger: int, share: float | None) -> OnTrial:
+    """What the recorded calls say of a challenger; of a yes or no, only that differs."""
     calls = differ = failed = 0
     for shadow, result, count in store.shadows(function, unchanged(challenger)):
         said = told(shadow)
@@ -33,7 +41,9 @@ def beside(store: Store, function: str, challenger: int) -> Beside:
         failed += count if said.error is not None else 0
         if said.error is None and not said.same and differs(value_of(result), value_of(said.result)):
             differ += count
-    return Beside(challenger, calls, differ, failed)
+    if share is not None:
+        calls = store.versions_used(function).get(challenger, 0)
+    return OnTrial(challenger, share, calls, differ, failed)
 
 
 def differs(returned: object, other: object) -> bool:
@@ -44,23 +54,37 @@ def differs(returned: object, other: object) -> bool:
     return returned is UNSET or other is UNSET or not same(returned, other)
 
 
-def on_trial(study: Study, candidate: Candidate, verdict: Verdict) -> int | None:
-    """The challenger, where it is as good as this candidate, and its level no other: what runs beside it goes on."""
+def as_good(study: Study, values: Mapping[str, Value], interval: tuple[float, float] | None) -> Version | None:
+    """The challenger, where it does as well as these values: then it goes on, and takes their place."""
     number = study.chain.pointer().challenger
-    values = None if number is None else values_of(study, number)
-    if number is None or values is None or study.chain.read(number).level != verdict.level:
+    tried = None if number is None else values_of(study, number)
+    if number is None or tried is None:
         return None
-    moved = [name for name in {*values, *candidate.values} if values.get(name) != candidate.values.get(name)]
-    if not moved:
-        return number
-    value = values.get(moved[0]) if len(moved) == 1 else None
-    if candidate.interval is None or value is None or isinstance(value, str):
-        return None
-    return number if candidate.interval[0] <= value <= candidate.interval[1] else None
+    moved = [name for name in {*tried, *values} if tried.get(name) != values.get(name)]
+    value = tried.get(moved[0]) if len(moved) == 1 else None
+    near = interval is not None and isinstance(value, int | float) and interval[0] <= value <= interval[1]
+    return study.chain.read(number) if near or not moved else None
 
 
-def end_shadow(study: Study, why: str) -> None:
-    """Take back, with the reason, a challenger that only runs beside the version in use."""
+def canaried(
+    study: Study, challenger: Version | None, values: Mapping[str, Value], level: Level
+) -> tuple[Decision, str]:
+    """What becomes of a candidate that could be promoted, where a share of the calls comes first, and why."""
+    for gone in study.chain.pointer().withdrawn:
+        if values_of(study, gone.version) == values:
+            return "wait", f"v{gone.version}, with the same values, was withdrawn: {gone.why}"
+    if challenger is None:
+        return "challenge", f"canary: it answers {study.plan.pragma.canary:.0%} of the calls first"
+    answered = study.calls.get(challenger.number, 0)
+    if level == "proven" and answered >= ENOUGH:
+        return "promote", f"canary: it answered {answered} calls"
+    if answered < ENOUGH:
+        return "challenge", f"canary: it answered {answered} calls so far, and {ENOUGH} come first"
+    return "challenge", f"canary: it answered {answered} calls, and waits until it is proven"
+
+
+def end_trial(study: Study, why: str) -> None:
+    """Take the challenger back, if there is one, and keep the reason."""
     number = study.chain.pointer().challenger
-    if number is not None and study.plan.pragma.learn == "shadow":
+    if number is not None:
         study.chain.withdraw(number, why)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from poet_hook.domains.base import decision
@@ -56,6 +56,8 @@ class Study:
     set_aside: dict[str, int]
     context: list[Execution]
     """The other executions on whose results those of `known` depend; of them, nothing else is asked."""
+    calls: dict[int, int] = field(default_factory=dict)
+    """How many executions each version had, where a challenger answers a share of them."""
 
     @property
     def executions(self) -> list[Execution]:
@@ -86,7 +88,8 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
     known.sort(key=lambda item: item.label.order if item.label else 0)
     known += sorted(_silent(plan, store, len(said)), key=lambda item: item.execution.started)
     context = _context(plan, store, {item.execution.id for item in known}) if plan.remembers else []
-    return Study(plan, source, chain, chain.champion(plan), known, unread, aside, context)
+    calls = store.versions_used(plan.function) if plan.pragma.canary else {}
+    return Study(plan, source, chain, chain.champion(plan), known, unread, aside, context, calls)
 
 
 def _context(plan: Plan, store: Store, known: Set[str]) -> list[Execution]:

@@ -8,13 +8,13 @@ from poet_hook.domains.base import decision
 from poet_hook.learning.aims import SHARES, WORDS, Aims, aims_of
 from poet_hook.learning.evidence import Difference, compare, mean_gain
 from poet_hook.learning.gate import Judgement
-from poet_hook.learning.live import end_shadow, on_trial
+from poet_hook.learning.live import as_good, canaried, end_trial
 from poet_hook.learning.objective import Loss
 from poet_hook.learning.replay import Outcome
 from poet_hook.learning.scale import value_at
 from poet_hook.learning.search import Offer, Search, agreed
 from poet_hook.learning.study import NOT_REPRODUCED, Study, seen, values_of
-from poet_hook.model import Candidate, Decision, Evidence, Learned, Value, Verdict
+from poet_hook.model import Candidate, Decision, Evidence, Learned, Value, Verdict, Version
 from poet_hook.transform.compile import Champion
 from poet_hook.transform.render import render
 from poet_hook.transform.values import with_values
@@ -28,35 +28,53 @@ def concluded(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> 
     values = values_of_best(search, judgement, offers)
     if values is None:
         verdict = _verdict(search, judgement, "keep", champion)
-        end_shadow(study, "nothing does better than the version in use any more")
+        end_trial(study, "nothing does better than the version in use any more")
         return Learned(plan.function, study.champion.version, verdict, None, False, verdict.reasons)
-    text = with_values(plan.source, plan.tunables, values)
     numeric = judgement.axis is not None and not search.tunables[judgement.axis].choices
     interval = judgement.fit.interval if judgement.fit and numeric else None
+    challenger = as_good(study, values, interval)
+    if challenger is not None:
+        values = dict(challenger.values)
+    text = with_values(plan.source, plan.tunables, values)
     candidate = Candidate(plan.function, study.champion.version, values, text, interval)
     after = search.replay.run(values)
-    decided: Decision = judgement.decision
     reason = _doubt(search, after)
     if reason:
         verdict = _verdict(search, judgement, "keep", after)
         return Learned(plan.function, study.champion.version, verdict, None, False, (reason, *verdict.reasons))
-    if decided == "promote" and plan.pragma.learn == "propose":
-        decided = "propose"
-    if plan.pragma.learn == "shadow":
-        decided = "challenge"
-    if decided == "promote" and plan.pragma.learn == "proven" and judgement.level != "proven":
-        decided = "wait"
-    verdict = _verdict(search, judgement, decided, after)
+    decided, why = _decided(study, judgement, challenger, values)
+    verdict = _verdict(search, judgement, decided, after, why)
     if decided not in ("promote", "propose", "challenge"):
         return Learned(plan.function, study.champion.version, verdict, None, False, verdict.reasons, candidate)
-    number = on_trial(study, candidate, verdict) if decided == "challenge" else None
-    number = number or _stored(study, values, verdict)
-    promoted = decided == "promote"
-    if promoted:
+    if decided == "challenge" and challenger is not None and plan.pragma.canary:
+        number = challenger.number  # whatever its level is by now: its calls are counted
+    else:
+        number = _stored(study, values, verdict)
+    if decided == "promote":
         promote(study.chain, number, plan)
     if decided == "challenge" and study.chain.pointer().challenger != number:
         study.chain.challenge(number)
+    promoted = decided == "promote"
     return Learned(plan.function, study.champion.version, verdict, number, promoted, verdict.reasons, candidate)
+
+
+def _decided(
+    study: Study, judgement: Judgement, challenger: Version | None, values: Mapping[str, Value]
+) -> tuple[Decision, tuple[str, ...]]:
+    """What becomes of the best candidate by `learn=` and `canary=`, and why it is not what the gate decided."""
+    pragma = study.plan.pragma
+    if pragma.learn == "shadow":
+        return "challenge", ("learn=shadow: it runs beside the version in use, and its results are only recorded",)
+    if judgement.decision != "promote" or judgement.level is None:
+        return judgement.decision, ()
+    if pragma.learn == "propose":
+        return "propose", ()
+    if pragma.learn == "proven" and judgement.level != "proven":
+        return "wait", ("learn=proven: a provisional version waits for more evidence",)
+    if pragma.canary is not None:
+        decided, reason = canaried(study, challenger, values, judgement.level)
+        return decided, (reason,)
+    return "promote", ()
 
 
 def values_of_best(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> dict[str, Value] | None:
@@ -91,7 +109,9 @@ def _stored(study: Study, values: Mapping[str, Value], verdict: Verdict) -> int:
     return study.chain.add(plan, study.champion.version, values, verdict, enhanced).number
 
 
-def _verdict(search: Search, judgement: Judgement, decided: Decision, after: Sequence[Outcome]) -> Verdict:
+def _verdict(
+    search: Search, judgement: Judgement, decided: Decision, after: Sequence[Outcome], why: Sequence[str] = ()
+) -> Verdict:
     study, champion = search.study, search.champion
     silent = [item for item in study.known if item.label is None and item.execution.replayable != NOT_REPRODUCED]
     flips = tuple(
@@ -104,8 +124,7 @@ def _verdict(search: Search, judgement: Judgement, decided: Decision, after: Seq
     reasons += [f"{count} executions with feedback were set aside: {why}" for why, count in study.set_aside.items()]
     if study.unread:
         reasons.append(f"{study.unread} feedbacks could not be read and count for nothing")
-    if study.plan.pragma.learn == "proven" and decided == "wait" and judgement.decision == "promote":
-        reasons.append("learn=proven: a provisional version waits for more evidence")
+    reasons += why
     gains = mean_gain(judgement.bets, study.plan.pragma.alpha) if judgement.bets else ()
     gain, gain_low, gain_high = (search.aims.last.unit * each for each in gains) if gains else (None, None, None)
     return Verdict(

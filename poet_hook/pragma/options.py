@@ -19,7 +19,7 @@ DOMAINS = ("generic", "ml_monitoring")
 OBJECTIVES = ("accuracy", "precision", "recall", "f1", "alert_quality", "error", "absolute_error")
 _LEVEL_1 = ("retries", "timeout", "fallback", "ensure", "require", "coerce", "record", "key", "stream")
 STEADY = ("min_run", "hold", "cooldown")
-OPTIONS = ("domain", "optimize_for", *_LEVEL_1, *STEADY, "learn", "after", "cost", "alpha", "off")
+OPTIONS = ("domain", "optimize_for", *_LEVEL_1, *STEADY, "learn", "after", "cost", "alpha", "canary", "off")
 # the design names these, so a did-you-mean would mislead
 PLANNED = (
     "retry_on",
@@ -28,7 +28,6 @@ PLANNED = (
     "assume_ok_after",
     "group",
     "half_life",
-    "canary",
 )
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -39,10 +38,11 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "learn": get_args(Learn),
 }
 _PLANNED_VALUES = {"optimize_for": ("latency", "cost", "reward")}
-TRAIN_ONLY = ("record", "key", "stream", "learn", "after", "cost", "alpha")
+TRAIN_ONLY = ("record", "key", "stream", "learn", "after", "cost", "alpha", "canary")
 
 _MAX_SECONDS = 1e6
 _MAX_COST = 1e6
+_MOST_SHARED = 50
 MOST_CALLS = 1_000_000
 MOST_CHOICES = 32
 _DURATION_UNITS = (("ms", 1000.0), ("s", 1.0), ("m", 1 / 60), ("h", 1 / 3600))
@@ -172,6 +172,15 @@ def _cost(name: str, text: str) -> tuple[float, float]:
     )
 
 
+def _share(name: str, text: str) -> float:
+    number = _number(text.removesuffix("%"))
+    if text.endswith("%") and number is not None and 1 <= number <= _MOST_SHARED:
+        return number / 100
+    raise RefusedError(
+        "PH204", f"{name} takes 1% to {_MOST_SHARED}% of the calls, not {quote(text)}", "for example canary=5%"
+    )
+
+
 def _fallback(name: str, text: str) -> Fallback:
     if text in _FOREIGN:
         raise RefusedError("PH205", f"{text} is not a Python literal", f"did you mean '{_FOREIGN[text]}'?")
@@ -219,6 +228,7 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "after": partial(_whole, 1, 1_000_000),
     "alpha": partial(_real, 0.001, 0.5),
     "timeout": _duration,
+    "canary": _share,
     "cost": _cost,
     "fallback": _fallback,
     "ensure": _expression,

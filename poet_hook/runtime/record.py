@@ -231,21 +231,21 @@ def note(slot: Any, call: Any, result: Any, outcome: str, error: BaseException |
     if outcome == "result" and call.own is not UNSET and call.own is not result:
         raw, reason = _frozen_result(slot.record, call.own, outcome, reason)
         own = raw
-    tried = slot.trial is not None and outcome == "result"
-    shadow = slot.trial.beside(slot, call, own, duration) if tried else None
+    shadow = slot.trial.made_of(slot, call, outcome, own, duration) if slot.trial is not None else None
+    version = call.served.number if call.served is not None and call.served.error is None else slot.version
     execution_id = _ids.make(call.started)
     lost = recorder.write(
         Execution(
             id=execution_id,
             function=slot.function,
-            version=slot.version,
+            version=version,
             source_hash=slot.source_hash,
             started=call.started,
             duration=duration,
             outcome=outcome,  # type: ignore[arg-type]
             arguments=call.frozen[0],
             result=encoded,
-            error=None if error is None else _told(error, slot.hides),
+            error=None if error is None else described(error, slot.hides),
             key=call.key,
             attempts=call.attempt,
             replayable=reason,
@@ -265,7 +265,7 @@ def note(slot: Any, call: Any, result: Any, outcome: str, error: BaseException |
             Phase("enforce", "ok" if outcome == "result" else "skipped"),
             Phase("train", f"not recorded: {lost}" if lost else reason or "recorded"),
         )
-        made = POETResult(result, execution_id, slot.function, slot.version, duration, phases)
+        made = POETResult(result, execution_id, slot.function, version, duration, phases)
         for results in captured:
             results.append(made)
 
@@ -282,7 +282,7 @@ def _frozen_result(mode: RecordMode, result: Any, outcome: str, reason: str) -> 
         return None, reason or f"result: {problem}"
 
 
-def _told(error: BaseException, hides: bool) -> str:
+def described(error: BaseException, hides: bool) -> str:
     """An exception's text may quote what must not be recorded: then only its type is kept."""
     try:
         return type(error).__name__ if hides else f"{type(error).__name__}: {error}"[:2000]

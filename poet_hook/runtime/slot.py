@@ -25,7 +25,7 @@ from poet_hook.runtime.enforce import broken_type
 from poet_hook.runtime.operate import TimeLimit, ends_more, pause
 from poet_hook.runtime.perceive import RefusedError, perceive
 from poet_hook.runtime.steady import Step, memory, settle
-from poet_hook.runtime.trial import Trial, is_shadow
+from poet_hook.runtime.trial import Canary, Served, Shadow, is_shadow
 from poet_hook.store.database import FunctionRecord
 
 logger = logging.getLogger("poet_hook")
@@ -45,6 +45,7 @@ class Call:
         "limit",
         "own",
         "raised",
+        "served",
         "started",
         "step",
         "stream",
@@ -59,6 +60,7 @@ class Call:
         self.stream: str | None = None
         self.own: Any = UNSET  # what the body returned, where `steady` looked at it
         self.step: Step | None = None
+        self.served: Served | None = None  # where a challenger was chosen to answer
         self.frozen: tuple[bytes | None, str] = (None, "")
         self.started = self.clock = 0.0
 
@@ -97,7 +99,11 @@ class Slot:
         self.domain_name: str | None = spec["domain"]
         self.domain: Domain | None = load(spec["domain"]) if spec["domain"] else None
         self.source: str = spec.get("source", "")
-        self.trial = Trial() if spec.get("shadow") else None
+        self.trial: Shadow | Canary | None = None
+        if spec.get("shadow"):
+            self.trial = Shadow()
+        elif spec.get("canary"):
+            self.trial = Canary(spec["canary"])
 
     # -- Perceive
 
@@ -175,6 +181,10 @@ class Slot:
             except Exception as error:  # noqa: BLE001 - no thread or signal to be had: the body runs unlimited
                 logger.warning("%s: timeout= has no effect: %s", self.function, error)
 
+    def serves(self, call: Call, promise: Callable[..., Any] | None = None) -> bool:
+        """True where a challenger answered in place of the body: the answer is in `call.served`."""
+        return isinstance(self.trial, Canary) and self.trial.serves(self, call, promise)
+
     def raised(self, call: Call) -> None:
         """The body raised: remember it, so that `end` knows."""
         if call.limit is not None:
@@ -220,7 +230,8 @@ class Slot:
         if (self.has_streams and call.stream is None) or is_shadow():
             return result
         try:
-            settled, call.step = settle((self.function, call.stream), self.steadies, result, call.started)
+            rules = self.steadies if call.served is None else call.served.steady
+            settled, call.step = settle((self.function, call.stream), rules, result, call.started)
         except OperateTimeout:
             raise
         except Exception as error:  # noqa: BLE001 - the user's own class, or a mistake of ours: the call goes on
@@ -246,13 +257,14 @@ class Slot:
         try:
             self.check(own)
             if promise is not None:
-                self._keep(promise, own, call.arguments)
+                self.keep(promise, own, call.arguments)
             self._note(call, result, "result", None)
         except BaseException:
             self._take_back(call)
             raise
 
-    def _keep(self, promise: Callable[..., Any], result: Any, arguments: tuple[Any, ...]) -> None:
+    def keep(self, promise: Callable[..., Any], result: Any, arguments: tuple[Any, ...]) -> None:
+        """Raise `EnforceError` unless the `ensure=` expression holds."""
         cause = None
         try:
             if promise(result, *arguments):

@@ -1,12 +1,18 @@
-"""A call of the champion -> what a challenger makes of the same arguments, beside it and never returned.
+"""A call -> what a challenger makes of it: beside the champion and never returned, or in its place.
 
-The challenger is the user's own body with other values, a plain function that records nothing. It runs on the
-arguments as they were recorded, so that nothing it does to them is seen by anybody, in the thread of the call and
-after its result is known.
+The challenger is the user's own body with other values, a plain function that records nothing.
+
+In the shadow it runs on the arguments as they were recorded, so that nothing it does to them is seen by anybody, in the
+thread of the call and after its result is known.
+
+As a canary it answers a share of the calls, which a hash of their key chooses. Where it fails, or what it returns is
+refused, the champion's own body answers.
 """
 
 from __future__ import annotations
 
+import hashlib
+import random
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,13 +20,18 @@ from types import FunctionType
 from typing import Any
 
 from poet_hook.errors import CodecError, OperateTimeout, VersionWarning, warn
+from poet_hook.model import Steady
 from poet_hook.runtime.operate import TimeLimit, ends_more
+from poet_hook.runtime.record import described
 from poet_hook.store import codec
 
 AS_LONG = 5.0  # times the call itself, and
 AT_LEAST = 0.05  # seconds, is what the challenger may take
 LATE = 3  # times it may take longer, in one process
+UNLIMITED = 60.0  # seconds that a canary may take where there is no timeout=
+FAILURES = 3  # calls that it failed and the champion answered, in one process: then it is withdrawn
 _TOLD = 200  # characters of an exception
+_random = random.Random()  # never the user's own, whose seeded stream must stay as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +40,13 @@ class Challenger:
 
     number: int
     body: FunctionType
+    steady: Steady
 
 
 Find = Callable[[Any, Challenger | None], Challenger | None]
 """A slot and the challenger that it knows -> the one that the pointer names now."""
+Withdraw = Callable[[Any, int, str], None]
+"""A slot, the number of its challenger, and why it is taken back, in every process."""
 
 
 class _Here(threading.local):
@@ -41,13 +55,14 @@ class _Here(threading.local):
 
 _here = _Here()
 _find: Find | None = None
+_withdraw: Withdraw | None = None
 _used = False
 
 
-def follow(find: Find) -> None:
-    """Say how challengers are found, before the first call."""
-    global _find
-    _find = find
+def follow(find: Find, withdraw: Withdraw) -> None:
+    """Say how challengers are found, and taken back, before the first call."""
+    global _find, _withdraw
+    _find, _withdraw = find, withdraw
 
 
 def is_shadow() -> bool:
@@ -58,12 +73,12 @@ def is_shadow() -> bool:
 class Trial:
     """What one slot knows of its challenger; looked for at the first call, and whenever the pointer has moved."""
 
-    __slots__ = ("challenger", "late", "sought")
+    __slots__ = ("challenger", "failures", "sought")
 
     def __init__(self) -> None:
         self.challenger: Challenger | None = None
         self.sought = False
-        self.late = 0
+        self.failures = 0
 
     def seek(self, slot: Any) -> None:
         """Follow the pointer."""
@@ -71,14 +86,22 @@ class Trial:
         if _find is not None:
             found = _find(slot, self.challenger)
             if found is not self.challenger:
-                self.challenger, self.late = found, 0
+                self.challenger, self.failures = found, 0
 
-    def beside(self, slot: Any, call: Any, result: bytes | None, duration: float) -> bytes | None:
+
+class Shadow(Trial):
+    """A challenger whose results are recorded and never returned."""
+
+    __slots__ = ()
+
+    def made_of(self, slot: Any, call: Any, outcome: str, result: bytes | None, duration: float) -> bytes | None:
         """What the challenger made of a call that gave `result`, encoded as `told` reads it; None where it did not run.
 
         Raises only what ends more than this call: Ctrl-C, or the time limit of a call around it.
         """
         global _used
+        if outcome != "result":
+            return None
         if not self.sought:
             self.seek(slot)
         challenger, (arguments, reason) = self.challenger, call.frozen
@@ -87,23 +110,23 @@ class Trial:
         _used = _here.busy = True
         limit = max(AT_LEAST, AS_LONG * duration)
         try:
-            data = codec.encode(_limited(slot, challenger, codec.decode(arguments), limit))
+            data = codec.encode(_limited(slot, challenger.body, codec.decode(arguments), limit))
         except CodecError:  # of the arguments, or of what was returned: then they can't be compared
             return None
         except OperateTimeout as error:
             if ends_more(error):
                 raise
             self._was_late(slot, challenger)
-            return codec.encode((challenger.number, "e", f"it took longer than {limit:.3g} s"))
+            return _failed(challenger.number, f"it took longer than {limit:.3g} s")
         except Exception as error:  # noqa: BLE001 - whatever the challenger does is its own result
-            return codec.encode((challenger.number, "e", _told(error)))
+            return _failed(challenger.number, described(error, slot.hides))
         finally:
             _here.busy = False
         return unchanged(challenger.number) if data == result else codec.encode((challenger.number, "r", data))
 
     def _was_late(self, slot: Any, challenger: Challenger) -> None:
-        self.late += 1
-        if self.late >= LATE:
+        self.failures += 1
+        if self.failures >= LATE:
             self.challenger = None
             warn(
                 f"{slot.function}: v{challenger.number} no longer runs beside it in this process: {LATE} times it took "
@@ -112,19 +135,90 @@ class Trial:
             )
 
 
-def _limited(slot: Any, challenger: Challenger, arguments: Sequence[Any], seconds: float) -> Any:
+@dataclass(slots=True)
+class Served:
+    """A call that the canary was chosen for: its `answer`, or by which `error` it failed; `steady` goes with it."""
+
+    number: int
+    steady: Steady
+    answer: Any = None
+    error: str | None = None
+
+
+class Canary(Trial):
+    """A challenger that answers a share of the calls."""
+
+    __slots__ = ("share",)
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def serves(self, slot: Any, call: Any, promise: Callable[..., Any] | None) -> bool:
+        """True where the challenger answered this call: `call.served` holds its answer, which is not refused.
+
+        The challenger has the time limit of one attempt, and the champion's own attempt begins anew after it. Raises
+        only what ends more than this call.
+        """
+        if call.attempt > 1 or is_shadow():
+            return False
+        if not self.sought:
+            self.seek(slot)
+        challenger = self.challenger
+        if challenger is None or not self._chooses(slot, challenger, call.key or call.stream):
+            return False
+        if call.limit is not None:
+            call.limit.cancel()
+        call.served = served = Served(challenger.number, challenger.steady)
+        try:
+            answer = _limited(slot, challenger.body, call.arguments, slot.timeout or UNLIMITED)
+            slot.check(answer)
+            if promise is not None:
+                slot.keep(promise, answer, call.arguments)
+        except Exception as error:
+            if ends_more(error):
+                raise
+            served.error, served.steady = described(error, slot.hides), slot.steadies
+            slot.arm(call)
+            return False
+        served.answer = answer
+        return True
+
+    def _chooses(self, slot: Any, challenger: Challenger, unit: str | None) -> bool:
+        if unit is None:
+            return _random.random() < self.share
+        name = f"{slot.function} {challenger.number} {unit}".encode("utf-8", "backslashreplace")
+        return int.from_bytes(hashlib.blake2b(name, digest_size=4).digest()) < self.share * (1 << 32)
+
+    def made_of(self, slot: Any, call: Any, outcome: str, _result: bytes | None, _duration: float) -> bytes | None:
+        """That the canary failed this call, encoded as `told` reads it; None where it did not.
+
+        If the champion had a result, that counts against it, and a few of these end its trial everywhere.
+        """
+        served = call.served
+        if served is None or served.error is None:
+            return None
+        challenger = self.challenger
+        if outcome == "result" and challenger is not None and challenger.number == served.number:
+            self.failures += 1
+            if self.failures >= FAILURES:
+                self.challenger = None
+                if _withdraw is not None:
+                    why = f"it failed {FAILURES} calls that the version in use answered: {served.error}"
+                    _withdraw(slot, served.number, why)
+        return _failed(served.number, served.error)
+
+
+def _failed(number: int, error: str) -> bytes:
+    return codec.encode((number, "e", error[:_TOLD]))
+
+
+def _limited(slot: Any, body: FunctionType, arguments: Sequence[Any], seconds: float) -> Any:
     limit = TimeLimit(seconds, slot.function)
     try:
-        return apply(challenger.body, arguments)
+        return apply(body, arguments)
     finally:
         limit.cancel()
-
-
-def _told(error: Exception) -> str:
-    try:
-        return f"{type(error).__name__}: {error}"[:_TOLD]
-    except Exception:  # noqa: BLE001 - the user's own __str__
-        return type(error).__name__
 
 
 def apply(function: FunctionType, arguments: Sequence[Any]) -> Any:

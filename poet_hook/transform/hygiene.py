@@ -39,6 +39,8 @@ def placeholder(plan: Plan, version: int) -> str:
     }
     if pragma.learn == "shadow" and pragma.trains:
         spec["shadow"] = True
+    elif pragma.canary and pragma.trains:
+        spec["canary"] = pragma.canary
     return SLOT_PREFIX + json.dumps(spec, separators=(",", ":"))
 
 

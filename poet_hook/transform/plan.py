@@ -70,6 +70,8 @@ def plan_module(source: str, path: str, module: str, kept_as: str = "") -> Plann
         kind, optional = _kind(node.returns, shadowed)
         complaints = list(_check_names(node, pragma, shadowed, lines)) + list(_idle(pragma, tunes, kind, lines))
         wrong = {complaint.code for complaint in complaints}
+        if "PH412" in wrong:
+            pragma = replace(pragma, canary=None)
         if "PH406" in wrong:
             pragma = replace(pragma, fallback=None)
         if "PH402" in wrong:
@@ -296,6 +298,10 @@ def _idle(pragma: Pragma, tunes: tuple[Tune, ...], returns: str, lines: list[str
         source_line = lines[pragma.line - 1].rstrip("\r\n")
         message = f"cost= has no effect with optimize_for={pragma.optimize_for}; it needs alert_quality"
         yield _at(pragma.line, source_line, "PH408", message, "cost")
+    if pragma.canary and pragma.trains and pragma.learn not in ("auto", "proven"):
+        source_line = lines[pragma.line - 1].rstrip("\r\n")
+        message = f"canary= has no effect with learn={pragma.learn}; it needs auto or proven"
+        yield _at(pragma.line, source_line, "PH412", message, "canary")
 
 
 def left_alone(item: LeftAlone, source: str) -> Diagnostic:

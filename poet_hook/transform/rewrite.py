@@ -113,6 +113,9 @@ class Rewriter:
             return body
         if not _leaves(body):
             body = [*body, ast.Return(ast.Constant(None))]
+        if pragma.canary and pragma.trains:
+            answer = ast.Attribute(ast.Attribute(_name(CALL), "served", ast.Load()), "answer", ast.Load())
+            body = [ast.If(self._slot("serves", _name(CALL), *self._ensure()), [ast.Return(answer)], []), *body]
         self._name_returns(body)
         if not guarded:
             return self._check_only(body)
@@ -132,9 +135,11 @@ class Rewriter:
         if self.pragma.timeout:
             body = [ast.Expr(self._slot("arm", _name(CALL))), *body]
         raised: list[ast.stmt] = [ast.Expr(self._slot("raised", _name(CALL))), ast.Raise()]
-        ensure = [self._function(self.pragma.ensure, "result")] if self.pragma.ensure else []
-        end = ast.Expr(self._slot("end", _name(CALL), _name(RESULT), *ensure))
+        end = ast.Expr(self._slot("end", _name(CALL), _name(RESULT), *self._ensure()))
         return ast.Try(body, [self._except(raised)], [], [end])
+
+    def _ensure(self) -> list[ast.expr]:
+        return [self._function(self.pragma.ensure, "result")] if self.pragma.ensure else []
 
     def _on_failure(self) -> list[ast.stmt]:
         pragma = self.pragma
@@ -174,7 +179,7 @@ class Rewriter:
         for part in list(own_scope(holder)):
             if isinstance(part, ast.Return):
                 value = part.value or _at(ast.Constant(None), part)
-                if self.pragma.steady:
+                if self.pragma.steady or (self.pragma.canary and self.plan.remembers):
                     value = _at(self._slot("steady", _name(CALL), value), value)
                 part.value = _at(ast.NamedExpr(_name(RESULT, store=True), value), value)
 

@@ -8,11 +8,11 @@ import logging
 from functools import partial
 from types import FunctionType
 
-from poet_hook.errors import VersionError, VersionWarning, warn
+from poet_hook.errors import PoetError, VersionError, VersionWarning, warn
 from poet_hook.isolation.slice import slice_function
 from poet_hook.model import Plan, Version
 from poet_hook.runtime.slot import Slot
-from poet_hook.runtime.trial import Challenger, Find
+from poet_hook.runtime.trial import Challenger, Shadow, follow
 from poet_hook.settings import Settings
 from poet_hook.transform.compile import body_code
 from poet_hook.transform.plan import plan_module
@@ -22,9 +22,9 @@ from poet_hook.versions.find import functions_of
 logger = logging.getLogger("poet_hook")
 
 
-def finder(settings: Settings) -> Find:
-    """What `runtime.trial.follow` takes."""
-    return partial(_challenger_of, settings)
+def follow_challengers(settings: Settings) -> None:
+    """Let the slots of this process find their challengers in this project, and take back those that fail."""
+    follow(partial(_challenger_of, settings), partial(_withdraw, settings))
 
 
 def _challenger_of(settings: Settings, slot: Slot, known: Challenger | None) -> Challenger | None:
@@ -44,24 +44,35 @@ def _challenger_of(settings: Settings, slot: Slot, known: Challenger | None) -> 
         warn(f"{slot.function}: v{number} can't be tried beside the version in use: {error}", VersionWarning)
         return None
     logger.info("%s: v%d is on trial", slot.function, number)
-    return Challenger(number, made)
+    return made
 
 
-def _made(version: Version, slot: Slot, function: FunctionType, settings: Settings) -> FunctionType:
+def _made(version: Version, slot: Slot, function: FunctionType, settings: Settings) -> Challenger:
     with open(slot.path, "rb") as file:
         source = importlib.util.decode_source(file.read())
     kept_as = slot.function.partition(":")[0]
     plan = _plan_of(slot, source, kept_as)
     fits(version, plan)
-    reason = why_not_shadow(source, plan, settings)
+    reason = why_not_shadow(source, plan, settings) if isinstance(slot.trial, Shadow) else None
     if reason:
         raise VersionError(reason)
     code = body_code(source, slot.path, slot.module, kept_as, plan, version.values)
     if function.__code__.co_freevars != code.co_freevars:
         raise VersionError("it uses other variables of the code around it")
-    made = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
-    made.__kwdefaults__ = function.__kwdefaults__
-    return made
+    body = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    body.__kwdefaults__ = function.__kwdefaults__
+    return Challenger(version.number, body, plan.with_options(version.values).pragma.steady)
+
+
+def _withdraw(settings: Settings, slot: Slot, number: int, why: str) -> None:
+    """Take a challenger back in every process; one warning."""
+    kept = ""
+    try:
+        if not Chain(settings, slot.function).withdraw(number, why):
+            return  # another process was quicker
+    except (PoetError, OSError) as error:
+        kept = f" (in this process only: {error})"
+    warn(f"{slot.function}: v{number} is on trial no more: {why}{kept}", VersionWarning)
 
 
 def _plan_of(slot: Slot, source: str, kept_as: str) -> Plan:

@@ -12,11 +12,10 @@ from types import CodeType, FunctionType
 from poet_hook.errors import VersionWarning, warn
 from poet_hook.model import Plan
 from poet_hook.runtime.slot import Slot, bind, slots
-from poet_hook.runtime.trial import follow
 from poet_hook.settings import Settings
 from poet_hook.transform.compile import Champion, compile_module, function_code
 from poet_hook.versions.chain import Chain, generation_path
-from poet_hook.versions.challenge import finder
+from poet_hook.versions.challenge import follow_challengers
 from poet_hook.versions.find import functions_of
 
 logger = logging.getLogger("poet_hook")
@@ -107,7 +106,7 @@ class Watch:
                 return
             self.end()
             self.settings = settings
-            follow(finder(settings))
+            follow_challengers(settings)
             self.seen = _identity(settings)
             self._begin(settings)
 
