@@ -6,6 +6,9 @@ its first promotion. Run as `python benchmarks/gate.py [--streams 500] [--seed N
 With `--loop` each stream runs through the library itself, in a project of its own: calls are recorded, feedback is
 given, `poet_hook.learn` is called after every fifth, and versions come and go until the last feedback
 (`--feedbacks 100`). Default are then 40 streams.
+
+With `--events` incidents are bursts of calls with nearly one score, and each of these is commented on: taken one by
+one, and as incidents (`group=`). They are judged after each incident. Default are then 100 streams.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from event_streams import Bursts, promotion
 from gate_streams import BELOW, Scenario, World, stream
 
 import poet_hook
@@ -45,12 +49,18 @@ class Row:
 
 def measure(scenario: Scenario, streams: int, seed: int) -> Row:
     """Many streams of one scenario -> its row."""
-    ends = [stream(scenario, random.Random(f"{seed} {scenario.name} {i}")) for i in range(streams)]
-    promotions = [end for end in ends if end is not None]
+    return counted(
+        scenario.name, [stream(scenario, random.Random(f"{seed} {scenario.name} {i}")) for i in range(streams)]
+    )
+
+
+def counted(name: str, ends: Sequence[tuple[int, str, float] | None]) -> Row:
+    """The ends of the streams of one scenario -> its row."""
+    streams, promotions = len(ends), [end for end in ends if end is not None]
     waits = sorted([end[0] for end in promotions] + [math.inf] * (streams - len(promotions)))
     median = statistics.median_low(waits)
     return Row(
-        scenario.name,
+        name,
         len(promotions) / streams,
         sum(gain < 0 for _, _, gain in promotions) / streams,
         sum(level == "provisional" for _, level, _ in promotions) / streams,
@@ -311,17 +321,45 @@ def loop_table(rows: Sequence[LoopRow]) -> str:
     return "\n".join(lines)
 
 
+# --------------------------------------------------------------------------- incidents
+
+
+def measure_events(streams: int, seed: int, incidents: int) -> Iterator[Row]:
+    """The rows of bursts, one by one and as incidents."""
+    world = World(0.32, 2.1)
+    scenarios = [
+        Bursts("optimal, each alert commented on", world, world.optimum),
+        Bursts("optimal, 10 % wrong comments", world, world.optimum, wrong=0.1),
+        Bursts("26 points off", world, world.below_optimum(26)),
+        Bursts("26 points off, 10 % wrong comments", world, world.below_optimum(26), wrong=0.1),
+    ]
+    for bursts in scenarios:
+        for grouped in (False, True):
+            ends = [
+                promotion(bursts, random.Random(f"{seed} {bursts.name} {i}"), incidents, grouped=grouped)
+                for i in range(streams)
+            ]
+            yield counted(f"{bursts.name}{', group=' if grouped else ''}", ends)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--loop", action="store_true", help="run whole streams through the library")
-    parser.add_argument("--streams", type=int, help="of each scenario: 500, with --loop 40")
-    parser.add_argument("--feedbacks", type=int, default=100, help="of a stream, with --loop")
+    parser.add_argument("--events", action="store_true", help="bursts of alerts that are commented on one by one")
+    parser.add_argument("--streams", type=int, help="of each scenario: 500, with --loop 40, with --events 100")
+    parser.add_argument(
+        "--feedbacks", type=int, default=100, help="of a stream, with --loop; or incidents, with --events"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.loop:
         rows = list(measure_loop(runs(options.feedbacks), options.streams or 40, options.seed))
         print(json.dumps([asdict(row) for row in rows], indent=2) if options.json else loop_table(rows))
+        return
+    if options.events:
+        events = list(measure_events(options.streams or 100, options.seed, options.feedbacks))
+        print(json.dumps([asdict(row) for row in events], indent=2) if options.json else table(events))
         return
     simple = [measure(scenario, options.streams or 500, options.seed) for scenario in scenarios()]
     print(json.dumps([asdict(row) for row in simple], indent=2) if options.json else table(simple))

@@ -96,7 +96,11 @@ class Steady:
 
 @dataclass(frozen=True, slots=True)
 class Pragma:
-    """The typed options of one function. `line` is the first pragma line, `target_line` the first line after it."""
+    """The typed options of one function. `line` is the first pragma line, `target_line` the first line after it.
+
+    `group` is the gap within which alerts are one incident, calls where it is an int and seconds where it is a float,
+    or an expression over the arguments whose value names the incident.
+    """
 
     line: int
     target_line: int
@@ -118,6 +122,7 @@ class Pragma:
     learn: Learn = "auto"
     after: int = 5
     cost: tuple[float, float] = (1.0, 1.0)
+    group: int | float | str | None = None
     alpha: float = 0.05
     canary: float | None = None
     tunes: tuple[Tune, ...] = ()
@@ -232,8 +237,9 @@ class Execution:
     `started` is seconds since the epoch, `duration` seconds. `arguments` are the encoded arguments (None
     where nothing may be stored), `replayable` is "" or the reason why it can't be run again. `outcome` is
     "result", "error" or "fallback"; `result` is the encoded value, `error` the exception as "Type: text".
-    `stream` names the stream that it belongs to; `raw` is what the body returned, encoded, where the caller got
-    another yes or no; `shadow` is what a challenger made of it (`runtime.trial.told` reads that).
+    `stream` names the stream that it belongs to, `incident` the incident, where the pragma says how to tell; `raw`
+    is what the body returned, encoded, where the caller got another yes or no; `shadow` is what a challenger made of it
+    (`runtime.trial.told` reads that).
     """
 
     id: str
@@ -252,6 +258,7 @@ class Execution:
     stream: str | None = None
     raw: bytes | None = None
     shadow: bytes | None = None
+    incident: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +325,8 @@ class Evidence:
     labelled executions, those that helped to find the candidate included. `gain` is what the candidates of their time
     lost less than the champion, per execution that did not help to find them, in the unit of the metric (for
     precision, recall and F1, of their costs); it lies above `gain_low`, and below `gain_high`, each but for a chance
-    of alpha. None where there was no such execution, or the version is older than these.
+    of alpha. None where there was no such execution, or the version is older than these. Where `group=` makes incidents
+    of executions, all of this counts incidents, and `comments` the executions with feedback in them.
     """
 
     labelled: int
@@ -334,6 +342,7 @@ class Evidence:
     gain: float | None = None
     gain_low: float | None = None
     gain_high: float | None = None
+    comments: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -511,7 +511,7 @@ def test_executions_are_packed_and_foreign_payloads_refused() -> None:
     execution = Execution("e1", "m:f", 1, "h", 1, 0.5, "error", b"a", None, "E: \udcff", "k\ud800", 2, "")
     row = codec.unpack_execution(codec.pack_execution(execution))
     first = ("e1", "m:f", 1, "h", 1.0, 0.5, "error", b"a", None, "E: \\udcff", "k\\ud800", 2, "")
-    assert row == (*first, None, None, None)
+    assert row == (*first, None, None, None, None)
     for payload in (b"", b"\x00", codec._pack((3, row)), codec._pack((2, row[:-1])), codec._pack((2, (1, *row[1:])))):
         with pytest.raises(CodecError):
             codec.unpack_execution(payload)

@@ -68,6 +68,10 @@ def wrong(found: Found) -> list[tuple[str, str]]:
         (" optimize_for=my.module:score", {"optimize_for": "my.module:score"}),
         (" optimize_for=error learn=propose", {"optimize_for": "error", "learn": "propose"}),
         (" optimize_for=accuracy after=1", {"optimize_for": "accuracy", "after": 1}),
+        (" optimize_for=accuracy group=30m", {"optimize_for": "accuracy", "group": 1800.0}),
+        (" optimize_for=accuracy group=5", {"optimize_for": "accuracy", "group": 5}),
+        (" optimize_for=accuracy group=ticket", {"optimize_for": "accuracy", "group": "ticket"}),
+        (" optimize_for=accuracy group='a or b'", {"optimize_for": "accuracy", "group": "a or b"}),
         (" optimize_for=accuracy alpha=0.2", {"optimize_for": "accuracy", "alpha": 0.2}),
         (" optimize_for=accuracy cost=1:5", {"optimize_for": "accuracy", "cost": (1.0, 5.0)}),
         (" retries=1  # noqa: E501, timeout=3", {"retries": 1}),
@@ -113,8 +117,13 @@ def test_each_option_is_read(options: str, fields: dict[str, Any]) -> None:
         ("timeout=-5s", "PH204", "-5s"),
         ("timeout=inf", "PH204", "inf"),
         ("timeout=" + "9" * 400, "PH204", "9" * 400),
-        ("timeout=5d", "PH204", "5d"),
+        ("timeout=5w", "PH204", "5w"),
+        ("timeout=12d", "PH204", "12d"),
         ("optimize_for=f1 after=0", "PH204", "0"),
+        ("optimize_for=f1 group=0", "PH204", "0"),
+        ("optimize_for=f1 group=1.5", "PH204", "1.5"),
+        ("optimize_for=f1 group=9999d", "PH204", "9999d"),
+        ("optimize_for=f1 group='a b'", "PH206", "'a b'"),
         ("optimize_for=f1 alpha=0", "PH204", "0"),
         ("optimize_for=f1 alpha=0.51", "PH204", "0.51"),
         ("optimize_for=f1 alpha=5%", "PH204", "5%"),
@@ -147,6 +156,7 @@ def test_each_option_is_read(options: str, fields: dict[str, Any]) -> None:
         ("after=3", "PH302", "after"),
         ("alpha=0.1", "PH302", "alpha"),
         ("canary=5%", "PH302", "canary"),
+        ("group=5", "PH302", "group"),
         ("off retries=2", "PH303", "retries"),
     ],
 )
@@ -459,6 +469,7 @@ def pragmas(draw: st.DrawFn) -> Pragma:
         "cost": st.tuples(POSITIVE, POSITIVE),
         "alpha": st.floats(0.001, 0.5),
         "canary": st.integers(1, 50).map(lambda percent: percent / 100),
+        "group": st.integers(1, 1_000_000) | st.floats(0.001, 1e8) | NAMES | EXPRESSIONS,
     }
     if draw(st.booleans()):
         fields = draw(st.fixed_dictionaries({"optimize_for": trains.pop("optimize_for")}, optional=optional | trains))
@@ -469,6 +480,10 @@ def pragmas(draw: st.DrawFn) -> Pragma:
 
 def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _group(group: int | float | str) -> str:
+    return quoted(group) if isinstance(group, str) else f"{group!r}s" if isinstance(group, float) else str(group)
 
 
 def canonical(p: Pragma) -> list[str]:
@@ -491,6 +506,7 @@ def canonical(p: Pragma) -> list[str]:
         out += [f"cost={p.cost[0]!r}:{p.cost[1]!r}"]
         out += [f"key={quoted(p.key)}"] if p.key else []
         out += [f"canary={round(p.canary * 100)}%"] if p.canary else []
+        out += [f"group={_group(p.group)}"] if p.group else []
     return out
 
 

@@ -692,7 +692,7 @@ def test_a_store_of_the_first_schema_is_brought_up_to_date(home: Path) -> None:
 
 def test_an_execution_in_a_journal_of_the_first_format_is_read(home: Path) -> None:
     row = tuple(getattr(call("execution-1"), field.name) for field in dataclasses.fields(Execution))
-    assert codec.unpack_execution(msgspec.msgpack.encode((1, row[:13]))) == (*row[:13], None, None, None)
+    assert codec.unpack_execution(msgspec.msgpack.encode((1, row[:13]))) == (*row[:13], None, None, None, None)
     with pytest.raises(CodecError):
         codec.unpack_execution(msgspec.msgpack.encode((1, row[:12])))
 

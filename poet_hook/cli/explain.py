@@ -117,6 +117,8 @@ def _option_value(name: str, value: Any) -> str:
         return f"{value} calls"
     if name == "cost":
         return f"{value[0]:g}:{value[1]:g}"
+    if name == "group" and not isinstance(value, str):
+        return f"{value} calls" if isinstance(value, int) else f"{value:g} s"
     if name == "record_arguments":
         return ", ".join(f"{argument}={mode}" for argument, mode in value.items())
     return str(value)

@@ -150,7 +150,7 @@ class _Row:
             name: plain(getattr(item, name))
             for name in (
                 *("id", "function", "version", "source_hash", "started", "duration", "outcome", "error"),
-                *("key", "stream"),
+                *("key", "stream", "incident"),
             )
         }
         arguments = None if self.arguments is None else {k: _plain(v) for k, v in self.arguments.items()}

@@ -63,21 +63,26 @@ def _conclusion(learned: Learned) -> str:
             f"accept it with: python -m poet_hook promote {learned.function} {learned.version}"
         )
     if verdict is not None and verdict.decision == "wait":
-        more = f", about {verdict.needed} more executions with feedback would do" if verdict.needed else ""
+        what = "executions" if verdict.evidence.comments is None else "incidents"
+        more = f", about {verdict.needed} more {what} with feedback would do" if verdict.needed else ""
         return f"v{learned.champion} stays in use: the evidence is too weak yet{more}"
     return f"v{learned.champion} is in use"
 
 
 def _say_evidence(verdict: Verdict) -> None:
-    evidence = verdict.evidence
+    evidence, each = verdict.evidence, "execution"
+    heard = f"{evidence.labelled} executions with feedback"
+    if evidence.comments is not None:
+        each = "incident"
+        heard = f"{evidence.labelled} incidents ({evidence.comments} executions with feedback)"
     say(
-        f"  evidence: {before_and_after(evidence.metric, evidence.before, evidence.after)} on {evidence.labelled} "
-        f"executions with feedback; better on {evidence.wins:g}, worse on {evidence.losses:g}, "
+        f"  evidence: {before_and_after(evidence.metric, evidence.before, evidence.after)} on {heard}; "
+        f"better on {evidence.wins:g}, worse on {evidence.losses:g}, "
         f"e = {evidence.e_value:.3g}, alpha = {verdict.alpha:g}"
     )
     if evidence.gain is not None:
         say(
-            f"  gain: {evidence.gain:.2g} per execution that did not help to choose the candidate; "
+            f"  gain: {evidence.gain:.2g} per {each} that did not help to choose the candidate; "
             f"above {evidence.gain_low:.2g}, and below {evidence.gain_high:.2g}, "
             f"each at an error rate of {100 * verdict.alpha:g}%"
         )

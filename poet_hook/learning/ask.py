@@ -17,11 +17,10 @@ Answers are no random sample of all executions, and say nothing of what people s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from poet_hook.domains.base import decision
 from poet_hook.errors import CodecError
 from poet_hook.isolation.slice import slice_function
 from poet_hook.learning.gate import Judgement, judge
@@ -140,7 +139,8 @@ def asked(function: str, store: Store, settings: Settings, limit: int) -> Asked:
             return nothing("replay does not give what was recorded: the function depends on more than its arguments")
         offers = search.offers(_silently)
         labelled, silent = search.cases(offers)
-        judgement = judge(labelled, silent, search.axes(), [offer.after for offer in offers], plan.pragma.alpha)
+        made = [offer.after for offer in offers]
+        judgement = judge(labelled, silent, search.axes(), made, plan.pragma.alpha, search.nouns)
         return _Interview(search, judgement, offers).asked(limit)
 
 
@@ -163,25 +163,41 @@ class _Interview:
         self.after = search.champion if self.values is None else search.replay.run(self.values)
 
     def asked(self, limit: int) -> Asked:
-        indices = {self.study.known[index].execution.id: index for index in self.search.agreeing()}
-        chosen = drawn(list(self._silent(list(indices.values()))), len(self.search.labels), limit)
-        questions = tuple(self._question(indices[item.id], item) for item in chosen)
+        heard = len(self.search.labels)
+        events = {self._shown(number).id: number for number in self.search.agreeing()}
+        chosen = drawn(list(self._one_a_period(self._silent(list(events.values())), events)), heard, limit)
+        questions = tuple(self._question(events[item.id], item) for item in chosen)
         reason = "" if questions else "everything without feedback is of other versions, which returned something else"
         return Asked(self.study.plan.function, self.study.champion.version, self.values, questions, reason)
 
-    def _silent(self, indices: Sequence[int]) -> Iterator[Silent]:
-        kinds: dict[bool | None, list[int]] = {}
-        for index in indices:
-            kinds.setdefault(decision(seen(self.search.champion[index])), []).append(index)
-        for alarm, members in kinds.items():
-            nearness = ranked([self.search.distances[index] for index in members])
-            for index, near in zip(members, nearness, strict=True):
-                name = self.study.known[index].execution.id
-                yield Silent(name, alarm, self.search.flips(index, self.after[index]), near)
+    def _shown(self, number: int) -> Execution:
+        """The execution by which an event is asked about."""
+        return self.study.known[self.search.events[number].first].execution
 
-    def _question(self, index: int, item: Silent) -> Question:
-        execution = self.study.known[index].execution
-        kind, data = self.after[index]
+    def _silent(self, numbers: Sequence[int]) -> Iterator[Silent]:
+        kinds: dict[bool | None, list[int]] = {}
+        for number in numbers:
+            kinds.setdefault(self.search.alarm(number), []).append(number)
+        for alarm, members in kinds.items():
+            nearness = ranked([self.search.distances[number] for number in members])
+            for number, near in zip(members, nearness, strict=True):
+                yield Silent(self._shown(number).id, alarm, self.search.flips(number, self.after), near)
+
+    def _one_a_period(self, silent: Iterable[Silent], events: Mapping[str, int]) -> Iterator[Silent]:
+        """Of executions that would be one incident, the one to ask about: any where the challenger differs there."""
+        apart: dict[Hashable, list[Silent]] = {}
+        for item in silent:
+            period = self.search.events[events[item.id]].period
+            if period is None:
+                yield item
+            else:
+                apart.setdefault((period, item.differs), []).append(item)
+        for items in apart.values():
+            yield max(items, key=lambda item: (0.0 if item.differs else -item.near, _draw(item.id, 0)))
+
+    def _question(self, number: int, item: Silent) -> Question:
+        execution = self._shown(number)
+        kind, data = self.after[self.search.events[number].first]
         challenger = None if self.values is None else seen((kind, data)) if kind == "r" else f"<{data!s}>"
         return Question(
             execution_id=execution.id,

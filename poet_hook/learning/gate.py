@@ -23,7 +23,7 @@ from typing import Literal
 from poet_hook.learning.candidates import CHANNEL, UNHEARD, Axis, Case, Change, Leader, Offered, scaled, sure
 from poet_hook.learning.constants import Fit, Sweep
 from poet_hook.learning.evidence import STAKES, Answers, smallest_count
-from poet_hook.learning.silence import KINDS, Near, Opinions, near
+from poet_hook.learning.silence import EXECUTIONS, KINDS, Near, Nouns, Opinions, near
 from poet_hook.model import Level
 
 ALPHA = 0.05
@@ -69,12 +69,14 @@ class Judge:
     Its arguments are those of `judge`.
     """
 
-    def __init__(self, axes: Sequence[Axis], offered: Sequence[int] = (), alpha: float = ALPHA) -> None:
-        self.axes, self.alpha = tuple(axes), alpha
+    def __init__(
+        self, axes: Sequence[Axis], offered: Sequence[int] = (), alpha: float = ALPHA, nouns: Nouns = EXECUTIONS
+    ) -> None:
+        self.axes, self.alpha, self.nouns = tuple(axes), alpha, nouns
         self.sweeps = [Sweep(a.incumbent, a.lower, a.upper, integer=a.integer, channels=len(UNHEARD)) for a in axes]
         self.offered = [Offered(after) for after in offered]
         self.champion = 0.0
-        self.opinions = {kind: Opinions(kind) for kind in KINDS}
+        self.opinions = {kind: Opinions(kind, nouns) for kind in KINDS}
         self.cases: list[Case] = []
         self.leaders = (Leader(heeds=True), Leader(heeds=False))
         self.bets: list[float] = []
@@ -297,7 +299,7 @@ class Judge:
         if level == "provisional":
             settled = "it settles a complaint, breaks nothing approved, and changes little"
             return [f"{reached} {self._provisional:g}: {settled}"]
-        more = f", about {needed} more labelled executions" if needed else ""
+        more = f", about {needed} more {self.nouns.labelled}" if needed else ""
         reasons = [f"evidence {evidence:.3g} is below {1 / self.alpha:g}{more}"]
         if evidence >= self._provisional and not small:
             reasons.append("not provisional: it breaks something approved, or changes much")
@@ -310,6 +312,7 @@ def judge(
     axes: Sequence[Axis],
     offered: Sequence[int] = (),
     alpha: float = ALPHA,
+    nouns: Nouns = EXECUTIONS,
 ) -> Judgement:
     """Labelled and silent executions, each in order of arrival -> whether a candidate may replace the champion.
 
@@ -321,7 +324,7 @@ def judge(
     the champion's; silence is taken as spread evenly over the feedback. A sample of it must stand for all by its
     weights, and is best drawn among results nobody complains of.
     """
-    judge = Judge(axes, offered, alpha)
+    judge = Judge(axes, offered, alpha, nouns)
     heard = 0
     for i, case in enumerate(cases):
         share = len(silent) * i // len(cases)

@@ -62,7 +62,7 @@ def _learn(study: Study, settings: Settings, progress: Progress) -> Learned:
     own = own_loss(plan.pragma.optimize_for, settings)
     with replayed(study, part) as replay:
         champion = keep_reproduced(study, replay)
-        if all(item.label is None for item in study.known):
+        if all(event.label is None for event in study.events):
             return nothing(study, "none of the executions with feedback can be reproduced by replay")
         search = Search(study, replay, champion, objective_of(study, champion, own), progress)
         back = rolled_back(search)
@@ -72,7 +72,8 @@ def _learn(study: Study, settings: Settings, progress: Progress) -> Learned:
         offers = search.offers(progress)
         progress("judging", 0.9)
         labelled_cases, silent = search.cases(offers)
-        judgement = judge(labelled_cases, silent, search.axes(), [offer.after for offer in offers], plan.pragma.alpha)
+        made = [offer.after for offer in offers]
+        judgement = judge(labelled_cases, silent, search.axes(), made, plan.pragma.alpha, search.nouns)
         progress("", 1.0)
         return concluded(search, judgement, offers)
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from poet_hook.errors import ReplayError
 from poet_hook.isolation.slice import slice_function
-from poet_hook.learning.aims import Aims
+from poet_hook.learning.aims import Aims, Labelled
 from poet_hook.learning.gate import ALPHA
 from poet_hook.learning.own_loss import LossError, own_loss
 from poet_hook.learning.replay import Outcome
 from poet_hook.learning.streams import replayed
-from poet_hook.learning.study import NOT_REPRODUCED, Study, keep_reproduced, seen
+from poet_hook.learning.study import NOT_REPRODUCED, Study, keep_reproduced, results_of
 from poet_hook.learning.verdict import objective_of
 from poet_hook.model import Evidence, Feedback, Value, Verdict
 from poet_hook.settings import Settings
@@ -130,21 +130,27 @@ def _replayed(
 
 def _evidence(study: Study, now: Sequence[Outcome], then: Sequence[Outcome], aims: Aims | None) -> Evidence:
     """What is better and worse by what was said; an e-value of 1 bets on nothing."""
-    labels = {i: item.label for i, item in enumerate(study.known) if item.label is not None} if aims else {}
-    before, after = ([(i, label, seen(outcomes[i])) for i, label in labels.items()] for outcomes in (now, then))
-    gains = [
-        label.weight * (aims.at(i).loss(label, seen(now[i])) - aims.at(i).loss(label, seen(then[i])))
-        for i, label in labels.items()
-        if aims is not None
-    ]
+    before: list[Labelled] = []
+    after: list[Labelled] = []
+    gains, comments = [], 0
+    for number, event in enumerate(study.events):
+        if aims is None or event.label is None:
+            continue
+        was, would_be = results_of(event, now), results_of(event, then)
+        before.append((number, event.label, event.returned(was)))
+        after.append((number, event.label, event.returned(would_be)))
+        loss, aim = event.loss, aims.at(number)
+        gains.append(event.label.weight * (loss(aim, event.label, was) - loss(aim, event.label, would_be)))
+        comments += event.comments
     return Evidence(
-        labelled=len(labels),
+        labelled=len(gains),
         wins=sum(gain for gain in gains if gain > 0),
         losses=-sum(gain for gain in gains if gain < 0),
         e_value=1.0,
         before=aims.measured(before) if aims else 0.0,
         after=aims.measured(after) if aims else 0.0,
-        silent=sum(item.label is None and item.execution.replayable != NOT_REPRODUCED for item in study.known),
+        silent=sum(event.label is None for event in study.events),
         set_aside=sum(study.set_aside.values()),
         metric=aims.metric if aims else "accuracy",
+        comments=None if study.incidents is None else comments,
     )

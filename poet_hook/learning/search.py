@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,17 +21,18 @@ from poet_hook.domains.base import decision
 from poet_hook.learning.aims import Aims
 from poet_hook.learning.candidates import Axis, Case
 from poet_hook.learning.constants import Steps, Sweep
+from poet_hook.learning.events import combined, thinned
 from poet_hook.learning.objective import Label, Objective
 from poet_hook.learning.replay import Outcome
 from poet_hook.learning.scale import place_of, range_of, value_at
-from poet_hook.learning.silence import KINDS, Near, Opinions, near
+from poet_hook.learning.silence import EXECUTIONS, INCIDENTS, KINDS, Near, Nouns, Opinions, near
 from poet_hook.learning.streams import Streams
-from poet_hook.learning.study import NOT_REPRODUCED, Known, Study, seen, value_of
+from poet_hook.learning.study import Study, results_of, seen, value_of
 from poet_hook.model import Tunable, Value
 
 Progress = Callable[[str, float], None]
 Losses = dict[int, Steps]
-"""Of executions, by their index in `study.known`, for every value of a tunable."""
+"""Of events, by their number in `study.events`, for every value of a tunable."""
 
 FIRST_OFFER = 8  # labelled executions; each further one comes after half as many again, whatever was said
 MOST_COMBINATIONS = 64
@@ -43,7 +44,7 @@ SECONDS = 30.0  # for all offers of a learning run; the last one begins at half 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Several numbers at once: chosen from the first `after` labelled executions; its loss by execution."""
+    """Several numbers at once: chosen from the first `after` labelled events; its loss on each event."""
 
     after: int
     values: Mapping[str, Value]
@@ -58,29 +59,25 @@ class Search:
     ) -> None:
         self.study, self.replay, self.champion, self.aims = study, replay, champion, aims
         self.tunables = study.plan.tunables
-        self.labels: dict[int, Label] = {}
-        self.silent: list[int] = []
-        for index, item in enumerate(study.known):
-            if item.execution.replayable == NOT_REPRODUCED:
-                continue
-            if item.label is not None:
-                self.labels[index] = item.label
-            else:
-                self.silent.append(index)
+        self.events = study.events
+        self.labels: dict[int, Label] = {n: e.label for n, e in enumerate(self.events) if e.label is not None}
+        self.silent = [number for number, event in enumerate(self.events) if event.label is None]
         self._deadline = 0.0
         self.losses: list[Losses] = []
-        for number, tunable in enumerate(self.tunables):
-            progress(tunable.name, number / (len(self.tunables) + 1))
-            self.losses.append(self._traced(tunable, study.champion.values, [*self.labels, *self.silent], champion))
-        self.distances: dict[int, Near] = {
-            index: tuple(
-                d
-                for tunable, known in zip(self.tunables, self.losses, strict=True)
-                if not tunable.choices  # one lies no nearer than another
-                for d in near(known[index], self.incumbent(tunable))
-            )
-            for index in (*self.labels, *self.silent)
-        }
+        every: list[int] = [*self.labels, *self.silent]
+        distances: dict[int, list[float]] = {number: [] for number in every}
+        for tunable in self.tunables:
+            progress(tunable.name, len(self.losses) / (len(self.tunables) + 1))
+            traced = self._traced(tunable, study.champion.values, every, champion)
+            self.losses.append({number: self._steps(number, traced) for number in every})
+            for number in every if not tunable.choices else ():  # of choices, one lies no nearer than another
+                distances[number] += near(self._place(number, traced), self.incumbent(tunable))
+        self.distances: dict[int, Near] = {number: tuple(each) for number, each in distances.items()}
+
+    @property
+    def nouns(self) -> Nouns:
+        """What its events are called."""
+        return EXECUTIONS if self.study.incidents is None else INCIDENTS
 
     def incumbent(self, tunable: Tunable) -> float:
         """Its place in the champion."""
@@ -90,78 +87,99 @@ class Search:
         """One for each tunable."""
         return [Axis(self.incumbent(t), *range_of(t), t.integer, number=not t.choices) for t in self.tunables]
 
-    def now(self, index: int) -> float:
-        """What the champion loses on an execution."""
-        return self.loss(index, self.champion[index])
+    def now(self, number: int) -> float:
+        """What the champion loses on an event."""
+        return self.loss(number, self.champion)
 
-    def loss(self, index: int, outcome: Outcome) -> float:
-        """What an outcome loses on an execution."""
-        return _loss(self.aims.at(index), self._label(index), outcome)
+    def loss(self, number: int, outcomes: Sequence[Outcome]) -> float:
+        """What is lost on an event where each execution has such an outcome."""
+        event = self.events[number]
+        return event.loss(self.aims.at(number), self._label(number), results_of(event, outcomes))
 
-    def _label(self, index: int) -> Label:
-        return self.labels.get(index) or agreed(self.study.known[index], seen(self.champion[index]))
+    def returned(self, number: int, outcomes: Sequence[Outcome]) -> Any:
+        """What such outcomes are as the result of an event."""
+        return self.events[number].returned(results_of(self.events[number], outcomes))
+
+    def alarm(self, number: int) -> bool | None:
+        """Whether the champion raises an alert there; None where that is no question."""
+        return decision(self.returned(number, self.champion))
+
+    def _label(self, number: int) -> Label:
+        return self.labels.get(number) or agreed(self.returned(number, self.champion))
 
     def _traced(
         self,
         tunable: Tunable,
         values: Mapping[str, Value],
-        chosen: Sequence[int],
+        chosen: Iterable[int],
         plain: Sequence[Outcome] | None = None,
-    ) -> Losses:
-        """What each execution loses with every value of a tunable, the others as in `values`; silence is agreement."""
-        traced = self.replay.trace(tunable, values, *range_of(tunable), chosen)
-        start, losses = place_of(tunable, values.get(tunable.name, tunable.value)), {}
-        for index, found in zip(chosen, traced, strict=True):
+    ) -> dict[int, Steps]:
+        """What each execution of the chosen events gives with every value of a tunable, the others as in `values`."""
+        members = sorted({index for number in chosen for index in self.events[number].members})
+        traced = self.replay.trace(tunable, values, *range_of(tunable), members)
+        start, outcomes = place_of(tunable, values.get(tunable.name, tunable.value)), {}
+        for index, found in zip(members, traced, strict=True):
             # code that looks at the type of a number can tell the traced one from a plain one: then nothing is known
             known = plain is None or found(start) == plain[index]
-            steps = found if known else Steps((), (self.champion[index],), (), exact=False)
-            losses[index] = steps.map(partial(_loss, self.aims.at(index), self._label(index)))
-        return losses
+            outcomes[index] = found if known else Steps((), (self.champion[index],), (), exact=False)
+        return outcomes
+
+    def _steps(self, number: int, traced: Mapping[int, Steps]) -> Steps:
+        """What an event loses with every value; silence is agreement."""
+        event, label, aim = self.events[number], self._label(number), self.aims.at(number)
+        parts = zip(event.members, event.labels(label), strict=True)
+        return combined([traced[i].map(partial(_loss, aim, part)) for i, part in parts], event.together(label))
+
+    def _place(self, number: int, traced: Mapping[int, Steps]) -> Steps:
+        """What tells how near to a limit an event lies."""
+        aim = self.aims.at(number)
+        members, label = self.events[number].place(self._label(number))
+        return combined([traced[i].map(partial(_loss, aim, label)) for i in members], min)
 
     def cases(self, offers: Sequence[Offer] = ()) -> tuple[list[Case], list[Case]]:
-        """Labelled and silent executions, as the gate takes them."""
+        """Labelled and silent events, as the gate takes them."""
         since = self.study.chain.since()  # feedback before that helped to find the champion
-        labelled, silent = [], []
-        for index in (*self.labels, *self.silent):
-            item = self.study.known[index]
-            outcome = seen(self.champion[index])
-            case = Case(
-                id=item.execution.id,
-                now=self.now(index),
-                losses=tuple(known[index] for known in self.losses),
-                alarm=decision(outcome),
-                distances=self.distances[index],
-                offers=tuple(offer.losses[index] for offer in offers),
-                **self._weights(index, since),
+        agreeing = list(self.agreeing())
+        cases = [
+            Case(
+                id=self.study.known[self.events[number].first].execution.id,
+                now=self.now(number),
+                losses=tuple(known[number] for known in self.losses),
+                alarm=self.alarm(number),
+                distances=self.distances[number],
+                offers=tuple(offer.losses[number] for offer in offers),
+                **self._weights(number, since),
             )
-            if item.label is not None:
-                labelled.append(case)
-            elif self._was_agreed(item, outcome):
-                silent.append(case)
-        return labelled, silent
+            for number in (*self.labels, *agreeing)
+        ]
+        return cases[: len(self.labels)], cases[len(self.labels) :]
 
-    def _weights(self, index: int, since: float) -> dict[str, Any]:
-        item = self.study.known[index]
-        if item.label is None:
-            return {"weight": item.stands_for}
+    def _weights(self, number: int, since: float) -> dict[str, Any]:
+        event = self.events[number]
+        if event.label is None:
+            return {"weight": event.stands_for}
         return {
-            "weight": item.label.weight,
-            "approved": item.label.approved,
-            "fits_only": item.given <= since or index in self.aims.fits_only,
-            "asked": item.asked,
+            "weight": event.label.weight,
+            "approved": event.label.approved,
+            "fits_only": event.given <= since or number in self.aims.fits_only,
+            "asked": event.asked,
         }
 
-    def _was_agreed(self, item: Known, outcome: Any) -> bool:
-        """Silence about what another version returned says nothing of a champion that returns something else."""
-        return not self.aims.last.loss(agreed(item, outcome), value_of(item.execution.result))
-
     def agreeing(self) -> Iterator[int]:
-        """The executions that nobody spoke of, and whose recorded result is the champion's."""
-        return (i for i in self.silent if self._was_agreed(self.study.known[i], seen(self.champion[i])))
+        """The events that nobody spoke of, and where the champion gives what was recorded.
 
-    def flips(self, index: int, outcome: Outcome) -> bool:
-        """Whether an outcome differs from the champion's in what the objective looks at."""
-        return self.aims.last.loss(agreed(self.study.known[index], seen(self.champion[index])), seen(outcome)) > 0.0
+        Silence about what another version returned says nothing of a champion that returns something else.
+        """
+        for number in self.silent:
+            members = self.events[number].members
+            recorded = self.events[number].returned([value_of(self.study.known[i].execution.result) for i in members])
+            if not self.aims.last.loss(agreed(self.returned(number, self.champion)), recorded):
+                yield number
+
+    def flips(self, number: int, outcomes: Sequence[Outcome]) -> bool:
+        """Whether outcomes differ from the champion's in what the objective looks at."""
+        here = agreed(self.returned(number, self.champion))
+        return self.aims.last.loss(here, self.returned(number, outcomes)) > 0.0
 
     # -- several numbers at once
 
@@ -178,14 +196,13 @@ class Search:
             if time.monotonic() > self._deadline - SECONDS / 2 and not last:
                 continue
             known = labelled[:size]
-            if size > MOST:
-                known = [known[i * size // MOST] for i in range(MOST)]
+            known = thinned(known, max(FIRST_OFFER, MOST * size // sum(len(self.events[n].members) for n in known)))
             values = self._descended(known, thorough=last)
             changed = [name for name, value in values.items() if value != self.study.champion.values.get(name)]
             if len(changed) < 2:  # one number alone is followed at each step anyway
                 continue
             outcomes = self.replay.run(values)
-            losses = {i: self.loss(i, outcomes[i]) for i in self.distances}
+            losses = {number: self.loss(number, outcomes) for number in self.distances}
             found.append(Offer(size, values, losses))
         return found
 
@@ -210,28 +227,25 @@ class Search:
         return best
 
     def _agreements(self, labelled: Sequence[int]) -> dict[int, float]:
-        """What each execution weighs, silence included, by what was said so far."""
+        """What each event weighs, silence included, by what was said so far."""
         opinions = {kind: Opinions(kind) for kind in KINDS}
         weights = {}
         kinds: dict[bool | None, list[int]] = {kind: [] for kind in KINDS}
-        for index in labelled:
-            label = self.labels[index]
-            weights[index] = min(label.weight, 1.0)
-            if self.study.known[index].asked:
-                opinions[decision(seen(self.champion[index]))].answer()
-            elif label.approved == (self.now(index) <= 0.0):
-                opinions[decision(seen(self.champion[index]))].hear(label.approved, self.distances[index])
-        for index in self.silent:
-            item, outcome = self.study.known[index], seen(self.champion[index])
-            if self._was_agreed(item, outcome):
-                kinds[decision(outcome)].append(index)
-                opinions[decision(outcome)].hush(item.stands_for, 0.0, self.distances[index])
+        for number in labelled:
+            label = self.labels[number]
+            weights[number] = min(label.weight, 1.0)
+            if self.events[number].asked:
+                opinions[self.alarm(number)].answer()
+            elif label.approved == (self.now(number) <= 0.0):
+                opinions[self.alarm(number)].hear(label.approved, self.distances[number])
+        for number in self.agreeing():
+            kinds[self.alarm(number)].append(number)
+            opinions[self.alarm(number)].hush(self.events[number].stands_for, 0.0, self.distances[number])
         for kind, members in kinds.items():
             agreement = opinions[kind].in_choice(opinions[kind].agreement())
-            kept = [members[i * len(members) // QUIET] for i in range(QUIET)] if len(members) > QUIET else members
-            for index in kept if agreement else ():
-                share = len(members) / len(kept)
-                weights[index] = agreement * self.study.known[index].stands_for * share
+            kept = thinned(members, QUIET)
+            for number in kept if agreement else ():
+                weights[number] = agreement * self.events[number].stands_for * len(members) / len(kept)
         return weights
 
     def _promising(self, weights: Mapping[int, float]) -> int:
@@ -253,7 +267,8 @@ class Search:
     ) -> tuple[dict[str, Value], float]:
         values, still = dict(values), 0
         for number in itertools.islice(itertools.cycle(order), ROUNDS * len(order)):
-            losses = self._traced(self.tunables[number], values, list(weights))
+            traced = self._traced(self.tunables[number], values, weights)
+            losses = {event: self._steps(event, traced) for event in weights}
             value, loss = self._fit(number, losses, values, weights)
             moved = loss < least - _slack(weights)
             if moved:
@@ -290,12 +305,12 @@ class Search:
             }
 
 
-def agreed(item: Known, outcome: Any) -> Label:
-    """Silence about an execution, taken as agreement with what the champion returns there."""
+def agreed(outcome: Any) -> Label:
+    """Silence, taken as agreement with what the champion returns."""
     decided = decision(outcome)
     if decided is None:
-        return Label(item.execution.id, "value", outcome, 1.0, True, 0)
-    return Label(item.execution.id, "decision", decided, 1.0, True, 0)
+        return Label("", "value", outcome, 1.0, True, 0)
+    return Label("", "decision", decided, 1.0, True, 0)
 
 
 def _loss(aim: Objective, label: Label, outcome: Outcome) -> float:

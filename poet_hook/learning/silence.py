@@ -35,7 +35,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from poet_hook.learning.constants import Steps, same
 
@@ -45,6 +46,17 @@ CLUSTERED = 0.7
 FLOOR = 0.1
 STALE = 0.05  # of the opinions may be new since the last look, where one looks after each
 KINDS = {True: "alerts", False: "quiet results", None: "results"}
+
+
+class Nouns(NamedTuple):
+    """What is judged, in words: what there is of feedback, and of each kind of result."""
+
+    labelled: str
+    kinds: Mapping[bool | None, str]
+
+
+EXECUTIONS = Nouns("labelled executions", KINDS)
+INCIDENTS = Nouns("labelled incidents", {**KINDS, True: "incidents"})
 Near = tuple[float, ...]
 """How far each number may move down, and up, before a result changes (inf: as far as one likes)."""
 
@@ -65,8 +77,8 @@ def near(steps: Steps, t: float) -> tuple[float, float]:
 class Opinions:
     """What was said, and not said, about one kind of result of a version."""
 
-    def __init__(self, kind: bool | None) -> None:
-        self.kind = kind
+    def __init__(self, kind: bool | None, nouns: Nouns = EXECUTIONS) -> None:
+        self.kind, self.noun = kind, nouns.kinds[kind]
         self.complaints = self.approvals = self.answers = 0
         self.silent_weight = 0.0
         self.flipped = 0.0
@@ -116,11 +128,11 @@ class Opinions:
     def words(self, agreement: float) -> Iterator[str]:
         """What is assumed about silence, where that matters: where somebody complained."""
         if agreement and self.complaints:
-            what = f"silence on {len(self._silent)} {KINDS[self.kind]} counted as agreement"
+            what = f"silence on {len(self._silent)} {self.noun} counted as agreement"
             yield f"{what}, total weight {self.silent_weight * agreement:.0f}"
             if self.approvals < APPROVALS:
                 so_far = "only one" if self.approvals else "none"
-                yield f"{so_far} of the {KINDS[self.kind]} was ever approved: saying which are right helps"
+                yield f"{so_far} of the {self.noun} was ever approved: saying which are right helps"
 
 
 def clustering(said: Sequence[Near], silent: Sequence[Near]) -> float:

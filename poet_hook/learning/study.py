@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from poet_hook.errors import CodecError, VersionError
 from poet_hook.isolation.slice import used_parameters
 from poet_hook.learning import objective as objectives
 from poet_hook.learning.constants import same
+from poet_hook.learning.events import MOST_SILENT, Call, Event, Incident, agreed_on, incidents, thinned, told
 from poet_hook.learning.objective import Label
 from poet_hook.learning.replay import Outcome
 from poet_hook.model import UNSET, Execution, Feedback, Plan, Value
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from poet_hook.learning.streams import Streams
 
 MOST_LABELLED = 5_000
+READ_CALLS = 200_000  # in order, where `group=` makes incidents of them
 READ_SILENT = 20_000  # executions without feedback that are looked at
-MOST_SILENT = 500  # and replayed, of each kind of result
 MOST_CONTEXT = 20_000  # executions that are replayed where each depends on the ones before
 ASKED = "asked"  # the source of an answer to a question, or its start: asked:anna
 NOT_REPRODUCED = "not reproduced"
@@ -58,6 +59,10 @@ class Study:
     """The other executions on whose results those of `known` depend; of them, nothing else is asked."""
     calls: dict[int, int] = field(default_factory=dict)
     """How many executions each version had, where a challenger answers a share of them."""
+    incidents: list[Incident] | None = None
+    """Which executions are one event, where `group=` says so (None: each is one)."""
+    events: list[Event] = field(default_factory=list)
+    """What there is to judge, in the order in which it was spoken of, and then what nobody spoke of."""
 
     @property
     def executions(self) -> list[Execution]:
@@ -86,15 +91,83 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
             given = max(item.given for item in items)
             known.append(Known(execution, label, given, asked=first.source.partition(":")[0] == ASKED))
     known.sort(key=lambda item: item.label.order if item.label else 0)
-    known += sorted(_silent(plan, store, len(said)), key=lambda item: item.execution.started)
+    found = None if plan.pragma.group is None else _incidents(plan, store, known, said)
+    if found is None:
+        known += sorted(_silent(plan, store, len(said)), key=lambda item: item.execution.started)
+    else:
+        known += _members(plan, store, found, {item.execution.id for item in known})
     context = _context(plan, store, {item.execution.id for item in known}) if plan.remembers else []
     calls = store.versions_used(plan.function) if plan.pragma.canary else {}
-    return Study(plan, source, chain, chain.champion(plan), known, unread, aside, context, calls)
+    return Study(plan, source, chain, chain.champion(plan), known, unread, aside, context, calls, found)
 
 
 def _context(plan: Plan, store: Store, known: Set[str]) -> list[Execution]:
     latest = store.executions(plan.function, newest_first=True, limit=MOST_CONTEXT)
     return [item for item in latest if item.id not in known and _unusable(item, plan) is None]
+
+
+def _incidents(plan: Plan, store: Store, spoken: Sequence[Known], heard: Collection[str]) -> list[Incident]:
+    """Which executions are one event, by the function's `group=` and what was said."""
+    assert plan.pragma.group is not None
+    calls = []
+    for row in store.outline(plan.function, READ_CALLS):
+        usable = row.source_hash == plan.source_hash and row.outcome == "result"
+        alert = decision(value_of(row.result)) if usable else None
+        calls.append(Call(row.id, row.started, row.stream, row.incident, alert, usable))
+    labels = {item.execution.id: told(item.label) for item in spoken if item.label is not None}
+    return incidents(calls, plan.pragma.group, labels, heard)
+
+
+def _members(plan: Plan, store: Store, found: Sequence[Incident], spoken: Collection[str]) -> Iterator[Known]:
+    """The executions of incidents that nobody spoke of, as far as they can be replayed."""
+    wanted = dict.fromkeys(name for incident in found for name in incident.members if name not in spoken)
+    for execution in store.some(list(wanted)):
+        if _unusable(execution, plan) is None:
+            yield Known(execution, None, 0.0)
+
+
+def _events(study: Study) -> Iterator[Event]:
+    """What is judged as one, of the executions that were reproduced."""
+    where = {
+        item.execution.id: index
+        for index, item in enumerate(study.known)
+        if item.execution.replayable != NOT_REPRODUCED
+    }
+    if study.incidents is None:
+        for index in where.values():
+            item = study.known[index]
+            yield Event(item.label, (index,), index, (), item.given, item.stands_for, item.asked)
+        return
+    for incident in study.incidents:
+        spoken = [where[name] for name in incident.spoken if name in where and study.known[where[name]].label]
+        alerts = tuple(where[name] for name in incident.alerts if name in where)
+        window = tuple(where[name] for name in incident.window if name in where)
+        event = _spoken_of(study, spoken, alerts, window) if incident.spoken else None
+        if event is None and not incident.spoken and window and (alerts or not incident.alerts):
+            first, stands_for = (alerts or window)[0], incident.stands_for
+            event = Event(None, window, first, alerts, stands_for=stands_for, period=incident.period)
+        if event is not None:
+            yield event
+
+
+def _spoken_of(study: Study, spoken: list[int], alerts: tuple[int, ...], window: tuple[int, ...]) -> Event | None:
+    said = [study.known[index] for index in spoken]
+    labels = [item.label for item in said if item.label is not None]
+    if not labels:
+        return None
+    label = agreed_on(labels)
+    if label is None:
+        reason = "as much was said for their incident as against it"
+        study.set_aside[reason] = study.set_aside.get(reason, 0) + len(spoken)
+        return None
+    members = tuple(spoken)
+    if label.kind == "decision":
+        label = replace(label, approved=label.value == bool(alerts))
+        members = (window if label.value else alerts) or members
+    first = min(said, key=lambda item: item.label.order if item.label else 0)
+    shown = spoken[said.index(first)]
+    given = min(item.given for item in said)
+    return Event(label, members, shown, alerts, given, asked=first.asked, comments=len(spoken))
 
 
 def _silent(plan: Plan, store: Store, spoken: int) -> Iterator[Known]:
@@ -105,9 +178,7 @@ def _silent(plan: Plan, store: Store, spoken: int) -> Iterator[Known]:
         if _unusable(execution, plan) is None:
             kinds.setdefault(decision(value_of(execution.result)), []).append(execution)
     for members in kinds.values():
-        kept = members
-        if len(members) > MOST_SILENT:
-            kept = [members[i * len(members) // MOST_SILENT] for i in range(MOST_SILENT)]
+        kept = thinned(members, MOST_SILENT)
         weight = every * len(members) / len(kept)
         for execution in kept:
             yield Known(execution, None, 0.0, weight)
@@ -159,8 +230,15 @@ def seen(outcome: Outcome) -> Any:
     return value_of(data) if kind == "r" and isinstance(data, bytes) else UNSET
 
 
+def results_of(event: Event, outcomes: Sequence[Outcome]) -> list[Any]:
+    """What the members of an event return, of the outcomes of all executions."""
+    return [seen(outcomes[index]) for index in event.members]
+
+
 def keep_reproduced(study: Study, replay: Streams) -> list[Outcome]:
     """Set aside executions whose body, replayed, does not give what it did; the champion's outcome of the others.
+
+    What is left makes the events of the study.
 
     Indices into `study.known` must go on matching those of the replay, so what is set aside loses its label and
     counts for nothing, rather than being taken out.
@@ -178,6 +256,12 @@ def keep_reproduced(study: Study, replay: Streams) -> list[Outcome]:
             study.set_aside[reason] = study.set_aside.get(reason, 0) + 1
         kept.append(item if reproduced else Known(replace(item.execution, replayable=NOT_REPRODUCED), None, item.given))
     study.known = kept
+
+    def place(event: Event) -> tuple[bool, float]:
+        started = kept[event.first].execution.started
+        return (True, started) if event.label is None else (False, event.label.order)
+
+    study.events = sorted(_events(study), key=place)
     return replay.run(study.champion.values)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from poet_hook.domains.base import decision
 from poet_hook.learning.aims import SHARES, WORDS, Aims, aims_of
 from poet_hook.learning.evidence import Difference, compare, mean_gain
 from poet_hook.learning.gate import Judgement
@@ -12,8 +11,8 @@ from poet_hook.learning.live import as_good, canaried, end_trial
 from poet_hook.learning.objective import Loss
 from poet_hook.learning.replay import Outcome
 from poet_hook.learning.scale import value_at
-from poet_hook.learning.search import Offer, Search, agreed
-from poet_hook.learning.study import NOT_REPRODUCED, Study, seen, values_of
+from poet_hook.learning.search import Offer, Search
+from poet_hook.learning.study import NOT_REPRODUCED, Study, results_of, values_of
 from poet_hook.model import Candidate, Decision, Evidence, Learned, Value, Verdict, Version
 from poet_hook.transform.compile import Champion
 from poet_hook.transform.render import render
@@ -89,7 +88,7 @@ def values_of_best(search: Search, judgement: Judgement, offers: Sequence[Offer]
 
 def _doubt(search: Search, after: Sequence[Outcome]) -> str:
     """Why the values, put in and run, are no better after all over the labelled executions; "" where they are."""
-    gains = [k.weight * (search.now(i) - search.loss(i, after[i])) for i, k in search.labels.items()]
+    gains = [k.weight * (search.now(i) - search.loss(i, after)) for i, k in search.labels.items()]
     if sum(gains) <= 0:
         return "replay with the value itself does not confirm that it does better"
     metric = search.aims.metric
@@ -113,7 +112,6 @@ def _verdict(
     search: Search, judgement: Judgement, decided: Decision, after: Sequence[Outcome], why: Sequence[str] = ()
 ) -> Verdict:
     study, champion = search.study, search.champion
-    silent = [item for item in study.known if item.label is None and item.execution.replayable != NOT_REPRODUCED]
     flips = tuple(
         item.execution.id
         for i, item in enumerate(study.known)
@@ -133,12 +131,13 @@ def _verdict(
         alpha=study.plan.pragma.alpha,
         evidence=Evidence(
             labelled=len(search.labels),
+            comments=None if study.incidents is None else sum(search.events[i].comments for i in search.labels),
             wins=judgement.wins,
             losses=judgement.losses,
             e_value=judgement.e_value,
             before=_measured(search, champion),
             after=_measured(search, after),
-            silent=len(silent),
+            silent=len(search.silent),
             silent_weight=judgement.silent_weight,
             set_aside=aside,
             metric=search.aims.metric,
@@ -154,12 +153,12 @@ def _verdict(
 
 
 def _measured(search: Search, outcomes: Sequence[Outcome]) -> float:
-    return search.aims.measured([(i, label, seen(outcomes[i])) for i, label in search.labels.items()])
+    return search.aims.measured([(i, label, search.returned(i, outcomes)) for i, label in search.labels.items()])
 
 
 def rolled_back(search: Search) -> Learned | None:
     """Back to the version before where feedback since the promotion shows, by the same test, that it is better."""
-    study, aims, champion = search.study, search.aims, search.champion
+    study = search.study
     number, history = study.champion.version, study.chain.history()
     if number == 1 or study.plan.pragma.learn not in ("auto", "proven") or not history:
         return None
@@ -170,23 +169,21 @@ def rolled_back(search: Search) -> Learned | None:
     before = search.replay.run(values)
     labelled, silent = [], []
     for index, where in search.distances.items():
-        item, now, then = study.known[index], seen(champion[index]), seen(before[index])
-        label, alarm, aim = item.label, decision(now), aims.at(index)
-        if label is not None and item.given > since and index not in aims.fits_only:
-            loss = aim.loss(label, now)
-            approved = label.approved if label.approved == (loss <= 0.0) else None
-            gain = loss - aim.loss(label, then)
-            labelled.append(Difference(gain, label.weight, approved, alarm, where, item.asked))
+        event, loss, alarm = search.events[index], search.now(index), search.alarm(index)
+        gain = loss - search.loss(index, before)
+        if event.label is not None and event.given > since and index not in search.aims.fits_only:
+            approved = event.label.approved if event.label.approved == (loss <= 0.0) else None
+            labelled.append(Difference(gain, event.label.weight, approved, alarm, where, event.asked))
         # people speak of the alerts of the champion, never of those that only its parent would have raised
-        elif label is None and item.execution.version == number:
-            silent.append(Difference(-aim.loss(agreed(item, now), then), item.stands_for, None, alarm, where))
-    found = compare(labelled, silent)
+        elif event.label is None and study.known[event.first].execution.version == number:
+            silent.append(Difference(gain, event.stands_for, None, alarm, where))
+    found = compare(labelled, silent, search.nouns)
     if found.gain <= 0 or found.e_value < 1 / study.plan.pragma.alpha:
         return None
     rollback(study.chain)
     back = history[-1]
     reason = (
-        f"v{number} did worse than v{back} on the {len(labelled)} executions with feedback since it was promoted "
+        f"v{number} did worse than v{back} on the {len(labelled)} {search.nouns.labelled} since it was promoted "
         f"(e = {found.e_value:.0f}, at least {1 / study.plan.pragma.alpha:.0f} needed): rolled back to v{back}"
     )
     return Learned(study.plan.function, back, None, None, False, (reason, *found.reasons))
@@ -202,12 +199,12 @@ def nothing(study: Study, reason: str) -> Learned:
 
 
 def objective_of(study: Study, champion: Sequence[Outcome], own: Loss | None) -> Aims:
-    """What `optimize_for` names, for each execution by what was said before."""
+    """What `optimize_for` names, for each event by what was said before."""
     pragma, since = study.plan.pragma, study.chain.since()
     labelled = [
-        (i, item.label, seen(outcome))
-        for i, (item, outcome) in enumerate(zip(study.known, champion, strict=True))
-        if item.label is not None
+        (number, event.label, event.returned(results_of(event, champion)))
+        for number, event in enumerate(study.events)
+        if event.label is not None
     ]
-    older = sum(study.known[i].given <= since for i, _, _ in labelled)
+    older = sum(study.events[number].given <= since for number, _, _ in labelled)
     return aims_of(pragma.optimize_for or "accuracy", pragma.cost, labelled, older, own)

@@ -19,14 +19,13 @@ DOMAINS = ("generic", "ml_monitoring")
 OBJECTIVES = ("accuracy", "precision", "recall", "f1", "alert_quality", "error", "absolute_error")
 _LEVEL_1 = ("retries", "timeout", "fallback", "ensure", "require", "coerce", "record", "key", "stream")
 STEADY = ("min_run", "hold", "cooldown")
-OPTIONS = ("domain", "optimize_for", *_LEVEL_1, *STEADY, "learn", "after", "cost", "alpha", "canary", "off")
+OPTIONS = ("domain", "optimize_for", *_LEVEL_1, *STEADY, "learn", "after", "cost", "group", "alpha", "canary", "off")
 # the design names these, so a did-you-mean would mislead
 PLANNED = (
     "retry_on",
     "backoff",
     "sample",
     "assume_ok_after",
-    "group",
     "half_life",
 )
 
@@ -38,14 +37,15 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "learn": get_args(Learn),
 }
 _PLANNED_VALUES = {"optimize_for": ("latency", "cost", "reward")}
-TRAIN_ONLY = ("record", "key", "stream", "learn", "after", "cost", "alpha", "canary")
+TRAIN_ONLY = ("record", "key", "stream", "learn", "after", "cost", "group", "alpha", "canary")
 
-_MAX_SECONDS = 1e6
+_MAX_SECONDS = 1e6  # of a call
+_MAX_YEARS = 10 * 365 * 86_400.0
 _MAX_COST = 1e6
 _MOST_SHARED = 50
 MOST_CALLS = 1_000_000
 MOST_CHOICES = 32
-_DURATION_UNITS = (("ms", 1000.0), ("s", 1.0), ("m", 1 / 60), ("h", 1 / 3600))
+_DURATION_UNITS = (("ms", 1000.0), ("s", 1.0), ("m", 1 / 60), ("h", 1 / 3600), ("d", 1 / 86_400))
 _FOREIGN = {"none": "None", "null": "None", "true": "True", "false": "False"}
 # all that ast and compile raise on hostile text; Warning because of -W error and -bb
 _UNUSABLE = (SyntaxError, ValueError, TypeError, RecursionError, MemoryError, Warning)
@@ -134,28 +134,28 @@ def _real(lowest: float, highest: float, name: str, text: str) -> float:
     raise RefusedError("PH204", f"{name} takes a number from {lowest:g} to {highest:g}, not {quote(text)}")
 
 
-def _duration(name: str, text: str) -> float:
+def _duration(highest: float, name: str, text: str) -> float:
     amount, per_second = text, 1.0
     for unit, scale in _DURATION_UNITS:
         if text.endswith(unit):
             amount, per_second = text.removesuffix(unit), scale
             break
     number = _number(amount)
-    if number is None or not 0 < number / per_second <= _MAX_SECONDS:
+    if number is None or not 0 < number / per_second <= highest:
         raise RefusedError(
             "PH204",
-            f"{name} takes a duration above 0 and up to {_MAX_SECONDS:.0f} seconds, not {quote(text)}",
-            "for example 500ms, 5s, 2m or 1h",
+            f"{name} takes a duration above 0 and up to {highest:.0f} seconds, not {quote(text)}",
+            "for example 500ms, 5s, 2m, 1h or 2d",
         )
     return number / per_second
 
 
-def _cooldown(name: str, text: str) -> int | float:
+def _gap(fewest: int, longest: float, name: str, text: str) -> int | float:
     """A number of calls, or with a unit a duration in seconds."""
     if not text.isdigit() and any(text.endswith(unit) for unit, _ in _DURATION_UNITS):
-        return _duration(name, text)
+        return _duration(longest, name, text)
     try:
-        return _whole(0, MOST_CALLS, name, text)
+        return _whole(fewest, MOST_CALLS, name, text)
     except RefusedError as refused:
         raise RefusedError(refused.code, f"{refused.message}, or a duration", "for example 20, 30s or 5m") from None
 
@@ -218,16 +218,23 @@ def _name_or_expression(name: str, text: str) -> str:
     return text if is_name(text) else _expression(name, text)
 
 
+def _group(name: str, text: str) -> int | float | str:
+    """A gap between alerts, or what names the incident."""
+    if is_name(text) or text[0] in "\"'":
+        return _name_or_expression(name, text)
+    return _gap(1, _MAX_YEARS, name, text)
+
+
 READERS: dict[str, Callable[[str, str], Any]] = {
     **dict.fromkeys(_CHOICES, _choice),
     "optimize_for": _objective,
     "retries": partial(_whole, 0, 100),
     "min_run": partial(_whole, 1, MOST_CALLS),
     "hold": partial(_whole, 0, MOST_CALLS),
-    "cooldown": _cooldown,
+    "cooldown": partial(_gap, 0, _MAX_SECONDS),
     "after": partial(_whole, 1, 1_000_000),
     "alpha": partial(_real, 0.001, 0.5),
-    "timeout": _duration,
+    "timeout": partial(_duration, _MAX_SECONDS),
     "canary": _share,
     "cost": _cost,
     "fallback": _fallback,
@@ -235,6 +242,7 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "require": _expression,
     "key": _name_or_expression,
     "stream": _name_or_expression,
+    "group": _group,
 }
 
 

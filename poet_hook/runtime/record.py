@@ -250,6 +250,7 @@ def note(slot: Any, call: Any, result: Any, outcome: str, error: BaseException |
             attempts=call.attempt,
             replayable=reason,
             stream=call.stream,
+            incident=call.incident,
             raw=raw,
             shadow=shadow,
         )

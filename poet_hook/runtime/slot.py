@@ -41,6 +41,7 @@ class Call:
         "attempt",
         "clock",
         "frozen",
+        "incident",
         "key",
         "limit",
         "own",
@@ -58,6 +59,7 @@ class Call:
         self.limit: TimeLimit | None = None
         self.key: str | None = None
         self.stream: str | None = None
+        self.incident: str | None = None
         self.own: Any = UNSET  # what the body returned, where `steady` looked at it
         self.step: Step | None = None
         self.served: Served | None = None  # where a challenger was chosen to answer
@@ -143,6 +145,7 @@ class Slot:
         arguments: tuple[Any, ...],
         key: Callable[..., Any] | None = None,
         stream: Callable[..., Any] | None = None,
+        incident: Callable[..., Any] | None = None,
     ) -> Call:
         """Start a call: keep its arguments as they are now."""
         call = Call(arguments)
@@ -154,6 +157,8 @@ class Slot:
                     call.key = self._mark("key", key, arguments)
                 if stream is not None:
                     call.stream = self._mark("stream", stream, arguments)
+                if incident is not None:
+                    call.incident = self._mark("incident", incident, arguments)
             except Exception as error:  # noqa: BLE001 - recording never breaks the call
                 record.recorder.complain(error)
             call.started, call.clock = record.now()

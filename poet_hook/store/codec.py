@@ -161,6 +161,7 @@ ExecutionRow = tuple[
     str | None,
     bytes | None,
     bytes | None,
+    str | None,
 ]
 _FIRST_ROW = 13  # fields of an execution in format 1
 _execution_row = attrgetter(*(field.name for field in fields(Execution)))
@@ -184,7 +185,7 @@ def unpack_execution(payload: bytes) -> ExecutionRow:
             first = _unpack_first(payload)[1]
             if len(first) != _FIRST_ROW:
                 raise ValueError(f"{len(first)} fields")
-            payload = _pack((2, (*first, None, None, None)))
+            payload = _pack((2, (*first, None, None, None, None)))
         return _unpack_execution(payload)[1]
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise CodecError(f"not an execution of this format: {error}") from None

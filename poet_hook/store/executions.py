@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from poet_hook.errors import AmbiguousResultError, CodecError, StoreError
 from poet_hook.model import Execution
@@ -31,6 +31,18 @@ SHORTEST_PART = 6
 _COLUMNS = ", ".join(field.name for field in fields(Execution))
 _INSERT = f"INSERT OR IGNORE INTO executions ({_COLUMNS}) VALUES ({', '.join('?' * len(fields(Execution)))})"
 _REMEMBER = "INSERT INTO journals VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET offset = max(offset, excluded.offset)"
+
+
+class Outline(NamedTuple):
+    """What of an execution says where it stands in its stream, and what its result was."""
+
+    id: str
+    started: float
+    source_hash: str
+    outcome: str
+    result: bytes | None
+    stream: str | None
+    incident: str | None
 
 
 class Executions(Database):
@@ -157,6 +169,24 @@ class Executions(Database):
                 return
             left = None if left is None else left - size
             place = [(f"(started, rowid) {after} (?, ?)", (rows[-1][4], rows[-1][-1]))]
+
+    def outline(self, function: str, limit: int) -> list[Outline]:
+        """Return what orders the latest executions of a function into streams, in order of their start."""
+        rows = self.query(
+            f"SELECT {', '.join(Outline._fields)} FROM executions WHERE function = ?"
+            " ORDER BY started DESC, rowid DESC LIMIT ?",
+            (function, limit),
+        )
+        return [Outline(*row) for row in reversed(rows)]
+
+    def some(self, ids: Sequence[str]) -> Iterator[Execution]:
+        """Yield the executions with these ids, as far as they exist, in this order."""
+        for start in range(0, len(ids), PAGE):
+            page = ids[start : start + PAGE]
+            marks = ", ".join("?" * len(page))
+            rows = self.query(f"SELECT {_COLUMNS} FROM executions WHERE id IN ({marks})", page)
+            found = {row[0]: Execution(*row) for row in rows}
+            yield from (found[name] for name in page if name in found)
 
     def count(self, function: str) -> int:
         """Return how many executions of a function there are."""

@@ -8,7 +8,7 @@ from functools import cache
 APPLICATION_ID = 0x504F4554  # "POET"
 VERSION = 2
 
-_SINCE_2 = ", stream TEXT, raw BLOB, shadow BLOB"
+_SINCE_2 = ", stream TEXT, raw BLOB, shadow BLOB, incident TEXT"
 _EXECUTIONS = f"""CREATE TABLE executions (
         id TEXT NOT NULL UNIQUE, function TEXT NOT NULL, version INTEGER NOT NULL, source_hash TEXT NOT NULL,
         started REAL NOT NULL, duration REAL NOT NULL, outcome TEXT NOT NULL, arguments BLOB, result BLOB,
@@ -63,7 +63,7 @@ def upgrade(connection: sqlite3.Connection) -> None:
     for index in _INDICES:
         connection.execute(f"DROP INDEX {index.split()[2]}")
     connection.execute(_EXECUTIONS)
-    connection.execute("INSERT INTO executions SELECT *, NULL, NULL, NULL FROM executions_1 ORDER BY rowid")
+    connection.execute("INSERT INTO executions SELECT *, NULL, NULL, NULL, NULL FROM executions_1 ORDER BY rowid")
     connection.execute("DROP TABLE executions_1")
     for index in _INDICES:
         connection.execute(index)

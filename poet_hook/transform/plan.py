@@ -258,6 +258,7 @@ def _check_names(node: ast.FunctionDef, pragma: Pragma, bound: set[str], lines: 
         ("ensure", pragma.ensure),
         ("key", pragma.key),
         ("stream", pragma.stream),
+        ("group", pragma.group if isinstance(pragma.group, str) else None),
     ):
         known = names | bound | ({"result"} if option == "ensure" else set())
         for unknown in sorted(_read_names(expression) - known) if expression and "*" not in bound else ():

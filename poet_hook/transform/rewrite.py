@@ -219,14 +219,16 @@ class Rewriter:
         return [ast.Assign(targets, ast.Constant(None)), ast.Delete(gone)]
 
     def _marks(self) -> list[ast.expr]:
-        """The expressions of `key=` and `stream=`, as far as there are any."""
+        """The expressions of `key=`, `stream=` and `group=`, up to the last one that there is."""
         pragma = self.pragma
-        marks: list[ast.expr] = []
-        if pragma.stream and (pragma.trains or pragma.steady):
-            marks = [self._function(pragma.stream)]
-        if pragma.trains and pragma.key:
-            return [self._function(pragma.key), *marks]
-        return marks and [ast.Constant(None), *marks]
+        marks = [
+            pragma.key if pragma.trains else None,
+            pragma.stream if pragma.trains or pragma.steady else None,
+            pragma.group if pragma.trains and isinstance(pragma.group, str) else None,
+        ]
+        while marks and not marks[-1]:
+            marks.pop()
+        return [self._function(each) if each else ast.Constant(None) for each in marks]
 
     def _arguments(self) -> ast.expr:
         kwarg = self.node.args.kwarg
