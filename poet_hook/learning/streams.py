@@ -29,10 +29,11 @@ from poet_hook.store import codec
 MOST_PIECES = 200
 KEPT = 4  # replays, and traces
 
-_Traced = tuple[str, float, float, tuple[tuple[str, Value], ...]]
-"""A tunable, its range, and the values of the others of the body."""
-_Turn = tuple[float, int, bool, bool]
-"""Where a body decides otherwise as a number rises: at what value, the execution, the decision there and beyond."""
+_Key = tuple[Any, ...]
+"""What a replay or a trace depends on."""
+_Turn = tuple[float, int, int, bool, bool]
+"""Where a body decides otherwise as a number rises: at what value, the track, the place in it, and what it says there
+and beyond."""
 
 
 @dataclass(slots=True)
@@ -43,7 +44,9 @@ class _Track:
     moments: list[float] = field(default_factory=list)
     yes: list[int] = field(default_factory=list)
     given: set[int] = field(default_factory=set)
-    stale: bool = True
+    _played: Steady | None = None
+    _results: list[tuple[int, bool, float]] = field(default_factory=list)
+    _held: int = -1
 
     def take(self, index: int, moment: float, decided: bool) -> None:
         if decided:
@@ -60,20 +63,42 @@ class _Track:
             insort(self.yes, position)
         else:
             del self.yes[at]
-        self.stale = True
+        self._played, self._held = None, -1
 
     def play(self, spec: Steady) -> set[int]:
         """The executions whose callers get a yes."""
-        if self.stale:
-            alerts, _ = play(spec, NOTHING, self._results(spec.hold))
-            self.given, self.stale = {self.members[position] for position, due in alerts if due}, False
+        if self._played != spec:
+            if self._held != spec.hold:
+                self._held, self._results = spec.hold, self._that_matter(spec.hold)
+            members = self.members
+            self.given = {members[position] for position in play(spec, NOTHING, self._results)[0]}
+            self._played = spec
         return self.given
 
-    def _results(self, hold: int) -> Iterator[tuple[int, bool, float]]:
+    def _that_matter(self, hold: int) -> list[tuple[int, bool, float]]:
+        """The results that `play` must know: each yes, and each no that may be held."""
+        moments = self.moments
+        if not hold:
+            return [(position, True, moments[position]) for position in self.yes]
+        out = []
         for position, after in pairwise([*self.yes, len(self.members)]):
-            yield position, True, self.moments[position]
-            for quiet in range(position + 1, min(after, position + hold + 1)):
-                yield quiet, False, self.moments[quiet]
+            out.append((position, True, moments[position]))
+            out += [(q, False, moments[q]) for q in range(position + 1, min(after, position + hold + 1))]
+        return out
+
+    def copy(self) -> _Track:
+        """The same, of which the decisions may be changed."""
+        return _Track(self.members, self.moments, [*self.yes])
+
+
+@dataclass(frozen=True, slots=True)
+class _Traced:
+    """A number of the body, traced: what bodies return, the streams at its lower end, and where that changes."""
+
+    steps: list[Steps]
+    exact: bool
+    tracks: list[_Track]
+    turns: list[_Turn]
 
 
 class _Bits:
@@ -102,8 +127,9 @@ class Streams:
     def __init__(self, study: Study, bodies: Replay) -> None:
         self.study, self.bodies, self.plan = study, bodies, study.plan
         self.executions = study.executions
-        self._runs: dict[tuple[object, ...], list[Outcome]] = {}
-        self._traces: dict[_Traced, list[Steps]] = {}
+        self._runs: dict[_Key, list[Outcome]] = {}
+        self._laid: dict[_Key, list[_Track]] = {}
+        self._traces: dict[_Key, _Traced] = {}
         self._decisions: dict[Outcome, bool | None] = {}
         self._turned: dict[tuple[Outcome, bool], Outcome] = {}
         self._order = sorted(
@@ -116,7 +142,7 @@ class Streams:
         known = range(len(self.study.known))
         if not spec:
             return own[: len(known)]
-        given = _together(track.play(spec) for track in self._tracks(own))
+        given = _together(track.play(spec) for track in self._tracks_of(values))
         return [self._settled(own[i], i in given, i) for i in known]
 
     def body(self, values: Mapping[str, Value]) -> list[Outcome]:
@@ -125,7 +151,7 @@ class Streams:
         What it did is believed of the context where it ran with these values, or was traced; all else is run.
         """
         numbers = self._numbers(values)
-        key = tuple(sorted(numbers.items()))
+        key = _key(numbers)
         if key not in self._runs:
             known = len(self.study.known)
             found = self._as_traced(numbers) or self._as_recorded(numbers)
@@ -136,12 +162,11 @@ class Streams:
         return self._runs[key]
 
     def _as_traced(self, numbers: Mapping[str, Value]) -> dict[int, Outcome]:
-        for (name, *_, others), traced in self._traces.items():
-            rest = tuple(sorted((other, value) for other, value in numbers.items() if other != name))
-            if rest == others and all(steps.exact for steps in traced):
+        for (name, _, _, others), traced in self._traces.items():
+            if traced.exact and _key(numbers, name) == others:
                 tunable = next(tunable for tunable in self.plan.tunables if tunable.name == name)
                 place = place_of(tunable, numbers.get(name, tunable.value))
-                return {i: steps(place) for i, steps in enumerate(traced)}
+                return {i: steps(place) for i, steps in enumerate(traced.steps)}
         return {}
 
     def _as_recorded(self, numbers: Mapping[str, Value]) -> dict[int, Outcome]:
@@ -166,14 +191,12 @@ class Streams:
         if not spec:
             return self.bodies.trace(tunable, numbers, lower, upper, chosen)
         start = place_of(tunable, numbers.get(tunable.name, tunable.value))
-        others = tuple(sorted((name, value) for name, value in numbers.items() if name != tunable.name))
-        key = (tunable.name, lower, upper, others)
-        traced = self._traces.get(key)
-        if traced is None or not all(steps.exact for steps in traced):  # which depend on where one starts
-            traced = self.bodies.trace(tunable, numbers, lower, upper, range(len(self.executions)))
+        key = (tunable.name, lower, upper, _key(numbers, tunable.name))
+        if key not in self._traces or not self._traces[key].exact:  # then it depends on where one starts
+            steps = self.bodies.trace(tunable, numbers, lower, upper, range(len(self.executions)))
             _make_room(self._traces)
-            self._traces[key] = traced
-        return self._over_number(spec, traced, start, chosen)
+            self._traces[key] = self._turning(steps, start)
+        return self._over_number(spec, self._traces[key], start, chosen)
 
     def _spec(self, values: Mapping[str, Value]) -> Steady:
         return self.plan.with_options(values).pragma.steady
@@ -214,16 +237,21 @@ class Streams:
                 tracks.setdefault(stream, _Track()).take(i, self.executions[i].started, decided)
         return list(tracks.values())
 
+    def _tracks_of(self, values: Mapping[str, Value]) -> list[_Track]:
+        key = _key(self._numbers(values))
+        if key not in self._laid:
+            _make_room(self._laid)
+            self._laid[key] = self._tracks(self.body(values))
+        return self._laid[key]
+
     def _over_option(
         self, tunable: Tunable, values: Mapping[str, Value], lower: float, upper: float, chosen: Sequence[int]
     ) -> list[Steps]:
         own, start = self.body(values), round(place_of(tunable, values.get(tunable.name, tunable.value)))
-        tracks = self._tracks(own)
+        tracks = self._tracks_of(values)
         bits, before = None, set[int]()
         for n in range(min(round(lower), start), max(round(upper), start) + 1):
             spec = self._spec({**values, tunable.name: n})
-            for track in tracks:
-                track.stale = True
             given = _together(track.play(spec) for track in tracks)
             if bits is None:
                 bits = _Bits(chosen, given)
@@ -233,47 +261,55 @@ class Streams:
         assert bits is not None
         return [self._merged(Steps((), (own[i],), ()), bits.steps(i, True), i) for i in chosen]
 
-    def _over_number(self, spec: Steady, traced: Sequence[Steps], start: float, chosen: Sequence[int]) -> list[Steps]:
-        at_start = [steps(start) for steps in traced]
-        tracks = self._tracks(at_start)
-        places = {i: (track, position) for track in tracks for position, i in enumerate(track.members)}
+    def _turning(self, traced: list[Steps], start: float) -> _Traced:
+        tracks = self._tracks([steps(start) for steps in traced])
         turns: list[_Turn] = []
-        for i, (track, position) in places.items():
-            steps = traced[i].map(self._decided)
-            track.turn(position, bool(steps.values[0]))
-            turns += [
-                (t, i, bool(at), bool(after))
-                for t, at, after in zip(steps.breaks, steps.at, steps.values[1:], strict=True)
-            ]
-        turns.sort()
-        looked_at = self._looked_at(turns, start)
-        exact = len(looked_at) == len({turn[0] for turn in turns}) and all(steps.exact for steps in traced)
+        for number, track in enumerate(tracks):
+            for position, i in enumerate(track.members):
+                steps = traced[i].map(self._decided)
+                track.turn(position, bool(steps.values[0]))
+                sides = zip(steps.breaks, steps.at, steps.values[1:], strict=True)
+                turns += [(t, number, position, bool(at), bool(after)) for t, at, after in sides]
+        return _Traced(traced, all(steps.exact for steps in traced), tracks, sorted(turns))
+
+    def _over_number(self, spec: Steady, traced: _Traced, start: float, chosen: Sequence[int]) -> list[Steps]:
+        tracks = [track.copy() for track in traced.tracks]
+        looked_at, every = self._looked_at(traced, start)
         bits = _Bits(chosen, _together(track.play(spec) for track in tracks))
         touched: dict[int, _Track] = {}
-        for t, here in groupby(turns, key=lambda turn: turn[0]):
-            moved = [(*places[i], at, after) for _, i, at, after in here]
+        for t, here in groupby(traced.turns, key=lambda turn: turn[0]):
+            moved = [(tracks[number], position, at, after) for _, number, position, at, after in here]
             touched |= {id(track): track for track, *_ in moved}
-            for track, position, at, _ in moved:
-                track.turn(position, at)
             before = _together(track.given for track in touched.values()) if t in looked_at else set()
-            there = _together(track.play(spec) for track in touched.values()) if t in looked_at else set()
+            there = None
+            if every:  # else the steps are not exact anyway
+                for track, position, at, _ in moved:
+                    track.turn(position, at)
+                there = _together(track.play(spec) for track in touched.values())
             for track, position, _, after in moved:
                 track.turn(position, after)
             if t in looked_at:
-                bits.turn(t, before, there, _together(track.play(spec) for track in touched.values()))
+                beyond = _together(track.play(spec) for track in touched.values())
+                bits.turn(t, before, beyond if there is None else there, beyond)
                 touched = {}
-        return [self._merged(traced[i], bits.steps(i, exact), i) for i in chosen]
+        exact = traced.exact and every
+        return [self._merged(traced.steps[i], bits.steps(i, exact), i) for i in chosen]
 
-    def _looked_at(self, turns: Sequence[_Turn], start: float) -> set[float]:
-        """The values at which memory is played: all, or a half where labelled executions turn, and a half of all."""
-        every = sorted({turn[0] for turn in turns})
+    def _looked_at(self, traced: _Traced, start: float) -> tuple[set[float], bool]:
+        """The values at which memory is played, and whether that is everywhere.
+
+        Where there are too many, a half of them are where labelled executions turn, and a half of all.
+        """
+        every = sorted({turn[0] for turn in traced.turns})
         if len(every) <= MOST_PIECES:
-            return set(every)
+            return set(every), True
         known, share = self.study.known, MOST_PIECES // 2
-        said = sorted({t for t, i, _, _ in turns if i < len(known) and known[i].label is not None})
+        labelled = [i for i, item in enumerate(known) if item.label is not None]
+        said = sorted({t for i in labelled for t in traced.steps[i].breaks}.intersection(every))
         here = bisect_left(every, start)
         around = every[max(0, here - 1) : here + 2]  # what is in use is known exactly
-        return {each[k * len(each) // share] for each in (said, every) if each for k in range(share)}.union(around)
+        some = {each[k * len(each) // share] for each in (said, every) if each for k in range(share)}
+        return some.union(around), False
 
     def _merged(self, own: Steps, bits: Steps, index: int) -> Steps:
         """The body's outcomes and what is remembered -> what the caller gets."""
@@ -298,6 +334,10 @@ def replayed(study: Study, part: Slice) -> Iterator[Streams]:
 
 def _together(sets: Iterable[set[int]]) -> set[int]:
     return set().union(*sets)
+
+
+def _key(numbers: Mapping[str, Value], but: str = "") -> _Key:
+    return tuple(sorted((name, value) for name, value in numbers.items() if name != but))
 
 
 def _make_room(kept: dict[Any, Any]) -> None:

@@ -39,10 +39,8 @@ position and the moment of the last yes that the caller got. Positions count res
 NOTHING: State = (0, -1, False, -1, 0.0)
 
 
-def play(
-    spec: Steady, state: State, results: Iterable[tuple[int, bool, float]]
-) -> tuple[list[tuple[int, bool]], State]:
-    """Results of one stream (position, what the body decided, when it started) -> what callers get, and the state then.
+def play(spec: Steady, state: State, results: Iterable[tuple[int, bool, float]]) -> tuple[list[int], State]:
+    """Results of one stream (position, what the body decided, when it began) -> where callers get a yes, and the state.
 
     Positions ascend. A no may be left out where more than `hold` results lie between it and the yes before it.
     """
@@ -64,7 +62,7 @@ def play(
             due = abs(moment - last) >= cooldown if timed else position - given > cooldown
         if due:
             given, last = position, moment
-        out.append((position, due))
+            out.append(position)
     return out, (run, yes, raised, given, last)
 
 
@@ -98,13 +96,13 @@ class Memory:
         with self.lock:
             before = self.streams.get(key)
             count, state = before or (0, NOTHING)
-            ((_, settled),), state = play(spec, state, ((count, decided, moment),))
+            yes, state = play(spec, state, ((count, decided, moment),))
             after = (count + 1, state)
             self.streams[key] = after
             self.streams.move_to_end(key)
             if len(self.streams) > MOST_STREAMS:
                 self.streams.popitem(last=False)
-        return settled, Step(key, before, after)
+        return bool(yes), Step(key, before, after)
 
     def undo(self, step: Step) -> None:
         """Take back the last result of a stream; where others came after it, it stays."""
