@@ -159,6 +159,7 @@ class Tunable:
     `line` and the columns say where it stands, as in `Span`; of an option, `line` is that of the pragma. A number lies
     between `lower` and `upper`; `integer` keeps it an int. A choice is one of `choices`, which begin with what the user
     wrote and go on in the order of how little they change; `texts` are what each of them writes at each of `places`.
+    Where `parameter` is a name, it is the default of that parameter.
     """
 
     name: str
@@ -174,6 +175,7 @@ class Tunable:
     choices: tuple[str, ...] = ()
     places: tuple[Span, ...] = ()
     texts: tuple[tuple[str, ...], ...] = ()
+    parameter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

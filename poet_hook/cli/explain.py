@@ -79,6 +79,7 @@ def _say_tunables(plan: Plan, values: dict[str, Value]) -> None:
         found = "marked with tune" if item.declared else "found in a comparison or in arithmetic"
         if item.kind == "option":
             found = "remembered between calls"
+        found = f"default of {item.parameter}, {found}" if item.parameter else found
         now = as_text(values.get(item.name, item.value))
         rows.append((item.name, as_text(item.value), now, _range(item), str(plan.line + item.line), found))
     table(("tunable", "written", "in use", "range", "line", "why"), rows, flexible={5})

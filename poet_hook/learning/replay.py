@@ -21,6 +21,8 @@ from poet_hook.learning.constants import MAX_INTEGERS, Steps, of_choices, on_int
 from poet_hook.model import Plan, Tunable, Value
 from poet_hook.runtime.trial import apply
 from poet_hook.store import codec
+from poet_hook.transform.defaults import defaults_of, replacement
+from poet_hook.transform.hygiene import place
 from poet_hook.transform.values import with_values
 
 _VARIABLE = "_poet_value"
@@ -49,6 +51,7 @@ class Replay:
                 "keep": list(part.keep),
                 "names": sorted(part.names),
                 "sys_path": [*sys.path, *_import_folder(plan)],
+                "defaults": [[t.parameter, t.value, t.integer] for t in plan.tunables if t.parameter],
                 "arguments": list(arguments),
             }
         )
@@ -133,6 +136,7 @@ class _Child:
         self.namespace: dict[str, Any] = {}
         self.types: dict[str, type] = {}
         self.path = ""
+        self.defaults: dict[str, Tunable] = {}
 
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
         operations = {"load": self.load, "run": self.run, "trace": self.trace}
@@ -144,6 +148,8 @@ class _Child:
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
         self.path = request["path"]
         self.arguments = request["arguments"]
+        for name, value, integer in request["defaults"]:
+            self.defaults[name] = Tunable(name, value, 0, 0, 0, integer, parameter=name)
         sys.path.extend(entry for entry in request["sys_path"] if entry not in sys.path)
         tree = ast.parse(request["source"])
         module = ast.Module([tree.body[i] for i in request["keep"]], [])
@@ -163,6 +169,11 @@ class _Child:
         """The function of that text, in the namespace of its module."""
         (node,) = ast.parse(text).body
         assert isinstance(node, ast.FunctionDef)
+        # executions are recorded as they were called; a version has its own defaults, and keeps the signature
+        entry = [replacement(self.defaults[name], new) for name, new in defaults_of(node) if name in self.defaults]
+        for statement in entry:
+            place(statement, node.lineno)
+        node.body[:0] = entry
         node.args.defaults = [ast.copy_location(ast.Constant(None), d) for d in node.args.defaults]
         node.args.kw_defaults = [d and ast.copy_location(ast.Constant(None), d) for d in node.args.kw_defaults]
         bare(node)

@@ -11,9 +11,11 @@ from typing import Any
 from poet_hook.model import Diagnostic, Tunable, Tune
 from poet_hook.pragma.options import RefusedError
 from poet_hook.transform.choices import chosen, hint_of, span_of
+from poet_hook.transform.defaults import defaults_of, reads
 from poet_hook.transform.values import dedented
 
 Number = ast.Constant | ast.UnaryOp
+Default = tuple[Number, str, list[str]]
 
 
 def find_tunables(
@@ -22,22 +24,25 @@ def find_tunables(
     """The tunables of `node`: those that `# poet: tune` marks, or, where none is marked, those that decide.
 
     Unmarked, a number counts when it takes part in a comparison or is a float in arithmetic; 0, 1 and -1,
-    indices, slices, exponents, `range()` and keyword arguments never do. `functions` are those of the module that
-    a choice may name (None: any name is believed).
+    indices, slices, exponents, `range()` and keyword arguments never do. A default counts where the body does so
+    with its parameter. `functions` are those of the module that a choice may name (None: any name is believed).
     """
     usable = dedented(node, lines)
     literals = [item for item in _literals(node) if item[0].lineno in usable]
+    defaults = [item for item in _defaults(node) if item[0].lineno in usable]
     problems: list[Diagnostic] = []
     if not tunes:
         deciding = ((number, hint) for number, hint in literals if _decides(number, hint))
-        return _named([_number(number, hint, None, node) for number, hint in deciding]), problems
+        found = [_number(number, hint, None, node) for number, hint in deciding]
+        return _named(found + [_number(n, name, None, node, name) for n, name, hints in defaults if hints]), problems
     marked: list[Tunable] = []
     for tune in tunes:
         try:
             if tune.choices:
                 marked.append(chosen(node, tune, lines, usable, functions))
             else:
-                marked.append(_marked(node, tune, [item for item in literals if item[0].lineno == tune.line]))
+                here = [item for item in literals if item[0].lineno == tune.line]
+                marked.append(_marked(node, tune, here, [item for item in defaults if item[0].lineno == tune.line]))
         except RefusedError as refused:
             source_line = lines[tune.line - 1].rstrip("\r\n")
             end = len(source_line)
@@ -49,7 +54,10 @@ def find_tunables(
     return _named(sorted(marked, key=lambda item: item.kind != "number")), problems
 
 
-def _marked(node: ast.FunctionDef, tune: Tune, here: list[tuple[Number, str]]) -> Tunable:
+def _marked(node: ast.FunctionDef, tune: Tune, here: list[tuple[Number, str]], defaults: list[Default]) -> Tunable:
+    parameters = {id(number): name for number, name, _ in defaults}
+    here = here + [(number, hints[0]) for number, _, hints in defaults if hints]
+    here = here or [(number, "") for number, _, _ in defaults]
     deciding = [(number, hint) for number, hint in here if _decides(number, hint)] or here
     compared = [(number, hint) for number, hint in deciding if hint.endswith("_limit")] or deciding
     if not compared:
@@ -60,7 +68,18 @@ def _marked(node: ast.FunctionDef, tune: Tune, here: list[tuple[Number, str]]) -
     value = _value(number)
     if (tune.lower is not None and value < tune.lower) or (tune.upper is not None and value > tune.upper):
         raise RefusedError("PH405", f"the number {value:g} lies outside the range that it may be tuned in")
-    return _number(number, tune.name or hint, tune, node)
+    parameter = parameters.get(id(number), "")
+    return _number(number, tune.name or parameter or hint, tune, node, parameter)
+
+
+def _defaults(node: ast.FunctionDef) -> list[Default]:
+    """Each default that is a number, its parameter, and how that takes part in what the body decides, if it does."""
+    found = []
+    for name, default in defaults_of(node):
+        if _is_number(default):
+            hints = sorted({hint for hint in reads(node, name) if _decides(default, hint)}, reverse=True)  # type: ignore[arg-type]
+            found.append((default, name, hints))
+    return found  # type: ignore[return-value]
 
 
 def _literals(node: ast.FunctionDef) -> Iterator[tuple[Number, str]]:
@@ -117,7 +136,7 @@ def _decides(number: Number, hint: str) -> bool:
     return is_float or hint.endswith("_limit")
 
 
-def _number(number: Number, name: str, tune: Tune | None, node: ast.FunctionDef) -> Tunable:
+def _number(number: Number, name: str, tune: Tune | None, node: ast.FunctionDef, parameter: str = "") -> Tunable:
     inner = number.operand if isinstance(number, ast.UnaryOp) else number
     span = span_of(number, node)
     return Tunable(
@@ -130,6 +149,7 @@ def _number(number: Number, name: str, tune: Tune | None, node: ast.FunctionDef)
         lower=tune.lower if tune else None,
         upper=tune.upper if tune else None,
         declared=tune is not None,
+        parameter=parameter,
     )
 
 

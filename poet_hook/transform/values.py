@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from poet_hook.model import Plan, Span, Tunable, Value
+from poet_hook.transform import hygiene
+from poet_hook.transform.defaults import number_of, on_entry
 
 _Move = tuple[int, int, int, int]  # columns of a part in the new line, and of what stood there in the old one
 
@@ -70,7 +72,11 @@ def set_values(node: ast.FunctionDef, plan: Plan, values: Mapping[str, Value]) -
         for part in ast.walk(statement):
             if hasattr(part, "lineno"):
                 _put_back(part, node, moves, indented)
-    node.body = new.body
+    entry = on_entry(plan.tunables, values)
+    for statement in entry:
+        hygiene.place(statement, node.lineno)
+    start = 1 if ast.get_docstring(new, clean=False) is not None else 0
+    node.body = [*new.body[:start], *entry, *new.body[start:]]
 
 
 def _put_back(part: Any, node: ast.FunctionDef, moves: dict[int, list[_Move]], indented: set[int]) -> None:
@@ -118,8 +124,7 @@ def _rewritten(
 def _texts(tunable: Tunable, value: Value) -> Iterator[tuple[Span, str]]:
     """What a value writes, and where. Raises LookupError for no value of it."""
     if not tunable.choices:
-        assert not isinstance(value, str)
-        yield _span(tunable), repr(int(value)) if tunable.integer else repr(float(value))
+        yield _span(tunable), repr(number_of(tunable, value))
         return
     if value not in tunable.choices:
         raise LookupError(f"{tunable.name} can't be {value!r}")
