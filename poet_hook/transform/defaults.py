@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 
 from poet_hook.model import Tunable, Value
 
-
 _ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
 
