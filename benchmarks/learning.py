@@ -14,9 +14,9 @@ more than a point worse there than 0.5. The streams are those of `learning_strea
 The methods: no learning; TunedThresholdClassifierCV of scikit-learn around a classifier that hands the score on (the
 written constant stays where it can't be fitted); Optuna's TPE on the labelled executions, 0.5 tried first; ours without
 a gate (`constants.best`); ours as `poet_hook.learn` does it after every fifth feedback (--every): `gate.judge`,
-promotion of what is proven (or also of what is provisional), rollback by `evidence.compare`. Only the last two are told
-of silence: the others have no use for it. Fits of scikit-learn and Optuna take long, so they have only the first run of
-each stream, and random labels; beside them stands ours on those runs.
+promotion of what is proven (or also of what is provisional, and refinements), rollback by `evidence.compare`. Only the
+last two are told of silence: the others have no use for it. Fits of scikit-learn and Optuna take long, so they have
+only the first run of each stream, and random labels; beside them stands ours on those runs.
 
 `--big` learns a function of three constants from 100,000 recorded executions, 1,000 of them labelled.
 """
@@ -44,9 +44,10 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.learning_report import FIRST, TOLERANCE, Point, counts_of, plot, summed_up, table  # noqa: E402
 from benchmarks.learning_streams import INCUMBENT, LOWER, NAMES, UPPER, Split, split  # noqa: E402
 from poet_hook.learning import objective as objectives  # noqa: E402
+from poet_hook.learning.aims import Aims, aims_of  # noqa: E402
 from poet_hook.learning.candidates import Axis, Case  # noqa: E402
 from poet_hook.learning.constants import Steps, best, trace  # noqa: E402
-from poet_hook.learning.evidence import Difference, compare  # noqa: E402
+from poet_hook.learning.evidence import Difference, compare, e_value  # noqa: E402
 from poet_hook.learning.gate import ALPHA, Judgement, judge  # noqa: E402
 from poet_hook.learning.objective import Label, Objective  # noqa: E402
 
@@ -94,10 +95,10 @@ def executions(source: Split, kind: str, rng: random.Random, version: Callable[[
         yield Heard(score, deserves, version(), said, steps)
 
 
-def aim_for(metric: str, labelled: Sequence[Heard], champion: float) -> Objective:
-    """The objective, as a learning run makes it from what was said."""
-    pairs = [(item.label(item.alert), item.steps(champion)) for item in labelled]
-    return objectives.objective(metric, (1.0, 1.0), objectives.score(pairs).f1)
+def aims_for(metric: str, labelled: Sequence[Heard], champion: float) -> Aims:
+    """The objective of each execution, as a learning run makes it from what was said before."""
+    rows = [(i, item.label(item.alert), item.steps(champion)) for i, item in enumerate(labelled)]
+    return aims_of(metric, (1.0, 1.0), rows)
 
 
 def losses(item: Heard, aim: Objective, champion: float) -> Steps:
@@ -114,7 +115,7 @@ def nothing(_labelled: Sequence[Heard], _metric: str) -> float:
 
 def ungated(labelled: Sequence[Heard], metric: str) -> float:
     """The exact optimum nearest the incumbent."""
-    aim = aim_for(metric, labelled, INCUMBENT)
+    aim = aims_for(metric, labelled, INCUMBENT).last
     return best([(losses(item, aim, INCUMBENT), 1.0) for item in labelled], INCUMBENT, LOWER, UPPER).value
 
 
@@ -183,39 +184,59 @@ class Loop:
     champion: float = INCUMBENT
     since: int = 0  # feedback before that helped to find the champion
     history: list[float] = field(default_factory=list)
+    turns: list[tuple[int, float]] = field(default_factory=list)  # feedback before each that replaced the last of these
+    began: float = 0.0  # with so much evidence
     seconds: float = 0.0
 
     def look(self, labelled: Sequence[Heard], silent: Sequence[Heard]) -> None:
         """Change the champion where there is reason to."""
-        aim = aim_for(self.metric, labelled, self.champion)
-        if self.history and self._worse(labelled, silent, aim):
-            self.champion, self.since = self.history.pop(), len(labelled)
+        aims = aims_for(self.metric, labelled, self.champion)
+        if self.history and self._worse(labelled, silent, aims):
+            self.champion, self.since, self.turns = self.history.pop(), len(labelled), []
             return
-        cases = [self._case(item, aim, i < self.since) for i, item in enumerate(labelled)]
+        cases = [self._case(item, aims.at(i), i < self.since) for i, item in enumerate(labelled)]
         # silence about what another version returned says nothing of a champion that returns something else
-        rest = [self._case(item, aim, False) for item in silent if item.steps(self.champion) == item.alert]
+        rest = [self._case(item, aims.last, False) for item in silent if item.steps(self.champion) == item.alert]
         started = time.process_time()
         found: Judgement = judge(cases, rest, [Axis(self.champion, LOWER, UPPER)])
         self.seconds = time.process_time() - started
         if found.level in self.levels and found.value is not None:
             self.history.append(self.champion)
-            self.champion, self.since = found.value, len(labelled)
+            self.turns, self.began = [], found.e_value
+            self._put(found.value, len(labelled))
+        elif found.value is not None and found.harmless and self._may_refine(labelled, aims):
+            self._put(found.value, len(labelled))
+
+    def _put(self, value: float, heard: int) -> None:
+        self.champion, self.since = value, heard
+        self.turns.append((heard, value))
+
+    def _may_refine(self, labelled: Sequence[Heard], aims: Aims) -> bool:
+        """Whether the versions in use since the last of the history are proven better: as in `learning/refine.py`."""
+        if not self.turns or "provisional" not in self.levels:
+            return False
+        gains = []
+        for (first, value), (last, _) in itertools.pairwise([*self.turns, (len(labelled), 0.0)]):
+            for i in range(first, last):
+                loss = losses(labelled[i], aims.at(i), self.champion)
+                gains.append(loss(self.history[-1]) - loss(value))
+        return self.began * e_value(gains) >= 1 / ALPHA
 
     def _case(self, item: Heard, aim: Objective, older: bool) -> Case:
         loss, alarm = losses(item, aim, self.champion), item.steps(self.champion)
         approved = item.said is not None and item.said == item.alert
         return Case("", loss(self.champion), (loss,), approved=approved, fits_only=older, alarm=alarm)
 
-    def _worse(self, labelled: Sequence[Heard], silent: Sequence[Heard], aim: Objective) -> bool:
+    def _worse(self, labelled: Sequence[Heard], silent: Sequence[Heard], aims: Aims) -> bool:
         parent, said, rest = self.history[-1], [], []
-        for item in labelled[self.since :]:
-            loss = losses(item, aim, self.champion)
+        for i, item in enumerate(labelled[self.since :], self.since):
+            loss = losses(item, aims.at(i), self.champion)
             now = loss(self.champion)
             approved = (item.said == item.alert) if (item.said == item.alert) == (now <= 0.0) else None
             said.append(Difference(now - loss(parent), 1.0, approved, item.steps(self.champion)))
         for item in silent:
             if item.version == self.champion:
-                rest.append(Difference(-losses(item, aim, self.champion)(parent), alarm=item.alert))
+                rest.append(Difference(-losses(item, aims.last, self.champion)(parent), alarm=item.alert))
         found = compare(said, rest)
         return found.gain > 0 and found.e_value >= 1 / ALPHA
 

@@ -39,7 +39,8 @@ class Judgement:
 
     It is `value` on `axis` (`fit` shows the other values that do as well), or `offer`; all three are None where
     nothing does better than the champion. `wins` and `losses` are weighted, over bets on executions not yet seen;
-    `regressions` are ids of approved executions that the candidate flips, `fixes` of complaints that it settles;
+    `regressions` are ids of approved executions that the candidate flips, `fixes` of complaints that it settles,
+    and it is `harmless` where it settles one, breaks nothing approved and changes one number little;
     `needed` is about how many more labelled executions would do; `before` and `after` are the mean of 1 - loss over
     the labelled executions; `bets` is what the candidate of the time lost less, on each that came after its choice.
     """
@@ -55,6 +56,7 @@ class Judgement:
     level: Level | None
     regressions: tuple[str, ...]
     fixes: tuple[str, ...]
+    harmless: bool
     needed: int | None
     reasons: tuple[str, ...]
     silent_weight: float
@@ -226,8 +228,8 @@ class Judge:
         evidence, wins, losses = self._evidence(best, scales)
         regressions = tuple(c.id for c, d in gains if d < 0 and (c.approved or c.now <= 0))
         fixes = tuple(c.id for c, d in gains if d > 0)
-        small = bool(fixes) and not regressions and self._small(best)
-        level = self._level(evidence, small) if found else None
+        harmless = bool(fixes) and not regressions and self._small(best)
+        level = self._level(evidence, harmless) if found else None
         needed = self._needed(evidence, wins, losses, best, scales) if found and not level else None
         silence = (words for o in self.opinions.values() for words in o.words(scales[CHANNEL[o.kind]]))
         return Judgement(
@@ -242,18 +244,19 @@ class Judge:
             level=level,
             regressions=regressions,
             fixes=fixes,
+            harmless=harmless,
             needed=needed,
-            reasons=(*self._outcome(found, level, evidence, small, needed), *silence),
+            reasons=(*self._outcome(found, level, evidence, harmless, needed), *silence),
             silent_weight=sum(o.silent_weight * scales[CHANNEL[o.kind]] for o in self.opinions.values()),
             before=before,
             after=before + gain / self.weight if found else before,
             bets=tuple(self.bets if best.offer is None else self.offered[best.offer].staked),
         )
 
-    def _level(self, evidence: float, small: bool) -> Level | None:
+    def _level(self, evidence: float, harmless: bool) -> Level | None:
         if evidence >= 1.0 / self.alpha:
             return "proven"
-        return "provisional" if small and evidence >= self._provisional else None
+        return "provisional" if harmless and evidence >= self._provisional else None
 
     @property
     def _provisional(self) -> float:
@@ -286,7 +289,9 @@ class Judge:
             return None
         return max(1, round(more, -1) if more > 20 else more, smallest_count(self.alpha) - n)
 
-    def _outcome(self, found: bool, level: Level | None, evidence: float, small: bool, needed: int | None) -> list[str]:
+    def _outcome(
+        self, found: bool, level: Level | None, evidence: float, harmless: bool, needed: int | None
+    ) -> list[str]:
         reached = f"evidence {evidence:.3g} reaches"
         if not self.cases:
             return ["nothing was said about any execution yet"]
@@ -301,7 +306,7 @@ class Judge:
             return [f"{reached} {self._provisional:g}: {settled}"]
         more = f", about {needed} more {self.nouns.labelled}" if needed else ""
         reasons = [f"evidence {evidence:.3g} is below {1 / self.alpha:g}{more}"]
-        if evidence >= self._provisional and not small:
+        if evidence >= self._provisional and not harmless:
             reasons.append("not provisional: it breaks something approved, or changes much")
         return reasons
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from poet_hook.learning.aims import SHARES, WORDS, Aims, aims_of
 from poet_hook.learning.evidence import Difference, compare, mean_gain
 from poet_hook.learning.gate import Judgement
 from poet_hook.learning.live import as_good, canaried, end_trial
 from poet_hook.learning.objective import Loss
+from poet_hook.learning.refine import refinement
 from poet_hook.learning.replay import Outcome
 from poet_hook.learning.scale import value_at
 from poet_hook.learning.search import Offer, Search
@@ -17,7 +19,7 @@ from poet_hook.model import Candidate, Decision, Evidence, Learned, Value, Verdi
 from poet_hook.transform.compile import Champion
 from poet_hook.transform.render import render
 from poet_hook.transform.values import with_values
-from poet_hook.versions.promote import promote, rollback
+from poet_hook.versions.promote import promote, refine, rollback
 
 
 def concluded(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> Learned:
@@ -41,6 +43,11 @@ def concluded(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> 
     if reason:
         verdict = _verdict(search, judgement, "keep", after)
         return Learned(plan.function, study.champion.version, verdict, None, False, (reason, *verdict.reasons))
+    refined = refinement(search, judgement)
+    if refined:
+        judgement = replace(
+            judgement, decision="promote", level="provisional", needed=None, reasons=(refined, *judgement.reasons)
+        )
     decided, why = _decided(study, judgement, challenger, values)
     verdict = _verdict(search, judgement, decided, after, why)
     if decided not in ("promote", "propose", "challenge"):
@@ -49,8 +56,10 @@ def concluded(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> 
         number = challenger.number  # whatever its level is by now: its calls are counted
     else:
         number = _stored(study, values, verdict)
-    if decided == "promote":
-        promote(study.chain, number, plan)
+    if decided == "promote" and refined:
+        refine(study.chain, number, plan)
+    elif decided == "promote":
+        promote(study.chain, number, plan, learned=True)
     if decided == "challenge" and study.chain.pointer().challenger != number:
         study.chain.challenge(number)
     promoted = decided == "promote"

@@ -19,7 +19,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,7 @@ from poet_hook.store.journal import open_file
 from poet_hook.transform.compile import ORIGINAL, Champion
 from poet_hook.transform.values import as_text, with_values
 from poet_hook.versions.lock import alone
-from poet_hook.versions.pointer import FIRST, Pointer, Withdrawn, decoded, encoded
+from poet_hook.versions.pointer import FIRST, Pointer, Turn, Withdrawn, decoded, encoded
 from poet_hook.versions.rebase import MISFIT, allowed, carry, edited, same_code
 from poet_hook.versions.sign import signature, verified
 
@@ -279,10 +279,15 @@ class Chain:
         except (OSError, ValueError):
             return False
 
-    def point(self, number: int, history: list[int]) -> None:
-        """Move the champion pointer, and tell running processes; a challenger of the one before is on trial no more."""
+    def point(self, number: int, history: list[int], turns: Sequence[Turn] | None = None) -> None:
+        """Move the champion pointer, and tell running processes; a challenger of the one before is on trial no more.
+
+        `turns` came before the champion in its place (None: learning did not choose it).
+        """
+        now = time.time()
         with self._moving():
-            self._put(Pointer(number, tuple(history), time.time()))
+            took = () if turns is None else (*turns, Turn(number, now))
+            self._put(Pointer(number, tuple(history), now, turns=took))
 
     def challenge(self, number: int) -> None:
         """Put a version on trial against the champion, in place of the one that is, and tell running processes."""

@@ -18,10 +18,20 @@ class Withdrawn:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """A version, and when it came into use, seconds since the epoch."""
+
+    version: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class Pointer:
     """`champion` is in use `since`, `history` was before it; `challenger` is on trial against it since `challenged`.
 
-    `withdrawn` are the challengers that this champion has seen off, oldest first. Times are seconds since the epoch.
+    `turns` are the versions by which learning replaced the last of `history`, each in the place of the one before; none
+    where a person chose the champion. `withdrawn` are the challengers that this champion has seen off, oldest first.
+    Times are seconds since the epoch.
     """
 
     champion: int
@@ -30,6 +40,7 @@ class Pointer:
     challenger: int | None = None
     challenged: float = 0.0
     withdrawn: tuple[Withdrawn, ...] = ()
+    turns: tuple[Turn, ...] = ()
 
 
 FIRST = Pointer(1, (), 0.0)
@@ -44,10 +55,11 @@ def decoded(data: bytes) -> Pointer:
 
 
 def encoded(pointer: Pointer) -> str:
-    """The text of the file; of a challenger nothing is said where there never was one."""
+    """The text of the file; of what there never was, nothing is said."""
     fields = msgspec.to_builtins(pointer)
-    if not pointer.withdrawn:
-        del fields["withdrawn"]
+    for name in ("withdrawn", "turns"):
+        if not fields[name]:
+            del fields[name]
     if pointer.challenger is None:
         del fields["challenger"], fields["challenged"]
     return json.dumps(fields) + "\n"

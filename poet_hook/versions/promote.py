@@ -1,4 +1,4 @@
-"""Which version is in use: forward with `promote`, back with `rollback`."""
+"""Which version is in use: forward with `promote` and `refine`, back with `rollback`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from poet_hook.model import Plan
 from poet_hook.versions.chain import Chain, fits
 
 
-def promote(chain: Chain, number: int, plan: Plan | None = None) -> int:
-    """Put version `number` in use; returns the version that was. Raises `VersionError` where it can't run."""
+def promote(chain: Chain, number: int, plan: Plan | None = None, *, learned: bool = False) -> int:
+    """Put version `number` in use; returns the version that was. Raises `VersionError` where it can't run.
+
+    `learned` says that its own verdict put it there, not a person.
+    """
     if number != 1:
         version = chain.read(number)
         if plan is not None:
@@ -19,8 +22,15 @@ def promote(chain: Chain, number: int, plan: Plan | None = None) -> int:
         chain.point(number, [])
         return 1
     if number != before:
-        chain.point(number, [*history, before])
+        chain.point(number, [*history, before], () if learned else None)
     return before
+
+
+def refine(chain: Chain, number: int, plan: Plan) -> None:
+    """Put version `number` in the champion's place, whose history it takes over. Raises `VersionError` likewise."""
+    fits(chain.read(number), plan)
+    pointer = chain.pointer()
+    chain.point(number, list(pointer.history), pointer.turns)
 
 
 def rollback(chain: Chain) -> tuple[int, int]:
