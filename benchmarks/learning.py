@@ -41,7 +41,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.learning_report import FIRST, TOLERANCE, Point, counts_of, plot, summed_up, table  # noqa: E402
+from benchmarks.learning_report import FIRST, TOLERANCE, Point, counts_of, plot, refinements, summed_up, table  # noqa: E402
 from benchmarks.learning_streams import INCUMBENT, LOWER, NAMES, UPPER, Split, split  # noqa: E402
 from poet_hook.learning import objective as objectives  # noqa: E402
 from poet_hook.learning.aims import Aims, aims_of  # noqa: E402
@@ -186,6 +186,7 @@ class Loop:
     history: list[float] = field(default_factory=list)
     turns: list[tuple[int, float]] = field(default_factory=list)  # feedback before each that replaced the last of these
     began: float = 0.0  # with so much evidence
+    refined: list[tuple[float, float]] = field(default_factory=list)  # from, to
     seconds: float = 0.0
 
     def look(self, labelled: Sequence[Heard], silent: Sequence[Heard]) -> None:
@@ -205,6 +206,7 @@ class Loop:
             self.turns, self.began = [], found.e_value
             self._put(found.value, len(labelled))
         elif found.value is not None and found.harmless and self._may_refine(labelled, aims):
+            self.refined.append((self.champion, found.value))
             self._put(found.value, len(labelled))
 
     def _put(self, value: float, heard: int) -> None:
@@ -283,9 +285,10 @@ class Task:
         top, start = source.best(self.metric), source.score(self.metric, INCUMBENT)
         found = []
 
-        def keep(method: str, count: int, value: float, seconds: float) -> None:
+        def keep(method: str, count: int, value: float, seconds: float, steps: Sequence[float] = ()) -> None:
             now = source.score(self.metric, value)
-            found.append(Point(method, self.metric, self.kind, self.stream, count, top - now, now - start, seconds))
+            row = (method, self.metric, self.kind, self.stream, count)
+            found.append(Point(*row, top - now, now - start, seconds, tuple(steps)))
 
         heard = executions(source, self.kind, random.Random(seed), lambda: INCUMBENT)
         labelled = list(itertools.islice((item for item in heard if item.said is not None), counts_of(self.kind)[-1]))
@@ -297,8 +300,11 @@ class Task:
                 value = fit(labelled[:count], self.metric)
                 keep(method, count, value, time.process_time() - started)
         for method, levels in ((PROVEN, ("proven",)), (AUTO, ("proven", "provisional"))):
-            for count, value, seconds in gated(source, self.kind, seed, Loop(self.metric, levels), self.every):
-                keep(method, count, value, seconds)
+            loop = Loop(self.metric, levels)
+            for count, value, seconds in gated(source, self.kind, seed, loop, self.every):
+                steps = [source.score(self.metric, b) - source.score(self.metric, a) for a, b in loop.refined]
+                loop.refined.clear()
+                keep(method, count, value, seconds, steps)
                 if method == AUTO and self.others:
                     keep(SAME_RUNS, count, value, seconds)
         return found
@@ -357,7 +363,8 @@ def main() -> None:
     others = OTHERS if has_optuna and not options.quick else (SKLEARN,)
     started = time.perf_counter()
     tasks = tasks_of(runs, options.every, streams, options.metrics, options.kinds, others)
-    cells = summed_up(measured(tasks))
+    points = measured(tasks)
+    cells = summed_up(points)
     picture = options.out / "learning.png"
     plot(cells, picture)
     if options.json:
@@ -367,6 +374,9 @@ def main() -> None:
         f"regret x100 [% of runs over {TOLERANCE:g} point worse than {INCUMBENT}], mean over {len(streams)} streams\n"
     )
     print("\n\n".join(table(cells, metric, kind) for metric in options.metrics for kind in options.kinds))
+    print()
+    for metric, kind in itertools.product(options.metrics, options.kinds):
+        print(refinements(points, metric, kind))
     if options.quick or not has_optuna:
         reason = "--quick leaves it out" if options.quick else "it is not installed (pip install optuna)"
         print(f"\nOptuna was skipped: {reason}")

@@ -30,6 +30,8 @@ class Point:
     regret: float
     gain: float
     seconds: float
+    refined: tuple[float, ...] = ()
+    """What each refinement since the count before gained, in points."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,20 @@ def table(cells: Sequence[Cell], metric: str, kind: str) -> str:
             shown = "".join(f"{c.regret:7.2f} {f'[{100 * c.worse:.0f}]':>5}" for c in row)
             lines.append(f"{method:40}{row[0].runs:5}{shown}{1000 * row[-1].seconds:8.2f} ms")
     return "\n".join(lines)
+
+
+def refinements(points: Sequence[Point], metric: str, kind: str) -> str:
+    """How many refinements a run had, and how often they were worse than what they took the place of."""
+    chosen = [p for p in points if (p.metric, p.kind) == (metric, kind) and not p.method.endswith(FIRST)]
+    gains = [gain for p in chosen for gain in p.refined]
+    runs = max(sum(p.method == m and p.feedbacks == min(COUNTS) for p in chosen) for m in {p.method for p in chosen})
+    if not gains:
+        return f"{metric}, {kind}: no refinement in {runs} runs"
+    worse, much = (sum(gain < -least for gain in gains) / len(gains) for least in (0.0, TOLERANCE))
+    return (
+        f"{metric}, {kind}: {len(gains)} refinements in {runs} runs, {statistics.fmean(gains):+.2f} points each; "
+        f"{100 * worse:.0f} % worse than what they refined, {100 * much:.0f} % by over {TOLERANCE:g} point"
+    )
 
 
 def plot(cells: Sequence[Cell], path: Path) -> None:
