@@ -177,6 +177,11 @@ class Tunable:
     texts: tuple[tuple[str, ...], ...] = ()
     parameter: str = ""
 
+    @property
+    def structural(self) -> bool:
+        """Whether it changes more than a value, and nobody asked for that: then it must do a good deal better."""
+        return self.kind == "choice" and not self.declared
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:

@@ -18,6 +18,7 @@ import poet_hook
 from poet_hook import api
 from poet_hook.errors import PoetWarning
 from poet_hook.hook import finder
+from poet_hook.model import Plan, Tunable
 from poet_hook.runtime import record, slot, steady
 from poet_hook.versions.watch import watch
 
@@ -74,6 +75,11 @@ def reset() -> None:
     record.recent.dropped = False
     slot._slots.clear()
     steady.memory.clear()
+
+
+def numbers_of(plan: Plan) -> list[Tunable]:
+    """The numbers among the tunables of a plan."""
+    return [tunable for tunable in plan.tunables if tunable.kind == "number"]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Load
+from conftest import Load, numbers_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_versions import SOURCE, VERDICT, chain_of, plan_of, promote
@@ -51,7 +51,7 @@ def champion(path: Path, qualname: str = "f", **values: float) -> Plan:
     """Promote a version of a function in a file; with no values given, every number in it is 3.5."""
     plan = plan_in(path, qualname)
     chain = Chain(api.settings(), plan.function)
-    chosen = values or {tunable.name: 3.5 for tunable in plan.tunables}
+    chosen = values or {tunable.name: 3.5 for tunable in numbers_of(plan)}
     steps.promote(chain, chain.add(plan, 1, chosen, VERDICT, "").number, plan)
     return plan
 
@@ -269,7 +269,7 @@ class Outer:
 def test_nested_and_continued_lines(project: Path) -> None:
     path = written(project, NESTED)
     plan = champion(path, "Outer.Inner.f", value_limit=3.5, value_limit_2=-4.5)
-    assert [tunable.value for tunable in plan.tunables] == [2.5, -2.5]
+    assert [tunable.value for tunable in numbers_of(plan)] == [2.5, -2.5]
     expected = NESTED.replace("x > 2.5", "x > 3.5").replace("-2.5 <", "-4.5 <")
     assert apply_all(path, "Outer.Inner.f").decode() == expected
 
@@ -279,7 +279,7 @@ def test_signs_and_kinds_of_numbers(project: Path) -> None:
         "# poet: optimize_for=f1\ndef f(x, y):\n    if y > 3: return-2.5 * x\n    return x > -2.5e-3 or y < 1_000\n"
     )
     path = written(project, source)
-    names = [tunable.name for tunable in plan_in(path).tunables]
+    names = [tunable.name for tunable in numbers_of(plan_in(path))]
     assert len(names) == 4
     champion(path, **dict(zip(names, (7.0, 4.5, 1e-300, 12.0), strict=True)))
     expected = "    if y > 7: return 4.5 * x\n    return x > 1e-300 or y < 12\n"
@@ -552,7 +552,7 @@ def test_only_the_numbers_of_any_module_change(module: tuple[bytes, Sequence[str
         plan = next(t.plan for t in plan_module(source, "m.py", "m").targets if t.plan.qualname == name)
         values = {
             t.name: data.draw(st.integers(2, 10**6) if t.integer else st.floats(1.5, 1e9), t.name)
-            for t in plan.tunables
+            for t in numbers_of(plan)
             if data.draw(st.booleans())
         }
         text = with_values(plan.source, plan.tunables, values)

@@ -38,7 +38,7 @@ def plan_of(source: str) -> Plan:
 
 
 def names(source: str) -> list[tuple[str, float | str]]:
-    return [(tunable.name, tunable.value) for tunable in plan_of(source).tunables]
+    return [(tunable.name, tunable.value) for tunable in numbers_of(plan_of(source))]
 
 
 def teach(module: ModuleType, right: float = 30.0, **more: float) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Load
+from conftest import Load, numbers_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_versions import SOURCE, VERDICT, add, chain_of, folder, plan_of, promote
@@ -32,7 +32,7 @@ def line(value: float = 3.5, module: str = SOURCE, function: str = "m:f", **chan
     """What `export` prints for a version with every number at `value`, as an object."""
     plan = plan_of("m:f", module)
     text = plan.source
-    for tunable in plan.tunables:
+    for tunable in numbers_of(plan):
         text = text.replace(f"{tunable.value:g}", f"{value:g}")
     document = {
         "format": 1,
@@ -40,7 +40,7 @@ def line(value: float = 3.5, module: str = SOURCE, function: str = "m:f", **chan
         "number": 2,
         "level": "proven",
         "created": 1.5,
-        "values": {tunable.name: value for tunable in plan.tunables},
+        "values": {tunable.name: value for tunable in numbers_of(plan)},
         "original": plan.source,
         "source": text,
     }
@@ -195,7 +195,7 @@ def test_a_version_that_is_too_long_is_not_exported(project: Path) -> None:
 def test_what_export_prints_import_takes(project: Path) -> None:
     source = "# poet: optimize_for=f1\ndef f(x):\n    s = 'é🙂\\ud800\\n'\n    return 1e-300 < x < 3 or x == 9_007_199_254_740_993\n"
     plan = plan_of(source=source)
-    names = [tunable.name for tunable in plan.tunables]
+    names = [tunable.name for tunable in numbers_of(plan)]
     values = dict(zip(names, (0.1 + 0.2, 7, 1 << 70), strict=True))
     made = chain_of().add(plan, 1, values, replace(VERDICT, regressions=("secret",)), "")
     text = line_of(made, plan.source)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import poet_hook
 from poet_hook import api
-from poet_hook.learning.search import _sizes
+from poet_hook.learning.search import sizes_of
 from poet_hook.model import Learned
 
 COUNTED = """
@@ -108,4 +108,4 @@ def test_the_same_feedback_gives_the_same_version(load: Load, project: Path) -> 
 @given(st.integers(0, 3000), st.integers(0, 3000))
 def test_offers_are_made_at_the_same_times_whatever_comes_later(one: int, two: int) -> None:
     shorter, longer = sorted((one, two))
-    assert list(_sizes(shorter))[:-1] == list(_sizes(longer))[: max(len(list(_sizes(shorter))) - 1, 0)]
+    assert list(sizes_of(shorter))[:-1] == list(sizes_of(longer))[: max(len(list(sizes_of(shorter))) - 1, 0)]

@@ -5,6 +5,7 @@ import hashlib
 from types import CodeType
 
 import pytest
+from conftest import numbers_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -485,7 +486,7 @@ def test_only_the_functions_own_text_counts() -> None:
 def found(body: str, head: str = "def f(x, y, z):") -> list[tuple[str, float, str]]:
     """Name, value and text of each tunable."""
     plan = plan_of(f"# poet: optimize_for=f1\n{head}\n    {body}\n")
-    return [(t.name, t.value, text_of(plan, t)) for t in plan.tunables]
+    return [(t.name, t.value, text_of(plan, t)) for t in numbers_of(plan)]
 
 
 def text_of(plan: Plan, tunable: Tunable) -> str:
@@ -592,9 +593,9 @@ def test_text_and_tree_get_the_same_numbers(source: str, value: float) -> None:
     module = planned(source)
     (target,) = module.targets
     plan = target.plan
-    for tunable in plan.tunables:
+    for tunable in numbers_of(plan):
         assert ast.literal_eval(text_of(plan, tunable)) == tunable.value
-    values = {t.name: value for t in plan.tunables}
+    values = {t.name: value for t in numbers_of(plan)}
     text = with_values(plan.source, plan.tunables, values)
     set_values(target.node, plan, values)
     from_text = function_code(plain_code(text), "f", 1)

@@ -17,7 +17,7 @@ from types import FunctionType
 from typing import Any
 
 import pytest
-from conftest import Load, Python, environment
+from conftest import Load, Python, environment, numbers_of
 
 from poet_hook import api
 from poet_hook.errors import StoreError, VersionError, VersionWarning
@@ -61,7 +61,7 @@ def chain_of(function: str = "m:f") -> Chain:
 def add(value: float = 3.5, function: str = "m:f", source: str = SOURCE) -> int:
     """A version with every number of the function at `value`; its number."""
     plan = plan_of(function, source)
-    return chain_of(function).add(plan, 1, {t.name: value for t in plan.tunables}, VERDICT, "# shown\n").number
+    return chain_of(function).add(plan, 1, {t.name: value for t in numbers_of(plan)}, VERDICT, "# shown\n").number
 
 
 def promote(value: float = 3.5, function: str = "m:f", source: str = SOURCE) -> int:

@@ -70,13 +70,16 @@ def _say_plan(plan: Plan, found: Found) -> None:
         say(f"  {reason}")
 
 
+_FOUND = {False: "found in a comparison or in arithmetic", True: "another way to decide"}
+
+
 def _say_tunables(plan: Plan, values: dict[str, Value]) -> None:
     if not plan.tunables:
         say("no number in it is tuned; mark one with: # poet: tune LOW..HIGH")
         return
     rows = []
     for item in plan.tunables:
-        found = "marked with tune" if item.declared else "found in a comparison or in arithmetic"
+        found = "marked with tune" if item.declared else _FOUND[item.structural]
         if item.kind == "option":
             found = "remembered between calls"
         found = f"default of {item.parameter}, {found}" if item.parameter else found

@@ -23,11 +23,12 @@ from typing import Any
 
 from poet_hook.errors import CodecError
 from poet_hook.isolation.slice import slice_function
-from poet_hook.learning.gate import Judgement, judge
+from poet_hook.learning.gate import Judgement
 from poet_hook.learning.own_loss import LossError, own_loss
 from poet_hook.learning.search import Offer, Search
 from poet_hook.learning.silence import ranked
 from poet_hook.learning.streams import replayed
+from poet_hook.learning.structure import judged
 from poet_hook.learning.study import ASKED, Study, arguments_of, keep_reproduced, seen, study_of, value_of
 from poet_hook.learning.verdict import objective_of, values_of_best
 from poet_hook.model import Execution, Plan, Value
@@ -122,7 +123,7 @@ def asked(function: str, store: Store, settings: Settings, limit: int) -> Asked:
     if plan.pragma.learn == "off":
         return nothing("learn=off: no label would decide anything")
     if not plan.tunables:
-        return nothing("there is no number in it that learning may change, so no label would decide anything")
+        return nothing("there is nothing in it that learning may change, so no label would decide anything")
     if all(item.label is not None for item in study.known):
         return nothing(_why_none(study))
     part = slice_function(source, plan.qualname, plan.line, settings.replay_modules, names_of(plan))
@@ -137,10 +138,7 @@ def asked(function: str, store: Store, settings: Settings, limit: int) -> Asked:
         search = Search(study, replay, champion, objective_of(study, champion, own), _silently)
         if not search.silent:
             return nothing("replay does not give what was recorded: the function depends on more than its arguments")
-        offers = search.offers(_silently)
-        labelled, silent = search.cases(offers)
-        made = [offer.after for offer in offers]
-        judgement = judge(labelled, silent, search.axes(), made, plan.pragma.alpha, search.nouns)
+        judgement, offers = judged(search, _silently)
         return _Interview(search, judgement, offers).asked(limit)
 
 

@@ -96,11 +96,25 @@ class Leader:
         return self.purse.mean(scaled(self.flipped, scales))
 
 
-@dataclass(slots=True)
-class Offered:
-    """A candidate that was made from the first `after` labelled executions, and bets for itself."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How an offer bets: from how many labelled executions it was made, its share of alpha, and what it changes."""
 
     after: int
+    share: float
+    structural: bool = False
+
+
+def rank_share(rank: int) -> float:
+    """Of 1, what the first, second, third ... of any number of offers gets."""
+    return 1.0 / (rank * (rank + 1))
+
+
+@dataclass(slots=True)
+class Offered:
+    """A candidate that was made from some of the labelled executions, and bets for itself on those after."""
+
+    terms: Terms
     purse: Purse = field(default_factory=Purse)
     squares: float = 0.0
     """Of what it won and lost, what it was made from included."""

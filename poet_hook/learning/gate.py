@@ -6,8 +6,10 @@ probability at most alpha, at whatever moment one looks, and however many there 
 
 A candidate is one value of an `Axis` (a number of the function, the others as in the champion), fitted exactly
 after each execution; or an offer, which was made elsewhere from the first so many labelled executions (several
-numbers at once, say) and bets for itself on those that come after. Of alpha, offers have a fifth, the first of them a
-half of that, the next a sixth, a twelfth and so on: what goes live is then the very offer that was proved.
+numbers at once, say) and bets for itself on those that come after. Of alpha, offers of numbers have a fifth, the first
+of them a half of that, the next a sixth, a twelfth and so on; offers of another structure have a tenth (`Terms`).
+What goes live is then the very offer that was proved. A structure is chosen only where it settles three complaints
+more than any numbers do.
 
 Silence. An execution without feedback counts as an approved one, unless the feedback looks like a random sample
 (`learning/silence.py`): a candidate that flips it has lost there, both in the fit and in the evidence.
@@ -20,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from poet_hook.learning.candidates import CHANNEL, UNHEARD, Axis, Case, Change, Leader, Offered, scaled, sure
+from poet_hook.learning.candidates import CHANNEL, UNHEARD, Axis, Case, Change, Leader, Offered, Terms, scaled, sure
 from poet_hook.learning.constants import Fit, Sweep
 from poet_hook.learning.evidence import STAKES, Answers, smallest_count
 from poet_hook.learning.silence import EXECUTIONS, KINDS, Near, Nouns, Opinions, near
@@ -28,7 +30,9 @@ from poet_hook.model import Level
 
 ALPHA = 0.05
 PROVISIONAL = 0.5  # times what proves; never less than 2, which doubles the wealth
-OFFERS = 0.2  # their share of alpha
+OFFERS = 0.2  # the share of alpha of several numbers at once
+STRUCTURES = 0.1  # and that of changes of the structure
+BEYOND = 2.5  # three complaints, read with some doubt: what a structure settles more than numbers
 REFIT = 1.02  # times as many labelled executions, beyond the first
 OFTEN = 100
 
@@ -72,11 +76,17 @@ class Judge:
     """
 
     def __init__(
-        self, axes: Sequence[Axis], offered: Sequence[int] = (), alpha: float = ALPHA, nouns: Nouns = EXECUTIONS
+        self,
+        axes: Sequence[Axis],
+        offered: Sequence[Terms] = (),
+        alpha: float = ALPHA,
+        nouns: Nouns = EXECUTIONS,
+        *,
+        structures: bool = False,
     ) -> None:
-        self.axes, self.alpha, self.nouns = tuple(axes), alpha, nouns
+        self.axes, self.alpha, self.nouns, self.structures = tuple(axes), alpha, nouns, structures
         self.sweeps = [Sweep(a.incumbent, a.lower, a.upper, integer=a.integer, channels=len(UNHEARD)) for a in axes]
-        self.offered = [Offered(after) for after in offered]
+        self.offered = [Offered(terms) for terms in offered]
         self.champion = 0.0
         self.opinions = {kind: Opinions(kind, nouns) for kind in KINDS}
         self.cases: list[Case] = []
@@ -169,7 +179,7 @@ class Judge:
         """Let each offer that was made before bet for itself."""
         for i, (offer, loss) in enumerate(zip(self.offered, case.offers, strict=True)):
             gain = weight * (case.now - loss)
-            if offer.after <= len(self.cases) and not case.fits_only:
+            if offer.terms.after <= len(self.cases) and not case.fits_only:
                 offer.staked.append(gain)
                 offer.purse.bet(gain, self._record(Change(offer=i), offer.squares, self._passing))
             offer.squares += gain * gain
@@ -184,14 +194,15 @@ class Judge:
     def _led(self, scales: Sequence[float]) -> float:
         """The e-value for one number, at its share of alpha."""
         led = sum(leader.mean(scales) for leader in self.leaders) / len(self.leaders)
-        return (1.0 - OFFERS if len(self.axes) > 1 or self.offered else 1.0) * led
+        several = len(self.axes) > 1 or any(not offer.terms.structural for offer in self.offered)
+        return (1.0 - OFFERS * several - STRUCTURES * self.structures) * led
 
     def _evidence(self, change: Change, scales: Sequence[float]) -> tuple[float, float, float]:
         """The e-value for a candidate, at its share of alpha, and the wins and losses in it."""
         if change.offer is not None:
             flipped = self._silent_loss(change, scales)
-            purse, rank = self.offered[change.offer].purse, change.offer + 1
-            return OFFERS / (rank * (rank + 1)) * purse.mean(flipped), purse.fixed.wins, purse.fixed.losses + flipped
+            purse, share = self.offered[change.offer].purse, self.offered[change.offer].terms.share
+            return share * purse.mean(flipped), purse.fixed.wins, purse.fixed.losses + flipped
         together = self._led(scales)
         evidence = self.answers.beside(together)
         if evidence > together:  # what is shown of the bets is the half that came further
@@ -204,9 +215,15 @@ class Judge:
         return 0.0 if change == Change() else self._total(change, [0.0, *scales[1:]])
 
     def _chosen(self, scales: Sequence[float]) -> Change:
-        """What is proved, or else what loses least; of what loses as little, one number before several."""
+        """What is proved, or else what loses least; of what loses as little, one number before several.
+
+        Of another structure only what loses less by a good deal than any numbers.
+        """
         in_choice = self._in_choice(scales)
-        choices = [self._best(in_choice), *(Change(offer=i) for i in range(len(self.offered)))]
+        offers = {Change(offer=i): offer.terms.structural for i, offer in enumerate(self.offered)}
+        choices = [self._best(in_choice), *(change for change, structural in offers.items() if not structural)]
+        enough = min(self._total(change, in_choice) for change in (Change(), *choices)) - BEYOND
+        choices += [c for c, structural in offers.items() if structural and self._total(c, in_choice) <= enough]
         proved = [c for c in choices if c != Change() and self._evidence(c, scales)[0] >= 1.0 / self.alpha]
         best, least = Change(), self.champion
         for change in proved or choices:
@@ -297,7 +314,8 @@ class Judge:
             return ["nothing was said about any execution yet"]
         if not found:
             values = " and ".join(f"{axis.incumbent:g}" for axis in self.axes if axis.number)
-            than = values if all(axis.number for axis in self.axes) else "what is in use"
+            plain = values and not self.structures and all(axis.number for axis in self.axes)
+            than = values if plain else "what is in use"
             return [f"no other value does better than {than} on what was said, silence included"]
         if level == "proven":
             return [f"{reached} {1 / self.alpha:g}: an error happens in at most {100 * self.alpha:g}% of such cases"]
@@ -315,21 +333,23 @@ def judge(
     cases: Sequence[Case],
     silent: Sequence[Case],
     axes: Sequence[Axis],
-    offered: Sequence[int] = (),
+    offered: Sequence[Terms] = (),
     alpha: float = ALPHA,
     nouns: Nouns = EXECUTIONS,
+    *,
+    structures: bool = False,
 ) -> Judgement:
     """Labelled and silent executions, each in order of arrival -> whether a candidate may replace the champion.
 
-    `offered` says of each offer from how many of the labelled executions it was made. Evidence for one number is the
-    mean of two e-values, of the numbers that led as feedback came when silence is heeded and when it is not; for an
-    offer it is that of its own bets. "proven" needs 1/alpha; "provisional" needs half of that, a complaint settled, no
-    approved execution broken and a change of one number by at most a factor 2 (half of the range, where it is not
-    positive). The candidate itself is chosen on everything. A silent execution has a loss of 0 where the outcome is
-    the champion's; silence is taken as spread evenly over the feedback. A sample of it must stand for all by its
+    `offered` are the terms of each offer, `structures` says whether some may be of another structure. Evidence for one
+    number is the mean of two e-values, of the numbers that led as feedback came when silence is heeded and when it is
+    not; for an offer it is that of its own bets. "proven" needs 1/alpha; "provisional" needs half of that, a complaint
+    settled, no approved execution broken and a change of one number by at most a factor 2 (half of the range, where it
+    is not positive). The candidate itself is chosen on everything. A silent execution has a loss of 0 where the outcome
+    is the champion's; silence is taken as spread evenly over the feedback. A sample of it must stand for all by its
     weights, and is best drawn among results nobody complains of.
     """
-    judge = Judge(axes, offered, alpha, nouns)
+    judge = Judge(axes, offered, alpha, nouns, structures=structures)
     heard = 0
     for i, case in enumerate(cases):
         share = len(silent) * i // len(cases)

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from poet_hook.errors import ReplayError, StoreError
 from poet_hook.isolation.slice import slice_function
-from poet_hook.learning.gate import judge
 from poet_hook.learning.own_loss import LossError, own_loss
 from poet_hook.learning.requested import Proposed, proposed
 from poet_hook.learning.search import Progress, Search
 from poet_hook.learning.streams import replayed
+from poet_hook.learning.structure import judged
 from poet_hook.learning.study import Study, keep_reproduced, study_of
 from poet_hook.learning.verdict import concluded, nothing, objective_of, rolled_back
 from poet_hook.model import Learned
@@ -52,7 +52,7 @@ def _learn(study: Study, settings: Settings, progress: Progress) -> Learned:
         return nothing(study, "learn=off: nothing is judged")
     if not plan.tunables:
         return nothing(
-            study, "there is no number in it that learning may change; mark one with: # poet: tune LOW..HIGH"
+            study, "there is nothing in it that learning may change; mark a number with: # poet: tune LOW..HIGH"
         )
     if not labelled:
         return nothing(study, "no execution of this source has feedback that could be read yet")
@@ -69,12 +69,7 @@ def _learn(study: Study, settings: Settings, progress: Progress) -> Learned:
         if back is not None:
             progress("", 1.0)
             return back
-        offers = search.offers(progress)
-        progress("judging", 0.9)
-        labelled_cases, silent = search.cases(offers)
-        made = [offer.after for offer in offers]
-        judgement = judge(labelled_cases, silent, search.axes(), made, plan.pragma.alpha, search.nouns)
-        progress("", 1.0)
+        judgement, offers = judged(search, progress)
         return concluded(search, judgement, offers)
 
 

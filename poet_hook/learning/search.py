@@ -19,9 +19,10 @@ from typing import Any
 
 from poet_hook.domains.base import decision
 from poet_hook.learning.aims import Aims
-from poet_hook.learning.candidates import Axis, Case
+from poet_hook.learning.candidates import Axis, Case, Terms, rank_share
 from poet_hook.learning.constants import Steps, Sweep
 from poet_hook.learning.events import combined, thinned
+from poet_hook.learning.gate import OFFERS
 from poet_hook.learning.objective import Label, Objective
 from poet_hook.learning.replay import Outcome
 from poet_hook.learning.scale import place_of, range_of, value_at
@@ -44,11 +45,12 @@ SECONDS = 30.0  # for all offers of a learning run; the last one begins at half 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Several numbers at once: chosen from the first `after` labelled events; its loss on each event."""
+    """Several values at once, or another structure: on which terms, what it loses on each event, and why."""
 
-    after: int
+    terms: Terms
     values: Mapping[str, Value]
     losses: Mapping[int, float]
+    why: tuple[str, ...] = ()
 
 
 class Search:
@@ -58,7 +60,8 @@ class Search:
         self, study: Study, replay: Streams, champion: Sequence[Outcome], aims: Aims, progress: Progress
     ) -> None:
         self.study, self.replay, self.champion, self.aims = study, replay, champion, aims
-        self.tunables = study.plan.tunables
+        self.tunables = [t for t in study.plan.tunables if not t.structural]
+        self.structures = [t for t in study.plan.tunables if t.structural]
         self.events = study.events
         self.labels: dict[int, Label] = {n: e.label for n, e in enumerate(self.events) if e.label is not None}
         self.silent = [number for number, event in enumerate(self.events) if event.label is None]
@@ -185,48 +188,59 @@ class Search:
 
     def offers(self, progress: Progress) -> list[Offer]:
         """The best of several numbers at once, as it was after so many labelled executions, and as it is now."""
+        self._deadline = time.monotonic() + SECONDS
         if len(self.tunables) < 2:
             return []
-        self._deadline = time.monotonic() + SECONDS
-        labelled, found = list(self.labels), []
-        sizes = list(_sizes(len(labelled)))
+        found: list[Offer] = []
+        sizes = list(sizes_of(len(self.labels)))
         for number, size in enumerate(sizes):
             progress("several numbers", number / len(sizes))
-            last = size == len(labelled)
+            last = size == len(self.labels)
             if time.monotonic() > self._deadline - SECONDS / 2 and not last:
                 continue
-            known = labelled[:size]
-            known = thinned(known, max(FIRST_OFFER, MOST * size // sum(len(self.events[n].members) for n in known)))
-            values = self._descended(known, thorough=last)
+            values = self._descended(self.first(size), thorough=last)
             changed = [name for name, value in values.items() if value != self.study.champion.values.get(name)]
             if len(changed) < 2:  # one number alone is followed at each step anyway
                 continue
-            outcomes = self.replay.run(values)
-            losses = {number: self.loss(number, outcomes) for number in self.distances}
-            found.append(Offer(size, values, losses))
+            found.append(self.offer(Terms(size, OFFERS * rank_share(len(found) + 1)), values))
         return found
 
+    def offer(self, terms: Terms, values: Mapping[str, Value], why: tuple[str, ...] = ()) -> Offer:
+        """Values with what they lose on each event."""
+        outcomes = self.replay.run(values)
+        return Offer(terms, values, {number: self.loss(number, outcomes) for number in self.distances}, why)
+
+    def first(self, size: int) -> list[int]:
+        """The first so many labelled events, or a sample of them where they are many executions."""
+        known = list(itertools.islice(self.labels, size))
+        return thinned(known, max(FIRST_OFFER, MOST * size // sum(len(self.events[n].members) for n in known)))
+
+    @property
+    def late(self) -> bool:
+        """Whether there is no time left for more offers."""
+        return time.monotonic() > self._deadline
+
     def _descended(self, labelled: Sequence[int], *, thorough: bool) -> dict[str, Value]:
-        weights = self._agreements(labelled)
+        weights = self.weights(labelled)
         before = sum(weight * self.now(index) for index, weight in weights.items())
         best, least = dict(self.study.champion.values), before
         starts = range(len(self.tunables)) if thorough else [self._promising(weights)]
         for start in starts:
-            if time.monotonic() > self._deadline:
+            if self.late:
                 break
             values, loss = self._from(start, weights, before)
-            if loss < least - _slack(weights):
+            if loss < least - slack(weights):
                 best, least = values, loss
         if thorough:
             for values in self._combinations():
-                if time.monotonic() > self._deadline:
+                if self.late:
                     break
-                values, loss = self._settled(values, weights, float("inf"), self._others())
-                if loss < least - _slack(weights):
+                values, loss = self.settled(values, weights, float("inf"), self._others())
+                if loss < least - slack(weights):
                     best, least = values, loss
         return best
 
-    def _agreements(self, labelled: Sequence[int]) -> dict[int, float]:
+    def weights(self, labelled: Sequence[int]) -> dict[int, float]:
         """What each event weighs, silence included, by what was said so far."""
         opinions = {kind: Opinions(kind) for kind in KINDS}
         weights = {}
@@ -249,38 +263,40 @@ class Search:
         return weights
 
     def _promising(self, weights: Mapping[int, float]) -> int:
-        fits = [self._fit(i, self.losses[i], self.study.champion.values, weights)[1] for i in range(len(self.losses))]
+        fits = [self.fit(i, self.losses[i], self.study.champion.values, weights)[1] for i in range(len(self.losses))]
         return fits.index(min(fits))
 
     def _from(self, first: int, weights: Mapping[int, float], before: float) -> tuple[dict[str, Value], float]:
         """Fit one number, and then the others, until none moves."""
         values = dict(self.study.champion.values)
-        value, loss = self._fit(first, self.losses[first], values, weights)
-        if loss >= before - _slack(weights):
+        value, loss = self.fit(first, self.losses[first], values, weights)
+        if loss >= before - slack(weights):
             return values, before
         values[self.tunables[first].name] = value
         others = [i for i in range(len(self.tunables)) if i != first]
-        return self._settled(values, weights, loss, [*others, first])
+        return self.settled(values, weights, loss, [*others, first])
 
-    def _settled(
+    def settled(
         self, values: dict[str, Value], weights: Mapping[int, float], least: float, order: Sequence[int]
     ) -> tuple[dict[str, Value], float]:
+        """Fit the numbers of `order` in turn from `values` on, until none moves; `least` is what these lose."""
         values, still = dict(values), 0
         for number in itertools.islice(itertools.cycle(order), ROUNDS * len(order)):
             traced = self._traced(self.tunables[number], values, weights)
             losses = {event: self._steps(event, traced) for event in weights}
-            value, loss = self._fit(number, losses, values, weights)
-            moved = loss < least - _slack(weights)
+            value, loss = self.fit(number, losses, values, weights)
+            moved = loss < least - slack(weights)
             if moved:
                 values[self.tunables[number].name], least = value, loss
             still = 0 if moved else still + 1
-            if still >= len(order) - moved or time.monotonic() > self._deadline:
+            if still >= len(order) - moved or self.late:
                 break
         return values, least
 
-    def _fit(
+    def fit(
         self, number: int, losses: Losses, values: Mapping[str, Value], weights: Mapping[int, float]
     ) -> tuple[Value, float]:
+        """The best value of one number, the others as in `values`, and what it loses."""
         tunable = self.tunables[number]
         start = place_of(tunable, values.get(tunable.name, tunable.value))
         sweep = Sweep(start, *range_of(tunable), integer=tunable.integer)
@@ -317,11 +333,11 @@ def _loss(aim: Objective, label: Label, outcome: Outcome) -> float:
     return aim.loss(label, seen(outcome))
 
 
-def _slack(weights: Mapping[int, float]) -> float:
+def slack(weights: Mapping[int, float]) -> float:
     return 1e-9 * sum(weights.values())
 
 
-def _sizes(total: int) -> Iterator[int]:
+def sizes_of(total: int) -> Iterator[int]:
     """After how many labelled executions offers are made: on a grid that no feedback moves, and at the end."""
     size = FIRST_OFFER
     while size < total:

@@ -13,7 +13,7 @@ from poet_hook.pragma.options import STEADY
 from poet_hook.pragma.scan import find
 from poet_hook.transform.offered import offered
 from poet_hook.transform.tunables import find_tunables
-from poet_hook.transform.values import dedented, lines_of
+from poet_hook.transform.values import dedented, lines_of, own_scope
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # what reading anybody's source may raise
@@ -169,16 +169,6 @@ def _names(node: ast.AST) -> Iterator[str]:
             yield part.arg
 
 
-def own_scope(node: FunctionNode) -> Iterator[ast.AST]:
-    """Every node of the function's own body, without the bodies of functions and classes inside it."""
-    stack: list[ast.AST] = list(node.body)
-    while stack:
-        part = stack.pop()
-        yield part
-        if not isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            stack.extend(ast.iter_child_nodes(part))
-
-
 def _last_name(decorator: ast.expr) -> str:
     node = decorator.func if isinstance(decorator, ast.Call) else decorator
     if isinstance(node, ast.Attribute):
@@ -322,4 +312,4 @@ def _at(line: int, source_line: str, code: str, message: str, word: str) -> Diag
     return Diagnostic(code, message, line, column, column + len(word), source_line=source_line)
 
 
-__all__ = ["UNPARSABLE", "Planned", "Target", "Tunable", "Tune", "function_source", "own_scope", "plan_module"]
+__all__ = ["UNPARSABLE", "Planned", "Target", "Tunable", "Tune", "function_source", "plan_module"]

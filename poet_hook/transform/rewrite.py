@@ -42,7 +42,7 @@ from collections.abc import Iterable
 
 from poet_hook.model import Plan
 from poet_hook.transform import hygiene
-from poet_hook.transform.plan import own_scope
+from poet_hook.transform.values import own_scope
 
 CALL = "_poet_call"
 RESULT = "_poet_result"

@@ -12,6 +12,7 @@ from poet_hook.model import Diagnostic, Tunable, Tune
 from poet_hook.pragma.options import RefusedError
 from poet_hook.transform.choices import chosen, hint_of, span_of
 from poet_hook.transform.defaults import defaults_of, reads
+from poet_hook.transform.edits import decides, edits_of
 from poet_hook.transform.values import dedented
 
 Number = ast.Constant | ast.UnaryOp
@@ -21,20 +22,22 @@ Default = tuple[Number, str, list[str]]
 def find_tunables(
     node: ast.FunctionDef, tunes: tuple[Tune, ...], lines: list[str], functions: Collection[str] | None = None
 ) -> tuple[tuple[Tunable, ...], list[Diagnostic]]:
-    """The tunables of `node`: those that `# poet: tune` marks, or, where none is marked, those that decide.
+    """The tunables of `node`: those that `# poet: tune` marks, or, where none is marked, all that decide.
 
     Unmarked, a number counts when it takes part in a comparison or is a float in arithmetic; 0, 1 and -1,
     indices, slices, exponents, `range()` and keyword arguments never do. A default counts where the body does so
-    with its parameter. `functions` are those of the module that a choice may name (None: any name is believed).
+    with its parameter. Numbers come first. `functions` are those of the module that a choice may name (None: any name
+    is believed).
     """
     usable = dedented(node, lines)
     literals = [item for item in _literals(node) if item[0].lineno in usable]
     defaults = [item for item in _defaults(node) if item[0].lineno in usable]
     problems: list[Diagnostic] = []
     if not tunes:
-        deciding = ((number, hint) for number, hint in literals if _decides(number, hint))
-        found = [_number(number, hint, None, node) for number, hint in deciding]
-        return _named(found + [_number(n, name, None, node, name) for n, name, hints in defaults if hints]), problems
+        numbers = [_number(number, hint, None, node) for number, hint in literals if _decides(number, hint)]
+        numbers += [_number(n, name, None, node, name) for n, name, hints in defaults if hints]
+        edits = edits_of(node, lines, usable, numbers) if decides(node) else ()
+        return _named([*numbers, *edits]), problems
     marked: list[Tunable] = []
     for tune in tunes:
         try:

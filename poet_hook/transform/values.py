@@ -34,6 +34,16 @@ def dedented(node: ast.FunctionDef, lines: list[str]) -> set[int]:
     return {n for n in own if n not in inside and not lines[n - 1][: node.col_offset].strip()}
 
 
+def own_scope(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.AST]:
+    """Every node of the function's own body, without the bodies of functions and classes inside it."""
+    stack: list[ast.AST] = list(node.body)
+    while stack:
+        part = stack.pop()
+        yield part
+        if not isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            stack.extend(ast.iter_child_nodes(part))
+
+
 def with_values(
     source: str, tunables: tuple[Tunable, ...], values: Mapping[str, Value], variable: tuple[str, str] | None = None
 ) -> str:
@@ -157,4 +167,5 @@ def _row(line: str, parts: list[tuple[Span, bytes]]) -> tuple[str, list[_Move]]:
 
 
 def _glued(before: bytes, after: bytes) -> bool:
-    return before[-1:].isalpha() and bool(after) and after[:1] not in b"-+()[]<>=!'\""
+    first = after[:1]
+    return before[-1:].isalpha() and (first.isalnum() or first == b"_" or first >= b"\x80")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 
 from poet_hook.errors import VersionError
@@ -20,23 +21,23 @@ MISFIT = "the two no longer fit"
 def carry(version: Version, original: str, plan: Plan) -> Version:
     """`version`, learned on the text `original`, with its values in the text of `plan`; not stored yet.
 
-    The two texts must have the same tunables in the same order. What the user wrote anew stays as the user wrote it,
-    and so does what the user's range or choices no longer allow. Raises `VersionError` with the reason where the
-    texts don't fit, the version changes more than values, or no value is left to carry over.
+    The two texts must have the same tunables in the same order; those of the structure only where one was learned. What
+    the user wrote anew stays as the user wrote it, and so does what the user's range or choices no longer allow. Raises
+    `VersionError` with the reason where the texts don't fit, the version changes more than values, or no value is left
+    to carry over.
     """
     options = tuple(tunable for tunable in plan.tunables if tunable.kind == "option")
     before, after = (*_tunables(original), *options), plan.tunables
-    if [tunable.name for tunable in before] != [tunable.name for tunable in after]:
+    if _shape(before, version) != _shape(after, version):
         raise VersionError(MISFIT)
     learned = {tunable.name: tunable for tunable in before if tunable.name in version.values}
     known = len(learned) == len(version.values) and all(_readable(t, version.values[n]) for n, t in learned.items())
     if not known or with_values(original, before, version.values) != version.source:
         raise VersionError(f"v{version.number} changes more than its values")
     values, reasons = {}, []
-    for old, new in zip(before, after, strict=True):
-        value = version.values.get(new.name)
-        if value is None:
-            continue
+    now = {tunable.name: tunable for tunable in after}
+    for name, value in version.values.items():
+        old, new = learned[name], now[name]
         if (old.value, old.integer) != (new.value, new.integer):
             reasons.append(f"{new.name}: your own {as_text(new.value)} takes the place of {as_text(value)}")
         elif not allowed(new, value):
@@ -54,6 +55,13 @@ def carry(version: Version, original: str, plan: Plan) -> Version:
         values=values,
     )
     return _judged(carried, version, reasons)
+
+
+def _shape(tunables: Sequence[Tunable], version: Version) -> list[tuple[str, tuple[str, ...]]]:
+    """What must be the same in two texts."""
+    restructured = any(tunable.structural and tunable.name in version.values for tunable in tunables)
+    kept = (tunable for tunable in tunables if restructured or not tunable.structural)
+    return [(tunable.name, tunable.choices if tunable.structural else ()) for tunable in kept]
 
 
 def _judged(carried: Version, version: Version, reasons: list[str]) -> Version:
