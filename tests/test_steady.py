@@ -29,8 +29,9 @@ from poet_hook.errors import EnforceError, PoetWarning, PragmaWarning, VersionEr
 from poet_hook.isolation.slice import slice_function
 from poet_hook.learning import streams as streams_module
 from poet_hook.learning import study as study_module
+from poet_hook.learning.objective import PLAIN
 from poet_hook.learning.streams import Streams, replayed
-from poet_hook.learning.study import study_of
+from poet_hook.learning.study import keep_reproduced, seen, study_of
 from poet_hook.model import Steady, Version
 from poet_hook.pragma.scan import find
 from poet_hook.runtime import record, steady
@@ -533,7 +534,9 @@ def test_a_sample_is_judged_among_all(load: Load, monkeypatch: pytest.MonkeyPatc
     m = load(MONITOR.format(options="cooldown=4"))
     results = {r.execution_id: r.value for r in called(m.loud, 150)}
     with played(m.loud) as streams:
-        assert (len(streams.study.known), len(streams.study.context)) == (10, 140)
+        assert len(streams.study.known) == 10
+        silenced = sum(execution.raw is not None for execution in streams.study.context)
+        assert 0 < silenced < len(streams.study.context) < 90  # of those that are neither, the body said no
         got = streams.run({})
         assert [codec.decode(d) for _, d in got] == [results[item.execution.id] for item in streams.study.known]
         assert all(item.execution not in streams.study.context for item in streams.study.known)
@@ -791,3 +794,46 @@ def test_a_threshold_and_a_cooldown_are_found_together(load: Load) -> None:
     assert learned.candidate.values["cooldown"] == 2
     assert learned.verdict is not None
     assert learned.verdict.evidence.after == 1.0
+
+
+# --------------------------------------------------------------------------- incidents
+
+
+def incidents(function: Any, count: int = 24) -> list[tuple[bool, poet_hook.POETResult]]:
+    """Twelve quiet calls and six alerts, of which somebody speaks once: every second incident is a true one."""
+    found = []
+    for number in range(count):
+        values = [1.0] * 12 + [3.0] * 6
+        results = [poet_hook.call(function, "a", x) for x in values]
+        found.append((number % 2 == 0, results[12 + number // 2 % 6]))
+    return found
+
+
+def test_a_cooldown_in_a_true_incident_costs_nothing_and_in_a_false_one_takes_alerts_away(load: Load) -> None:
+    m = load(REPEATED.replace("stream=name", "stream=name, group=4").replace("x > 2.0", "x > 2.0  # poet: tune 1..5"))
+    for true, result in incidents(m.loud):
+        poet_hook.feedback(result, "good catch" if true else "false alarm")
+    learned = poet_hook.learn(m.loud)
+    assert learned.promoted, learned.reasons
+    assert learned.verdict is not None
+    assert learned.verdict.level == "proven"
+    assert set(learned.candidate.values) == {"cooldown"}  # type: ignore[union-attr]
+    assert float(learned.candidate.values["cooldown"]) >= 5  # type: ignore[union-attr]
+    kept = [[poet_hook.call(m.loud, "b", x).value for x in [1.0] * 12 + [3.0] * 6] for _ in range(8)]
+    assert all(sum(alerts) <= 1 for alerts in kept)
+    assert any(sum(alerts) == 1 for alerts in kept)
+
+
+def test_a_long_true_incident_is_seen_wherever_the_cooldown_leaves_an_alert(load: Load) -> None:
+    """Of its 60 alerts a cool-down of 30 leaves two, none of them among those that a sample would look at."""
+    m = load(REPEATED.replace("stream=name", "stream=name, group=4"))
+    for _ in range(2):
+        results = [poet_hook.call(m.loud, "a", x) for x in [1.0] * 40 + [3.0] * 60]
+        poet_hook.feedback(results[70], "good catch")
+    with played(m.loud) as streams:
+        study = streams.study
+        keep_reproduced(study, streams)
+        for event in (event for event in study.events if event.label is not None):
+            assert len(event.alerts) == 60
+            got = streams.run({"cooldown": 30})
+            assert event.loss(PLAIN, event.label, [seen(got[i]) for i in event.members]) == 0.0

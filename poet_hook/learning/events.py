@@ -17,7 +17,8 @@ Without `group=` each execution is an event. With it, people speak of incidents,
 One event is one bet, so the evidence needs no more than that different events are independent. It is placed where the
 first word was said about it, and its label is nothing that a candidate which bets on it has seen.
 
-Of an incident at most `MOST_MEMBERS` alerts and as many quiet results are looked at, spread evenly.
+Of an incident at most `MOST_MEMBERS` alerts and as many quiet results are looked at, spread evenly; of functions that
+remember more alerts, since a cool-down would leave any of them.
 """
 
 from __future__ import annotations
@@ -122,7 +123,11 @@ class Timeline:
 
 
 def incidents(
-    calls: Sequence[Call], group: Gap, told: Mapping[str, bool | None], heard: Collection[str]
+    calls: Sequence[Call],
+    group: Gap,
+    told: Mapping[str, bool | None],
+    heard: Collection[str],
+    most_alerts: int = MOST_MEMBERS,
 ) -> list[Incident]:
     """The incidents among calls, in order; `told` says of those spoken of whether they deserve an alert.
 
@@ -144,7 +149,7 @@ def incidents(
     missed = timeline.together(apart[True])
     near = owner.keys() | {number for run in missed for number in timeline.around(run)}
     most = MOST_REPLAYED // max(1, len(runs) - len(silent) + min(len(silent), MOST_SILENT) + len(missed))
-    most = min(MOST_MEMBERS, max(LEAST_MEMBERS, most))
+    most_alerts, most = (min(limit, max(LEAST_MEMBERS, most)) for limit in (most_alerts, MOST_MEMBERS))
 
     def ids(numbers: Sequence[int]) -> tuple[str, ...]:
         return tuple(calls[number].id for number in numbers)
@@ -152,7 +157,7 @@ def incidents(
     def incident(run: Sequence[int], words: Sequence[int], stands_for: float = 1.0) -> Incident:
         around = [n for n in timeline.around(run) if calls[n].usable]
         alerts = [n for n in run if calls[n].alert]
-        kept, quiet = thinned(alerts, most), thinned([n for n in around if not calls[n].alert], most)
+        kept, quiet = thinned(alerts, most_alerts), thinned([n for n in around if not calls[n].alert], most)
         return Incident(ids(words), ids(kept), ids(sorted({*kept, *quiet})), stands_for)
 
     found = [incident(run, words) for run, words in zip(runs, spoken, strict=True) if words]

@@ -1,10 +1,11 @@
 """What bodies return, by replay -> what callers would have got, where something is remembered between calls.
 
 What a body returns depends on its arguments alone; what `runtime/steady.py` makes of it, on the earlier results of its
-stream. So the bodies of all executions of the streams are replayed, once for each set of numbers, and the memory is
-played over them in the order in which they ended, from nothing on. An option is known at every whole number by playing
-alone. A number of the body is traced once, and the memory played where it makes a body decide otherwise: at each such
-place, or, where there are more, at `MOST_PIECES` of them. Then the steps are not exact.
+stream. So bodies are replayed, once for each set of numbers, and the memory is played over them in the order in which
+the executions ended, from nothing on. Replayed are those that are judged, and all others whose body said yes. An
+option is known at every whole number by playing alone. A number of the body is traced once, and the memory played where
+it makes a body decide otherwise: at each such place, or, where there are more, at `MOST_PIECES` of them. Then the
+steps are not exact.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
+from itertools import groupby, zip_longest
 from typing import Any
 
 from poet_hook.domains.base import decision, with_decision
@@ -38,21 +39,15 @@ and beyond."""
 
 @dataclass(slots=True)
 class _Track:
-    """One stream: executions by index in the order in which they ended, when each began, where the body says yes."""
+    """One stream: by position, executions (by index) and when each began; and the positions where the body says yes."""
 
-    members: list[int] = field(default_factory=list)
-    moments: list[float] = field(default_factory=list)
+    members: dict[int, int] = field(default_factory=dict)
+    moments: dict[int, float] = field(default_factory=dict)
     yes: list[int] = field(default_factory=list)
     given: set[int] = field(default_factory=set)
     _played: Steady | None = None
     _results: list[tuple[int, bool, float]] = field(default_factory=list)
     _held: int = -1
-
-    def take(self, index: int, moment: float, decided: bool) -> None:
-        if decided:
-            self.yes.append(len(self.members))
-        self.members.append(index)
-        self.moments.append(moment)
 
     def turn(self, position: int, decided: bool) -> None:
         """The body decides so there."""
@@ -71,7 +66,7 @@ class _Track:
             if self._held != spec.hold:
                 self._held, self._results = spec.hold, self._that_matter(spec.hold)
             members = self.members
-            self.given = {members[position] for position in play(spec, NOTHING, self._results)[0]}
+            self.given = {members[p] for p in play(spec, NOTHING, self._results)[0] if p in members}
             self._played = spec
         return self.given
 
@@ -81,9 +76,11 @@ class _Track:
         if not hold:
             return [(position, True, moments[position]) for position in self.yes]
         out = []
-        for position, after in pairwise([*self.yes, len(self.members)]):
-            out.append((position, True, moments[position]))
-            out += [(q, False, moments[q]) for q in range(position + 1, min(after, position + hold + 1))]
+        for position, after in zip_longest(self.yes, self.yes[1:]):
+            moment = moments[position]
+            out.append((position, True, moment))
+            end = position + hold + 1
+            out += [(q, False, moments.get(q, moment)) for q in range(position + 1, min(after or end, end))]
         return out
 
     def copy(self) -> _Track:
@@ -132,9 +129,6 @@ class Streams:
         self._traces: dict[_Key, _Traced] = {}
         self._decisions: dict[Outcome, bool | None] = {}
         self._turned: dict[tuple[Outcome, bool], Outcome] = {}
-        self._order = sorted(
-            range(len(self.executions)), key=lambda i: self.executions[i].started + self.executions[i].duration
-        )
 
     def run(self, values: Mapping[str, Value]) -> list[Outcome]:
         """What the caller of each execution gets with `values` in place of the original's."""
@@ -216,7 +210,7 @@ class Streams:
     def _settled(self, own: Outcome, given: bool, index: int) -> Outcome:
         """What the caller gets in place of the body's outcome."""
         decided = self._decided(own)
-        if decided is None or decided == given or not self._belongs(index):
+        if decided is None or decided == given or self.executions[index].id not in self.study.places:
             return own
         if (own, given) not in self._turned:
             self._turned[own, given] = ("r", codec.encode(with_decision(seen(own), given)))
@@ -224,17 +218,17 @@ class Streams:
 
     # -- streams
 
-    def _belongs(self, index: int) -> bool:
-        """Whether anything is remembered of an execution."""
-        return self.plan.pragma.stream is None or self.executions[index].stream is not None
-
     def _tracks(self, own: Sequence[Outcome]) -> list[_Track]:
         tracks: dict[str | None, _Track] = {}
-        for i in self._order:
-            decided = self._decided(own[i])
-            if decided is not None and self._belongs(i):  # what decides nothing counts for nothing
-                stream = self.executions[i].stream if self.plan.pragma.stream else None
-                tracks.setdefault(stream, _Track()).take(i, self.executions[i].started, decided)
+        for i, execution in enumerate(self.executions):
+            if execution.id in self.study.places:
+                stream, position = self.study.places[execution.id]
+                track = tracks.setdefault(stream, _Track())
+                track.members[position], track.moments[position] = i, execution.started
+                if self._decided(own[i]):
+                    track.yes.append(position)
+        for track in tracks.values():
+            track.yes.sort()
         return list(tracks.values())
 
     def _tracks_of(self, values: Mapping[str, Value]) -> list[_Track]:
@@ -265,7 +259,7 @@ class Streams:
         tracks = self._tracks([steps(start) for steps in traced])
         turns: list[_Turn] = []
         for number, track in enumerate(tracks):
-            for position, i in enumerate(track.members):
+            for position, i in track.members.items():
                 steps = traced[i].map(self._decided)
                 track.turn(position, bool(steps.values[0]))
                 sides = zip(steps.breaks, steps.at, steps.values[1:], strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from poet_hook.domains.base import decision
@@ -12,7 +13,17 @@ from poet_hook.errors import CodecError, VersionError
 from poet_hook.isolation.slice import used_parameters
 from poet_hook.learning import objective as objectives
 from poet_hook.learning.constants import same
-from poet_hook.learning.events import MOST_SILENT, Call, Event, Incident, agreed_on, incidents, thinned, told
+from poet_hook.learning.events import (
+    MOST_MEMBERS,
+    MOST_SILENT,
+    Call,
+    Event,
+    Incident,
+    agreed_on,
+    incidents,
+    thinned,
+    told,
+)
 from poet_hook.learning.objective import Label
 from poet_hook.learning.replay import Outcome
 from poet_hook.model import UNSET, Execution, Feedback, Plan, Value
@@ -28,8 +39,11 @@ MOST_LABELLED = 5_000
 READ_CALLS = 200_000  # in order, where `group=` makes incidents of them
 READ_SILENT = 20_000  # executions without feedback that are looked at
 MOST_CONTEXT = 20_000  # executions that are replayed where each depends on the ones before
+MOST_ALERTS = 400  # of an incident, where something is remembered
 ASKED = "asked"  # the source of an answer to a question, or its start: asked:anna
 NOT_REPRODUCED = "not reproduced"
+Place = tuple[str | None, int]
+"""A stream (None where all calls are one), and how many results it had before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,8 @@ class Study:
     set_aside: dict[str, int]
     context: list[Execution]
     """The other executions on whose results those of `known` depend; of them, nothing else is asked."""
+    places: dict[str, Place] = field(default_factory=dict)
+    """Where executions stand, by id, where something is remembered between them."""
     calls: dict[int, int] = field(default_factory=dict)
     """How many executions each version had, where a challenger answers a share of them."""
     incidents: list[Incident] | None = None
@@ -96,14 +112,32 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
         known += sorted(_silent(plan, store, len(said)), key=lambda item: item.execution.started)
     else:
         known += _members(plan, store, found, {item.execution.id for item in known})
-    context = _context(plan, store, {item.execution.id for item in known}) if plan.remembers else []
+    context, places = _context(plan, store, {item.execution.id for item in known}) if plan.remembers else ([], {})
     calls = store.versions_used(plan.function) if plan.pragma.canary else {}
-    return Study(plan, source, chain, chain.champion(plan), known, unread, aside, context, calls, found)
+    return Study(plan, source, chain, chain.champion(plan), known, unread, aside, context, places, calls, found)
 
 
-def _context(plan: Plan, store: Store, known: Set[str]) -> list[Execution]:
-    latest = store.executions(plan.function, newest_first=True, limit=MOST_CONTEXT)
-    return [item for item in latest if item.id not in known and _unusable(item, plan) is None]
+def _context(plan: Plan, store: Store, known: Set[str]) -> tuple[list[Execution], dict[str, Place]]:
+    """The executions whose bodies said yes, besides those of `known`, and where each stands in its stream.
+
+    All others are counted, and taken to stay quiet.
+    """
+    places: dict[str, Place] = {}
+    lengths: dict[str | None, int] = {}
+    yes = []
+    decided = cache(lambda data: decision(value_of(data)))
+    for row in sorted(store.outline(plan.function, READ_CALLS), key=lambda row: row.started + row.duration):
+        stream = row.stream if plan.pragma.stream else None
+        if row.outcome != "result" or row.source_hash != plan.source_hash or (plan.pragma.stream and stream is None):
+            continue
+        own = decided(row.raw or row.result)
+        if own is not None:
+            position = lengths[stream] = lengths.get(stream, -1) + 1
+            places[row.id] = stream, position
+            if own and row.id not in known:
+                yes.append(row.id)
+    context = [item for item in store.some(yes[-MOST_CONTEXT:]) if _unusable(item, plan) is None]
+    return context, {item: places[item] for item in (*known, *(each.id for each in context)) if item in places}
 
 
 def _incidents(plan: Plan, store: Store, spoken: Sequence[Known], heard: Collection[str]) -> list[Incident]:
@@ -115,7 +149,7 @@ def _incidents(plan: Plan, store: Store, spoken: Sequence[Known], heard: Collect
         alert = decision(value_of(row.result)) if usable else None
         calls.append(Call(row.id, row.started, row.stream, row.incident, alert, usable))
     labels = {item.execution.id: told(item.label) for item in spoken if item.label is not None}
-    return incidents(calls, plan.pragma.group, labels, heard)
+    return incidents(calls, plan.pragma.group, labels, heard, MOST_ALERTS if plan.remembers else MOST_MEMBERS)
 
 
 def _members(plan: Plan, store: Store, found: Sequence[Incident], spoken: Collection[str]) -> Iterator[Known]:

@@ -38,9 +38,11 @@ class Outline(NamedTuple):
 
     id: str
     started: float
+    duration: float
     source_hash: str
     outcome: str
     result: bytes | None
+    raw: bytes | None
     stream: str | None
     incident: str | None
 
