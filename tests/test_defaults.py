@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from conftest import numbers_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
