@@ -159,7 +159,8 @@ class Tunable:
     `line` and the columns say where it stands, as in `Span`; of an option, `line` is that of the pragma. A number lies
     between `lower` and `upper`; `integer` keeps it an int. A choice is one of `choices`, which begin with what the user
     wrote and go on in the order of how little they change; `texts` are what each of them writes at each of `places`.
-    Where `parameter` is a name, it is the default of that parameter.
+    Where `parameter` is a name, it is the default of that parameter; where `constant` is one, the number that the
+    module calls so.
     """
 
     name: str
@@ -176,6 +177,7 @@ class Tunable:
     places: tuple[Span, ...] = ()
     texts: tuple[tuple[str, ...], ...] = ()
     parameter: str = ""
+    constant: str = ""
 
     @property
     def structural(self) -> bool:
@@ -196,8 +198,9 @@ class Parameter:
 class Plan:
     """What will be done to one function.
 
-    `source` is the function's own text (decorators left out, indentation taken away) and `source_hash` its
-    SHA-256 (hex): recorded executions and versions belong to exactly that text.
+    `source` is the function's own text (decorators left out, indentation taken away), with the lines of the module's
+    constants that are among the tunables behind it, and `source_hash` its SHA-256 (hex): recorded executions and
+    versions belong to exactly that text. `constants` are the lines (1-based) where these stand in the file.
     """
 
     function: str
@@ -211,6 +214,13 @@ class Plan:
     tunables: tuple[Tunable, ...]
     source: str
     source_hash: str
+    constants: tuple[int, ...] = ()
+
+    def line_of(self, tunable: Tunable) -> int:
+        """The line of the file where a tunable stands."""
+        if not tunable.constant:
+            return self.line + tunable.line
+        return self.constants[tunable.line - (self.source.count("\n") - len(self.constants))]
 
     def with_options(self, values: Mapping[str, Value]) -> Plan:
         """The same with `values` (by tunable name) in place of the options that the user wrote, or did not."""

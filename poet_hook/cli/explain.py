@@ -13,6 +13,7 @@ from poet_hook.learning.aims import described
 from poet_hook.learning.scale import range_of
 from poet_hook.model import Diagnostic, Fallback, LeftAlone, Parameter, Plan, Pragma, Tunable, Value, Version
 from poet_hook.pragma.diagnose import render
+from poet_hook.transform.constants import GAP
 from poet_hook.transform.values import as_text
 from poet_hook.versions.chain import Chain
 
@@ -83,8 +84,9 @@ def _say_tunables(plan: Plan, values: dict[str, Value]) -> None:
         if item.kind == "option":
             found = "remembered between calls"
         found = f"default of {item.parameter}, {found}" if item.parameter else found
+        found = f"the module's {item.constant}, {found}" if item.constant else found
         now = as_text(values.get(item.name, item.value))
-        rows.append((item.name, as_text(item.value), now, _range(item), str(plan.line + item.line), found))
+        rows.append((item.name, as_text(item.value), now, _range(item), str(plan.line_of(item)), found))
     table(("tunable", "written", "in use", "range", "line", "why"), rows, flexible={5})
 
 
@@ -156,7 +158,8 @@ def _result_check(plan: Plan) -> str:
 
 
 def _problems(plan: Plan, found: Found) -> list[Diagnostic]:
-    end = plan.line + plan.source.count("\n")
+    behind = len(plan.constants) and len(plan.constants) + GAP
+    end = plan.line + plan.source.count("\n") - behind
     return [item for item in found.diagnostics if plan.pragma.line <= item.line < end]
 
 
@@ -175,7 +178,7 @@ def _document(plan: Plan, found: Found) -> dict[str, Any]:
         in_use = version.values.get(item.name, item.value) if version else item.value
         row: dict[str, Any] = {"name": item.name, "value": item.value, "in_use": in_use, "lower": lower, "upper": upper}
         row |= {"kind": item.kind, "choices": item.choices}
-        tunables.append({**row, "line": plan.line + item.line, "declared": item.declared})
+        tunables.append({**row, "line": plan.line_of(item), "declared": item.declared})
     checks = [
         {"name": item.name, "kind": item.kind, "optional": item.optional, "check": _check(item, plan.pragma)}
         for item in plan.parameters

@@ -21,9 +21,10 @@ from poet_hook.learning.constants import MAX_INTEGERS, Steps, of_choices, on_int
 from poet_hook.model import Plan, Tunable, Value
 from poet_hook.runtime.trial import apply
 from poet_hook.store import codec
+from poet_hook.transform.constants import constant_in, replace_reads
 from poet_hook.transform.defaults import defaults_of, replacement
 from poet_hook.transform.hygiene import place
-from poet_hook.transform.values import with_values
+from poet_hook.transform.values import lines_of, with_values
 
 _VARIABLE = "_poet_value"
 _ONE_CALL = 2.0  # seconds for one execution with one value
@@ -167,8 +168,10 @@ class _Child:
 
     def function(self, text: str) -> FunctionType:
         """The function of that text, in the namespace of its module."""
-        (node,) = ast.parse(text).body
+        node, *constants = ast.parse(text).body
         assert isinstance(node, ast.FunctionDef)
+        values = {c.name: c.number for item in constants if (c := constant_in(item, lines_of(text))) is not None}
+        replace_reads(node, (), {}, values)
         # executions are recorded as they were called; a version has its own defaults, and keeps the signature
         entry = [replacement(self.defaults[name], new) for name, new in defaults_of(node) if name in self.defaults]
         for statement in entry:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from poet_hook.model import Diagnostic, LeftAlone, Parameter, Plan, Pragma, Tunable, Tune
 from poet_hook.pragma.options import STEADY
 from poet_hook.pragma.scan import find
+from poet_hook.transform.constants import GAP, Constants
 from poet_hook.transform.offered import offered
 from poet_hook.transform.tunables import find_tunables
 from poet_hook.transform.values import dedented, lines_of, own_scope
@@ -54,6 +55,7 @@ def plan_module(source: str, path: str, module: str, kept_as: str = "") -> Plann
     functions = {statement.name for statement in tree.body if isinstance(statement, ast.FunctionDef)}
     seen: dict[str, int] = {}
     lines = lines_of(source)
+    constants = Constants(tree, found.pragmas, lines)
     for node, qualname, nested in _functions(tree):
         starts = [decorator.lineno for decorator in node.decorator_list] + [node.lineno]
         pragma = next((by_line.pop(line) for line in starts if line in by_line), None)
@@ -78,12 +80,21 @@ def plan_module(source: str, path: str, module: str, kept_as: str = "") -> Plann
             pragma = replace(pragma, ensure=None)
         if "PH411" in wrong:
             pragma = replace(pragma, min_run=None, hold=None, cooldown=None)
-        tunables, problems = find_tunables(node, tunes, lines, functions) if pragma.trains else ((), [])
+        known = constants.of(node) if pragma.trains else []
+        on_constants = tuple(
+            t for t in found.tunes if not t.choices and t.line in {constant.line for constant in known}
+        )
+        tunes = (*tunes, *on_constants)
+        known = [c for c in known if c.private or c.line in {tune.line for tune in on_constants}]
+        tunables, problems = find_tunables(node, tunes, lines, functions, known) if pragma.trains else ((), [])
         pragma = replace(pragma, tunes=tunes)
         returns = "" if optional else kind
         tunables += offered(pragma, kind, node.lineno, {tunable.name for tunable in tunables})
         planned.diagnostics += complaints + problems
-        text = function_source(node, lines)
+        behind = {tunable.constant for tunable in tunables} - {""}
+        kept = [constant for constant in known if constant.name in behind]
+        text = function_source(node, lines) + "\n" * (GAP if kept else 0)
+        text += "".join(lines[constant.line - 1].rstrip("\r\n") + "\n" for constant in kept)
         plan = Plan(
             function=function,
             module=module,
@@ -96,10 +107,15 @@ def plan_module(source: str, path: str, module: str, kept_as: str = "") -> Plann
             tunables=tunables,
             source=text,
             source_hash=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
+            constants=tuple(constant.line for constant in kept),
         )
         planned.targets.append(Target(plan, node))
     for pragma in by_line.values():
         planned.diagnostics.append(_unplaced(pragma, lines))
+    used = {tune.line for target in planned.targets for tune in target.plan.pragma.tunes}
+    for tune in found.tunes:
+        if tune.line not in used and (reason := constants.why_not(tune)):
+            planned.diagnostics.append(_at(tune.line, lines[tune.line - 1].rstrip("\r\n"), "PH404", reason, "tune"))
     return planned
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from poet_hook.model import Diagnostic, Tunable, Tune
 from poet_hook.pragma.options import RefusedError
 from poet_hook.transform.choices import chosen, hint_of, span_of
+from poet_hook.transform.constants import Constant, first_line
 from poet_hook.transform.defaults import defaults_of, reads
 from poet_hook.transform.edits import decides, edits_of
 from poet_hook.transform.values import dedented
@@ -20,28 +21,39 @@ Default = tuple[Number, str, list[str]]
 
 
 def find_tunables(
-    node: ast.FunctionDef, tunes: tuple[Tune, ...], lines: list[str], functions: Collection[str] | None = None
+    node: ast.FunctionDef,
+    tunes: tuple[Tune, ...],
+    lines: list[str],
+    functions: Collection[str] | None = None,
+    constants: Sequence[Constant] = (),
 ) -> tuple[tuple[Tunable, ...], list[Diagnostic]]:
     """The tunables of `node`: those that `# poet: tune` marks, or, where none is marked, all that decide.
 
     Unmarked, a number counts when it takes part in a comparison or is a float in arithmetic; 0, 1 and -1,
     indices, slices, exponents, `range()` and keyword arguments never do. A default counts where the body does so
-    with its parameter. Numbers come first. `functions` are those of the module that a choice may name (None: any name
-    is believed).
+    with its parameter, and a constant of the module, of those given, where it does so with its name. Numbers come first.
+    `functions` are those of the module that a choice may name (None: any name is believed).
     """
     usable = dedented(node, lines)
     literals = [item for item in _literals(node) if item[0].lineno in usable]
     defaults = [item for item in _defaults(node) if item[0].lineno in usable]
     problems: list[Diagnostic] = []
+    of_module = [constant for constant in constants if _is_number(constant.number)]
     if not tunes:
         numbers = [_number(number, hint, None, node) for number, hint in literals if _decides(number, hint)]
         numbers += [_number(n, name, None, node, name) for n, name, hints in defaults if hints]
+        deciding = [c for c in of_module if any(_decides(c.number, hint) for hint in reads(node, c.name))]  # type: ignore[arg-type]
+        of_the_module = _constants(node, [(constant, None) for constant in deciding])
         edits = edits_of(node, lines, usable, numbers) if decides(node) else ()
-        return _named([*numbers, *edits]), problems
+        return _named([*numbers, *of_the_module, *edits]), problems
     marked: list[Tunable] = []
+    by_line = {constant.line: constant for constant in of_module}
+    named = [(by_line[tune.line], tune) for tune in tunes if tune.line in by_line and not tune.choices]
     for tune in tunes:
         try:
-            if tune.choices:
+            if tune.line in by_line and not tune.choices:
+                _in_range(_value(by_line[tune.line].number), tune)  # type: ignore[arg-type]
+            elif tune.choices:
                 marked.append(chosen(node, tune, lines, usable, functions))
             else:
                 here = [item for item in literals if item[0].lineno == tune.line]
@@ -54,7 +66,9 @@ def find_tunables(
                     refused.code, refused.message, tune.line, source_line.rfind("#"), end, source_line=source_line
                 )
             )
-    return _named(sorted(marked, key=lambda item: item.kind != "number")), problems
+    fitting = [(constant, tune) for constant, tune in named if tune.line not in {item.line for item in problems}]
+    marked = sorted(marked, key=lambda item: item.kind != "number")
+    return _named(marked + _constants(node, fitting)), problems
 
 
 def _marked(node: ast.FunctionDef, tune: Tune, here: list[tuple[Number, str]], defaults: list[Default]) -> Tunable:
@@ -68,11 +82,25 @@ def _marked(node: ast.FunctionDef, tune: Tune, here: list[tuple[Number, str]], d
     if len(compared) > 1:
         raise RefusedError("PH404", f"{len(compared)} numbers on this line; put the one to tune on a line of its own")
     number, hint = compared[0]
-    value = _value(number)
-    if (tune.lower is not None and value < tune.lower) or (tune.upper is not None and value > tune.upper):
-        raise RefusedError("PH405", f"the number {value:g} lies outside the range that it may be tuned in")
+    _in_range(_value(number), tune)
     parameter = parameters.get(id(number), "")
     return _number(number, tune.name or parameter or hint, tune, node, parameter)
+
+
+def _in_range(value: float, tune: Tune) -> None:
+    if (tune.lower is not None and value < tune.lower) or (tune.upper is not None and value > tune.upper):
+        raise RefusedError("PH405", f"the number {value:g} lies outside the range that it may be tuned in")
+
+
+def _constants(node: ast.FunctionDef, chosen: Sequence[tuple[Constant, Tune | None]]) -> list[Tunable]:
+    """Constants of the module as tunables, in the order in which their lines stand behind the function's text."""
+    out = []
+    for line, (constant, tune) in enumerate(sorted(chosen, key=lambda pair: pair[0].line), first_line(node)):
+        name = (tune and tune.name) or constant.name.strip("_").lower()
+        number = _number(constant.number, name, tune, node)  # type: ignore[arg-type]
+        column, end = constant.number.col_offset, constant.number.end_col_offset or 0
+        out.append(replace(number, line=line, column=column, end_column=end, constant=constant.name))
+    return out
 
 
 def _defaults(node: ast.FunctionDef) -> list[Default]:

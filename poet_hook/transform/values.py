@@ -14,6 +14,7 @@ from typing import Any
 
 from poet_hook.model import Plan, Span, Tunable, Value
 from poet_hook.transform import hygiene
+from poet_hook.transform.constants import replace_reads
 from poet_hook.transform.defaults import number_of, on_entry
 
 _Move = tuple[int, int, int, int]  # columns of a part in the new line, and of what stood there in the old one
@@ -75,7 +76,7 @@ def set_values(node: ast.FunctionDef, plan: Plan, values: Mapping[str, Value]) -
     text, moves = _rewritten(plan.source, plan.tunables, values)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the user's code: its own import says them
-        (new,) = ast.parse(text).body
+        new, *_ = ast.parse(text).body  # and the module's constants, which are read in their own place
     assert isinstance(new, ast.FunctionDef)
     indented = dedented(new, lines_of(text))
     for statement in new.body:
@@ -87,6 +88,7 @@ def set_values(node: ast.FunctionDef, plan: Plan, values: Mapping[str, Value]) -
         hygiene.place(statement, node.lineno)
     start = 1 if ast.get_docstring(new, clean=False) is not None else 0
     node.body = [*new.body[:start], *entry, *new.body[start:]]
+    replace_reads(node, plan.tunables, values)
 
 
 def _put_back(part: Any, node: ast.FunctionDef, moves: dict[int, list[_Move]], indented: set[int]) -> None:

@@ -21,6 +21,7 @@ from poet_hook.errors import VersionError
 from poet_hook.model import Plan, Pragma, Version
 from poet_hook.pragma.options import STEADY
 from poet_hook.settings import Settings
+from poet_hook.transform.constants import GAP
 from poet_hook.transform.plan import UNPARSABLE, plan_module
 from poet_hook.transform.values import lines_of, option_line
 from poet_hook.versions.chain import Chain, fits
@@ -90,6 +91,11 @@ def replaced(data: bytes, plan: Plan, text: str) -> bytes:
     module = data.decode(encoding)
     rows = lines_of(module)
     old, new = lines_of(plan.source), lines_of(text)
+    behind = len(plan.constants) and len(plan.constants) + GAP
+    for line, row in zip(plan.constants, new[len(new) - len(plan.constants) :], strict=True):
+        end = rows[line - 1][len(rows[line - 1].rstrip("\r\n")) :]
+        rows[line - 1] = row.rstrip("\n") + end
+    old, new = old[: len(old) - behind], new[: len(new) - behind]
     start = plan.line - 1
     rows[start : start + len(old)] = _woven(rows[start : start + len(old)], old, new, own_lines(text))
     try:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from poet_hook.errors import VersionError
 from poet_hook.model import Level, Plan, Tunable, Value, Verdict, Version
 from poet_hook.pragma.scan import find
+from poet_hook.transform.constants import Constant, in_text
 from poet_hook.transform.plan import UNPARSABLE
 from poet_hook.transform.tunables import find_tunables
 from poet_hook.transform.values import as_text, dedented, lines_of, with_values
@@ -111,7 +112,7 @@ def same_code(first: str, second: str) -> bool:
         return False
     one, other = _parsed(first), _parsed(second)
     try:
-        return one is not None and other is not None and ast.dump(one) == ast.dump(other)
+        return one is not None and other is not None and ast.dump(one[2]) == ast.dump(other[2])
     except RecursionError:  # nested too deep to be told
         return False
 
@@ -123,23 +124,30 @@ def _options(text: str) -> str:
 
 def own_lines(text: str) -> set[int]:
     """The numbers of the lines of a function's text that are indented with it: not those inside strings."""
-    node = _parsed(text)
-    return set() if node is None else dedented(node, lines_of(text))
+    parsed = _parsed(text)
+    return set() if parsed is None else dedented(parsed[0], lines_of(text))
 
 
-def _parsed(text: str) -> ast.FunctionDef | None:
+def _parsed(text: str) -> tuple[ast.FunctionDef, list[Constant], ast.Module] | None:
+    """The function in a text, the constants behind it, and all of it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the user's code: its own import says them
-            body = ast.parse(text).body
+            tree = ast.parse(text)
     except UNPARSABLE:
         return None
-    return body[0] if len(body) == 1 and isinstance(body[0], ast.FunctionDef) else None
+    constants = in_text(tree.body, lines_of(text))
+    if not tree.body or constants is None or not isinstance(tree.body[0], ast.FunctionDef):
+        return None
+    return tree.body[0], constants, tree
 
 
 def _tunables(text: str) -> tuple[Tunable, ...]:
-    node = _parsed(text)
+    parsed = _parsed(text)
+    if parsed is None:
+        return ()
+    node, constants, _ = parsed
     try:
-        return () if node is None else find_tunables(node, find(text).tunes, lines_of(text))[0]
+        return find_tunables(node, find(text).tunes, lines_of(text), None, constants)[0]
     except RecursionError:
         return ()
