@@ -15,7 +15,7 @@ import poet_hook
 from poet_hook import api
 from poet_hook.cli.main import main
 from poet_hook.errors import VersionWarning
-from poet_hook.model import Plan
+from poet_hook.model import Plan, Tunable
 from poet_hook.runtime.slot import bind
 from poet_hook.transform.compile import Champion, compile_module
 from poet_hook.transform.plan import Planned, plan_module
@@ -45,6 +45,10 @@ def plan_of(source: str) -> Plan:
     return planned(source).targets[0].plan
 
 
+def numbers_of(plan: Plan) -> list[Tunable]:
+    return [tunable for tunable in plan.tunables if tunable.kind == "number"]
+
+
 def teach(module: ModuleType, right: float = 30.0) -> None:
     for celsius in (12, 50, 31, 44, 18, 38, 25, 33, 47, 41, 29, 36, 9, 40, 32, 22, 39, 34, 43, 27):
         result = poet_hook.call(module.is_hot, float(celsius))
@@ -71,7 +75,7 @@ F = "# poet: optimize_for=accuracy\ndef f(x):\n    return x > _K\n"
 )
 def test_what_one_function_alone_reads_is_tunable(source: str) -> None:
     plan = plan_of(source)
-    (tunable,) = plan.tunables
+    (tunable,) = numbers_of(plan)
     assert (tunable.name, abs(float(tunable.value)), tunable.constant.lower().strip("_")) == ("k", 3.0, "k")
     line = source.splitlines()[plan.line_of(tunable) - 1]
     assert plan.source.endswith(f"\n\n\n{line}\n")
@@ -122,9 +126,9 @@ def test_what_may_be_read_or_changed_elsewhere_is_not(source: str) -> None:
 
 def test_marks() -> None:
     source = f"_K = 3.0\n{F.replace('> _K', '> _K + 2.5  # poet: tune 1..9')}"
-    assert [t.constant for t in plan_of(source).tunables] == [""]  # where something is marked, only that counts
+    assert [t.constant for t in numbers_of(plan_of(source))] == [""]  # where something is marked, only that counts
     source = f"_K = 3.0  # poet: tune 1..9 as gain\n{F.replace('> _K', '> _K + 2.5')}"
-    assert [(t.name, t.upper) for t in plan_of(source).tunables] == [("gain", 9.0)]
+    assert [(t.name, t.upper) for t in numbers_of(plan_of(source))] == [("gain", 9.0)]
     for wrong, message in [
         (f"K = 3.0  # poet: tune 1..9\n{F}print(K)\n", "not read by one function"),
         (f"K = 3.0  # poet: tune 1..9\nK = 4\n{F}", "assigned or named elsewhere"),
@@ -231,8 +235,8 @@ def test_a_version_does_what_its_text_says(
     text = f"class C:\n{text}" if inside_class else text
     source = text + constants if below else constants + text
     plan = plan_of(source)
-    assert [tunable.constant for tunable in plan.tunables] == [f"_K{i}" for i in range(len(numbers))]
-    values = {tunable.name: float(data.draw(st.integers(-90, 90))) for tunable in plan.tunables}
+    assert [tunable.constant for tunable in numbers_of(plan)] == [f"_K{i}" for i in range(len(numbers))]
+    values = {tunable.name: float(data.draw(st.integers(-90, 90))) for tunable in numbers_of(plan)}
     own: dict[str, Any] = {}
     exec(with_values(plan.source, plan.tunables, values), own)
     made: dict[str, Any] = {"__name__": "m"}

@@ -50,7 +50,7 @@ def edits_of(
 ) -> Iterator[Tunable]:
     """The changes of the structure of `node`, at most 16, in source order; `numbers` are its other tunables."""
     text = _Text(node, lines, usable)
-    moving: set[object] = {number.parameter or (number.line, number.column) for number in numbers}
+    moving: set[object] = {number.parameter or number.constant or (number.line, number.column) for number in numbers}
     looping = {part for loop in own_scope(node) if isinstance(loop, ast.While) for part in ast.walk(loop.test)}
     inner = {value for part in own_scope(node) if isinstance(part, ast.BoolOp) for value in part.values}
     parts = [part for part in own_scope(node) if isinstance(part, (ast.Compare, ast.BoolOp)) and part not in looping]

@@ -31,8 +31,8 @@ def find_tunables(
 
     Unmarked, a number counts when it takes part in a comparison or is a float in arithmetic; 0, 1 and -1,
     indices, slices, exponents, `range()` and keyword arguments never do. A default counts where the body does so
-    with its parameter, and a constant of the module, of those given, where it does so with its name. Numbers come first.
-    `functions` are those of the module that a choice may name (None: any name is believed).
+    with its parameter, and a constant of the module, of those given, where it does so with its name. Numbers come
+    first. `functions` are those of the module that a choice may name (None: any name is believed).
     """
     usable = dedented(node, lines)
     literals = [item for item in _literals(node) if item[0].lineno in usable]
@@ -43,9 +43,9 @@ def find_tunables(
         numbers = [_number(number, hint, None, node) for number, hint in literals if _decides(number, hint)]
         numbers += [_number(n, name, None, node, name) for n, name, hints in defaults if hints]
         deciding = [c for c in of_module if any(_decides(c.number, hint) for hint in reads(node, c.name))]  # type: ignore[arg-type]
-        of_the_module = _constants(node, [(constant, None) for constant in deciding])
+        numbers += _constants(node, [(constant, None) for constant in deciding])
         edits = edits_of(node, lines, usable, numbers) if decides(node) else ()
-        return _named([*numbers, *of_the_module, *edits]), problems
+        return _named([*numbers, *edits]), problems
     marked: list[Tunable] = []
     by_line = {constant.line: constant for constant in of_module}
     named = [(by_line[tune.line], tune) for tune in tunes if tune.line in by_line and not tune.choices]
