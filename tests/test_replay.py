@@ -46,7 +46,7 @@ def test_outcomes_with_other_numbers() -> None:
 
 def test_a_trace_gives_every_outcome() -> None:
     with replay(LOUD, (1.0,), (3.0,)) as running:
-        (tunable,) = running.plan.tunables
+        tunable = running.plan.tunables[0]
         low, high = running.trace(tunable, {}, 0.0, 10.0, [0, 1])
     assert (low.breaks, high.breaks) == ((1.0,), (3.0,))
     assert [codec.decode(data) for _, data in low.values] == [True, False]
