@@ -13,6 +13,7 @@ from poet_hook.learning.ask import Silent, drawn
 from poet_hook.learning.candidates import Axis, Case
 from poet_hook.learning.constants import Steps
 from poet_hook.learning.gate import Judge
+from poet_hook.learning.silence import EXECUTIONS
 
 LOWER, UPPER = -3.0, 7.0
 BELOW = NormalDist().cdf
@@ -36,12 +37,19 @@ class World:
 
     def below_optimum(self, points: float) -> float:
         """The value under the optimum that is this many points of accuracy worse."""
-        low, high = LOWER, self.optimum
-        goal = self.accuracy(high) - points / 100
+        return self._away(points, LOWER)
+
+    def above_optimum(self, points: float) -> float:
+        """The value over the optimum that is this many points of accuracy worse."""
+        return self._away(points, UPPER)
+
+    def _away(self, points: float, far: float) -> float:
+        near = self.optimum
+        goal = self.accuracy(near) - points / 100
         for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (low, middle) if self.accuracy(middle) > goal else (middle, high)
-        return high
+            middle = (far + near) / 2
+            far, near = (far, middle) if self.accuracy(middle) > goal else (middle, near)
+        return near
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,8 @@ class Scenario:
     wrong: float = 0.0
     recorded: int = 0
     """Of so many executions only those are commented on that `ask` chooses, one after the other (0: none is asked)."""
+    assumed: bool = False
+    """Whether silence means that it was right (`assume_ok_after=`)."""
 
     def draw(self, rng: random.Random) -> tuple[float, bool]:
         """The score of an execution, and whether it deserves an alert."""
@@ -66,7 +76,8 @@ class Scenario:
 def stream(scenario: Scenario, rng: random.Random) -> tuple[int, str, float] | None:
     """One stream -> (feedbacks, level, points gained) of its first promotion."""
     world, incumbent = scenario.world, scenario.incumbent
-    judge = Judge([Axis(incumbent, LOWER, UPPER)])
+    reading = EXECUTIONS._replace(assumed="1d") if scenario.assumed else EXECUTIONS
+    judge = Judge([Axis(incumbent, LOWER, UPPER)], reading=reading)
     chosen = asked(scenario, judge, rng) if scenario.recorded else commented(scenario, judge, rng)
     for heard, (score, deserves) in enumerate(itertools.islice(chosen, scenario.feedbacks), 1):
         alert = score > incumbent

@@ -123,6 +123,7 @@ class Pragma:
     after: int = 5
     cost: tuple[float, float] = (1.0, 1.0)
     group: int | float | str | None = None
+    assume_ok_after: float | None = None
     alpha: float = 0.05
     canary: float | None = None
     tunes: tuple[Tune, ...] = ()

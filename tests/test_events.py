@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from types import ModuleType
 from typing import Any
@@ -12,12 +14,16 @@ from hypothesis import strategies as st
 
 import poet_hook
 from benchmarks.event_streams import Bursts, promotion
-from benchmarks.gate_streams import World
+from benchmarks.gate_streams import Comments, Scenario, World, stream
 from poet_hook import api
 from poet_hook.cli.teach import _say_learned
+from poet_hook.learning.candidates import Axis, Case
 from poet_hook.learning.constants import Steps
 from poet_hook.learning.events import Call, Event, Incident, Timeline, agreed_on, combined, incidents, told
+from poet_hook.learning.gate import Judge
 from poet_hook.learning.objective import Label
+from poet_hook.learning.silence import EXECUTIONS, Opinions
+from poet_hook.store import codec
 
 Load = Callable[..., ModuleType]
 
@@ -360,6 +366,119 @@ def test_errors_of_numbers_are_meant_over_what_follows_within_the_gap(load: Load
     assert (learned.verdict.evidence.labelled, learned.verdict.evidence.comments) == (40, 120)
     assert learned.candidate is not None
     assert list(learned.candidate.values.values()) == [pytest.approx(4, rel=0.02)]
+
+
+# --------------------------------------------------------------------------- assume_ok_after
+
+
+def past(days: float) -> Callable[[], tuple[float, float]]:
+    return lambda: (time.time() - 86_400 * days, time.perf_counter())
+
+
+ASSUMED = """
+    # poet: optimize_for=accuracy, after=100000{options}
+    def is_hot(celsius: float) -> bool:
+        return celsius > 30.0  # poet: tune 0..100
+"""
+
+
+def complained_of(load: Load, monkeypatch: pytest.MonkeyPatch, days: float, options: str, module: str) -> Any:
+    """Alerts below 40 are complained of, those above are silent; so are the quiet ones."""
+    is_hot = load(ASSUMED.format(options=options), module).is_hot
+    monkeypatch.setattr("poet_hook.runtime.record.now", past(days))
+    for celsius in (*range(20, 50), *range(20, 50)):
+        result = poet_hook.call(is_hot, float(celsius))
+        if result.value and celsius < 40:
+            poet_hook.feedback(result, "false alarm")
+    monkeypatch.undo()
+    return is_hot
+
+
+def test_silence_that_is_old_enough_is_approval_and_the_verdict_says_so(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_hot = complained_of(load, monkeypatch, 3, ", assume_ok_after=2d", "old")
+    learned = poet_hook.learn(is_hot)
+    told = "20 alerts that nobody spoke of for 2d were taken as right (assume_ok_after)"
+    assert told in learned.reasons
+    assert "22 quiet results that nobody spoke of for 2d were taken as right (assume_ok_after)" in learned.reasons
+    assert not any("saying which are right helps" in reason for reason in learned.reasons)
+    assert learned.candidate is not None
+    assert 39 <= learned.candidate.values["celsius_limit"] < 40
+
+
+def test_silence_that_is_younger_says_nothing(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_hot = complained_of(load, monkeypatch, 1, ", assume_ok_after=2d", "young")
+    learned = poet_hook.learn(is_hot)
+    assert not any("nobody spoke" in reason or "silence" in reason for reason in learned.reasons)
+    assert learned.verdict is not None
+    assert (learned.verdict.evidence.silent, learned.verdict.evidence.silent_weight) == (0, 0.0)
+    assert len(poet_hook.ask(is_hot, limit=3).questions) == 3  # and is what there is to ask about
+
+
+def test_what_is_assumed_of_incidents(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_hot = complained_of(load, monkeypatch, 3, ", assume_ok_after=2d, group=1", "grouped")
+    learned = poet_hook.learn(is_hot)
+    assert learned.verdict is not None
+    assert learned.verdict.evidence.labelled == 2  # the alerts of each round are one incident, and were spoken of
+    assert not any("incidents that nobody" in reason for reason in learned.reasons)
+    assert any("quiet results that nobody spoke of for 2d" in reason for reason in learned.reasons)
+
+
+def test_a_word_replaces_what_was_assumed(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_hot = complained_of(load, monkeypatch, 3, ", assume_ok_after=2d", "late")
+    silent = next(e for e in api.store().executions(with_feedback=False) if e.result == codec.encode(True))
+    poet_hook.feedback(silent.id, "false alarm")
+    assert "19 alerts that nobody spoke of for 2d were taken as right (assume_ok_after)" in (
+        poet_hook.learn(is_hot).reasons
+    )
+
+
+def test_answers_say_how_far_the_assumption_holds() -> None:
+    opinions = Opinions(True, EXECUTIONS._replace(assumed="2d"))
+    opinions.hush(30.0, 0.0, (1.0, 1.0))
+    for right in (True, False, False):
+        opinions.answer(right)
+    assert opinions.agreement() == opinions.in_choice(1.0) == 1.0
+    assert list(opinions.words(1.0)) == [
+        "30 alerts that nobody spoke of for 2d were taken as right (assume_ok_after)",
+        "but of 3 answers about alerts, 2 said that it was wrong",
+    ]
+
+
+def test_what_is_assumed_is_approved_where_a_provisional_version_would_break_it() -> None:
+    def case(score: float, right: bool) -> Case:
+        loss = Steps((score,), (float(right is False), float(right)), (float(right),))
+        return Case(str(score), loss(1.0), (loss,), approved=right, alarm=True)
+
+    levels = []
+    for broken in (False, True):
+        judge = Judge([Axis(1.0, 0.5, 8.0)], reading=EXECUTIONS._replace(assumed="1d"))
+        for n in range(6):
+            if n == 3 and broken:
+                judge.hush(replace(case(1.25, True), now=0.0, weight=0.1))
+            judge.add(case(1.3, False))
+        levels.append(judge.judgement().level)
+    assert levels == ["provisional", None]
+
+
+@pytest.mark.parametrize(
+    ("comments", "points", "learns"),
+    [
+        (lambda a, r, _: not r, 0, False),
+        (lambda a, r, _: not r, 26, True),
+        (lambda a, r, rng: not r and rng.random() < 0.5, 15, False),  # blind, and no worse
+        (lambda a, r, rng: rng.random() < 0.2, 15, False),
+    ],
+)
+def test_the_bias_of_what_is_assumed(comments: Comments, points: float, learns: bool) -> None:
+    world = World(0.32, 2.1)
+    where = world.below_optimum(points)
+    scenario = Scenario("assumed", world, where, comments, 40, assumed=True)
+    ends = [stream(scenario, random.Random(f"{points} {i}")) for i in range(10)]
+    gains = [end[2] for end in ends if end is not None]
+    assert min(gains, default=0.0) >= 0.0
+    assert (len(gains) >= 6) if learns else not gains
 
 
 # --------------------------------------------------------------------------- simulations

@@ -13,6 +13,7 @@ from poet_hook.learning.aims import described
 from poet_hook.learning.scale import range_of
 from poet_hook.model import Diagnostic, Fallback, LeftAlone, Parameter, Plan, Pragma, Tunable, Value, Version
 from poet_hook.pragma.diagnose import render
+from poet_hook.pragma.options import as_duration
 from poet_hook.transform.constants import GAP
 from poet_hook.transform.values import as_text
 from poet_hook.versions.chain import Chain
@@ -124,7 +125,9 @@ def _option_value(name: str, value: Any) -> str:
     if name == "cost":
         return f"{value[0]:g}:{value[1]:g}"
     if name == "group" and not isinstance(value, str):
-        return f"{value} calls" if isinstance(value, int) else f"{value:g} s"
+        return f"{value} calls" if isinstance(value, int) else as_duration(value)
+    if name == "assume_ok_after":
+        return as_duration(value)
     if name == "record_arguments":
         return ", ".join(f"{argument}={mode}" for argument, mode in value.items())
     return str(value)

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -128,53 +128,84 @@ def incidents(
     told: Mapping[str, bool | None],
     heard: Collection[str],
     most_alerts: int = MOST_MEMBERS,
+    settled: float = math.inf,
 ) -> list[Incident]:
     """The incidents among calls, in order; `told` says of those spoken of whether they deserve an alert.
 
-    None says that a label is no yes or no. Of what is `heard` but not told nothing is known, not even silence.
+    None says that a label is no yes or no. Of what is `heard` but not told nothing is known, not even silence. What
+    nobody spoke of stands for nothing where it began after the moment `settled` (of an incident, its last alert).
     """
-    timeline = Timeline(calls, group)
-    runs = timeline.together([n for n, call in enumerate(calls) if call.alert])
-    owner = {number: index for index, run in reversed([*enumerate(runs)]) for number in timeline.around(run)}
-    spoken: list[list[int]] = [[] for _ in runs]
-    apart: dict[bool | None, list[int]] = {True: [], False: [], None: []}
-    for number, call in enumerate(calls):
-        if call.id not in told:
-            continue
-        joins = call.alert or (told[call.id] and number in owner)
-        (spoken[owner[number]] if joins else apart[told[call.id]]).append(number)
-    silent = [
-        index for index, run in enumerate(runs) if not spoken[index] and not any(calls[n].id in heard for n in run)
-    ]
-    missed = timeline.together(apart[True])
-    near = owner.keys() | {number for run in missed for number in timeline.around(run)}
-    most = MOST_REPLAYED // max(1, len(runs) - len(silent) + min(len(silent), MOST_SILENT) + len(missed))
-    most_alerts, most = (min(limit, max(LEAST_MEMBERS, most)) for limit in (most_alerts, MOST_MEMBERS))
+    sorting = _Sorting(calls, group, told, most_alerts)
+    return [*sorting.spoken_of(), *sorting.silent(heard, settled)]
 
-    def ids(numbers: Sequence[int]) -> tuple[str, ...]:
-        return tuple(calls[number].id for number in numbers)
 
-    def incident(run: Sequence[int], words: Sequence[int], stands_for: float = 1.0) -> Incident:
-        around = [n for n in timeline.around(run) if calls[n].usable]
-        alerts = [n for n in run if calls[n].alert]
-        kept, quiet = thinned(alerts, most_alerts), thinned([n for n in around if not calls[n].alert], most)
-        return Incident(ids(words), ids(kept), ids(sorted({*kept, *quiet})), stands_for)
+class _Sorting:
+    """Calls put where they belong: alerts into runs, what was said to a run, or apart from all."""
 
-    found = [incident(run, words) for run, words in zip(runs, spoken, strict=True) if words]
-    found += [incident(run, run) for run in missed]
-    found += [Incident(ids(run)) for kind in (False, None) for run in timeline.together(apart[kind])]
-    kept = thinned(silent, MOST_SILENT)
-    found += [incident(runs[index], (), len(silent) / len(kept)) for index in kept]
-    for kind in (False, None):
-        rest = [
-            n
-            for n, call in enumerate(calls)
-            if call.usable and call.alert is kind and call.id not in heard and n not in near
-        ]
-        few = thinned(rest, MOST_SILENT)
-        weight = len(set(map(timeline.period, rest))) / len(few) if few else 0.0
-        found += [Incident(window=(calls[n].id,), stands_for=weight, period=timeline.period(n)) for n in few]
-    return found
+    def __init__(self, calls: Sequence[Call], group: Gap, told: Mapping[str, bool | None], most_alerts: int) -> None:
+        self.calls, self.timeline = calls, Timeline(calls, group)
+        together, around = self.timeline.together, self.timeline.around
+        self.runs = together([n for n, call in enumerate(calls) if call.alert])
+        owner = {number: index for index, run in reversed([*enumerate(self.runs)]) for number in around(run)}
+        self.spoken: list[list[int]] = [[] for _ in self.runs]
+        apart: dict[bool | None, list[int]] = {True: [], False: [], None: []}
+        for number, call in enumerate(calls):
+            if call.id in told:
+                joins = call.alert or (told[call.id] and number in owner)
+                (self.spoken[owner[number]] if joins else apart[told[call.id]]).append(number)
+        self.missed = together(apart[True])
+        self.others = [run for kind in (False, None) for run in together(apart[kind])]
+        self.near = owner.keys() | {number for run in self.missed for number in around(run)}
+        unspoken = sum(not words for words in self.spoken)
+        several = len(self.runs) - unspoken + min(unspoken, MOST_SILENT) + len(self.missed)
+        most = max(LEAST_MEMBERS, MOST_REPLAYED // max(1, several))
+        self.most_alerts, self.most = min(most_alerts, most), min(MOST_MEMBERS, most)
+
+    def spoken_of(self) -> Iterator[Incident]:
+        """What somebody spoke of."""
+        for run, words in zip(self.runs, self.spoken, strict=True):
+            if words:
+                yield self._incident(run, words)
+        for run in self.missed:
+            yield self._incident(run, run)
+        for run in self.others:
+            yield Incident(self._ids(run))
+
+    def silent(self, heard: Collection[str], settled: float) -> Iterator[Incident]:
+        """What nobody spoke of: a sample, and how many each stands for."""
+        runs = [run for run, words in zip(self.runs, self.spoken, strict=True) if not words]
+        runs = [run for run in runs if not any(self.calls[n].id in heard for n in run)]
+        for old, some in _by_age(runs, lambda run: self.calls[run[-1]].started, settled):
+            kept = thinned(some, MOST_SILENT)
+            for run in kept:
+                yield self._incident(run, (), len(some) / len(kept) if old else 0.0)
+        for kind in (False, None):
+            quiet = [n for n, call in enumerate(self.calls) if call.usable and call.alert is kind]
+            quiet = [n for n in quiet if n not in self.near and self.calls[n].id not in heard]
+            for old, rest in _by_age(quiet, lambda n: self.calls[n].started, settled):
+                few = thinned(rest, MOST_SILENT)
+                weight = len(set(map(self.timeline.period, rest))) / len(few) if old else 0.0
+                for n in few:
+                    yield Incident(window=self._ids([n]), stands_for=weight, period=self.timeline.period(n))
+
+    def _ids(self, numbers: Sequence[int]) -> tuple[str, ...]:
+        return tuple(self.calls[number].id for number in numbers)
+
+    def _incident(self, run: Sequence[int], words: Sequence[int], stands_for: float = 1.0) -> Incident:
+        around = [n for n in self.timeline.around(run) if self.calls[n].usable]
+        alerts = thinned([n for n in run if self.calls[n].alert], self.most_alerts)
+        quiet = thinned([n for n in around if not self.calls[n].alert], self.most)
+        return Incident(self._ids(words), self._ids(alerts), self._ids(sorted({*alerts, *quiet})), stands_for)
+
+
+def _by_age(
+    items: Sequence[_Item], moment: Callable[[_Item], float], settled: float
+) -> Iterator[tuple[bool, list[_Item]]]:
+    """Those that are old enough for silence to count, and those that are not, as far as there are any."""
+    for old in (True, False):
+        some = [item for item in items if (moment(item) <= settled) == old]
+        if some:
+            yield old, some
 
 
 def thinned(items: Sequence[_Item], most: int) -> list[_Item]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from poet_hook.learning.silence import EXECUTIONS, KINDS, Near, Nouns, Opinions
+from poet_hook.learning.silence import EXECUTIONS, KINDS, Near, Opinions, Reading
 
 STAKES = tuple((i + 0.5) / 100 for i in range(100))
 CEILING = 1e300
@@ -195,19 +195,19 @@ class Comparison:
     reasons: tuple[str, ...]
 
 
-def compare(labelled: Iterable[Difference], silent: Iterable[Difference], nouns: Nouns = EXECUTIONS) -> Comparison:
+def compare(labelled: Iterable[Difference], silent: Iterable[Difference], reading: Reading = EXECUTIONS) -> Comparison:
     """Executions under two versions that none of this feedback helped to choose -> evidence for the challenger.
 
     If the challenger is no better, the evidence ever reaches x with probability at most 1/x, at whatever moment one
     looks. What silence counts for is assumed as in `judge`, and said in the reasons.
     """
     wealth, answers, gain, squares = Wealth(), Answers(), 0.0, 0.0
-    opinions = {kind: Opinions(kind, nouns) for kind in KINDS}
+    opinions = {kind: Opinions(kind, reading) for kind in KINDS}
     for case in labelled:
         bet = min(max(case.weight, 0.0), 1.0) * case.gain
         if case.asked:
             answers.begin(wealth.mean())
-            opinions[case.alarm].answer()
+            opinions[case.alarm].answer(bool(case.approved))
         wealth.bet(bet)
         answers.bet(bet, (gain, squares), asked=case.asked)
         gain += bet

@@ -25,7 +25,7 @@ from typing import Literal
 from poet_hook.learning.candidates import CHANNEL, UNHEARD, Axis, Case, Change, Leader, Offered, Terms, scaled, sure
 from poet_hook.learning.constants import Fit, Sweep
 from poet_hook.learning.evidence import STAKES, Answers, smallest_count
-from poet_hook.learning.silence import EXECUTIONS, KINDS, Near, Nouns, Opinions, near
+from poet_hook.learning.silence import EXECUTIONS, KINDS, Near, Opinions, Reading, near
 from poet_hook.model import Level
 
 ALPHA = 0.05
@@ -80,15 +80,15 @@ class Judge:
         axes: Sequence[Axis],
         offered: Sequence[Terms] = (),
         alpha: float = ALPHA,
-        nouns: Nouns = EXECUTIONS,
+        reading: Reading = EXECUTIONS,
         *,
         structures: bool = False,
     ) -> None:
-        self.axes, self.alpha, self.nouns, self.structures = tuple(axes), alpha, nouns, structures
+        self.axes, self.alpha, self.reading, self.structures = tuple(axes), alpha, reading, structures
         self.sweeps = [Sweep(a.incumbent, a.lower, a.upper, integer=a.integer, channels=len(UNHEARD)) for a in axes]
         self.offered = [Offered(terms) for terms in offered]
         self.champion = 0.0
-        self.opinions = {kind: Opinions(kind, nouns) for kind in KINDS}
+        self.opinions = {kind: Opinions(kind, reading) for kind in KINDS}
         self.cases: list[Case] = []
         self.leaders = (Leader(heeds=True), Leader(heeds=False))
         self.bets: list[float] = []
@@ -159,7 +159,7 @@ class Judge:
         weight, now = sure(case), case.now
         if case.asked:
             self.answers.begin(self._led([1.0] + [0.0] * len(KINDS)))
-            self.opinions[case.alarm].answer()
+            self.opinions[case.alarm].answer(case.approved)
         self._lead()
         if not case.fits_only:
             for leader in self.leaders:
@@ -245,7 +245,8 @@ class Judge:
         evidence, wins, losses = self._evidence(best, scales)
         regressions = tuple(c.id for c, d in gains if d < 0 and (c.approved or c.now <= 0))
         fixes = tuple(c.id for c, d in gains if d > 0)
-        harmless = bool(fixes) and not regressions and self._small(best)
+        broken = bool(regressions) or (bool(self.reading.assumed) and self._silent_loss(best, scales) > 0)
+        harmless = bool(fixes) and not broken and self._small(best)
         level = self._level(evidence, harmless) if found else None
         needed = self._needed(evidence, wins, losses, best, scales) if found and not level else None
         silence = (words for o in self.opinions.values() for words in o.words(scales[CHANNEL[o.kind]]))
@@ -322,7 +323,7 @@ class Judge:
         if level == "provisional":
             settled = "it settles a complaint, breaks nothing approved, and changes little"
             return [f"{reached} {self._provisional:g}: {settled}"]
-        more = f", about {needed} more {self.nouns.labelled}" if needed else ""
+        more = f", about {needed} more {self.reading.labelled}" if needed else ""
         reasons = [f"evidence {evidence:.3g} is below {1 / self.alpha:g}{more}"]
         if evidence >= self._provisional and not harmless:
             reasons.append("not provisional: it breaks something approved, or changes much")
@@ -335,7 +336,7 @@ def judge(
     axes: Sequence[Axis],
     offered: Sequence[Terms] = (),
     alpha: float = ALPHA,
-    nouns: Nouns = EXECUTIONS,
+    reading: Reading = EXECUTIONS,
     *,
     structures: bool = False,
 ) -> Judgement:
@@ -349,7 +350,7 @@ def judge(
     is the champion's; silence is taken as spread evenly over the feedback. A sample of it must stand for all by its
     weights, and is best drawn among results nobody complains of.
     """
-    judge = Judge(axes, offered, alpha, nouns, structures=structures)
+    judge = Judge(axes, offered, alpha, reading, structures=structures)
     heard = 0
     for i, case in enumerate(cases):
         share = len(silent) * i // len(cases)

@@ -26,10 +26,11 @@ from poet_hook.learning.gate import OFFERS
 from poet_hook.learning.objective import Label, Objective
 from poet_hook.learning.replay import Outcome
 from poet_hook.learning.scale import place_of, range_of, value_at
-from poet_hook.learning.silence import EXECUTIONS, INCIDENTS, KINDS, Near, Nouns, Opinions, near
+from poet_hook.learning.silence import EXECUTIONS, INCIDENTS, KINDS, Near, Opinions, Reading, near
 from poet_hook.learning.streams import Streams
 from poet_hook.learning.study import Study, results_of, seen, value_of
 from poet_hook.model import Tunable, Value
+from poet_hook.pragma.options import as_duration
 
 Progress = Callable[[str, float], None]
 Losses = dict[int, Steps]
@@ -78,9 +79,11 @@ class Search:
         self.distances: dict[int, Near] = {number: tuple(each) for number, each in distances.items()}
 
     @property
-    def nouns(self) -> Nouns:
-        """What its events are called."""
-        return EXECUTIONS if self.study.incidents is None else INCIDENTS
+    def reading(self) -> Reading:
+        """How what was said of its events, and not said, is called and read."""
+        words = EXECUTIONS if self.study.incidents is None else INCIDENTS
+        after = self.study.plan.pragma.assume_ok_after
+        return words if after is None else words._replace(assumed=as_duration(after))
 
     def incumbent(self, tunable: Tunable) -> float:
         """Its place in the champion."""
@@ -242,14 +245,14 @@ class Search:
 
     def weights(self, labelled: Sequence[int]) -> dict[int, float]:
         """What each event weighs, silence included, by what was said so far."""
-        opinions = {kind: Opinions(kind) for kind in KINDS}
+        opinions = {kind: Opinions(kind, self.reading) for kind in KINDS}
         weights = {}
         kinds: dict[bool | None, list[int]] = {kind: [] for kind in KINDS}
         for number in labelled:
             label = self.labels[number]
             weights[number] = min(label.weight, 1.0)
             if self.events[number].asked:
-                opinions[self.alarm(number)].answer()
+                opinions[self.alarm(number)].answer(label.approved)
             elif label.approved == (self.now(number) <= 0.0):
                 opinions[self.alarm(number)].hear(label.approved, self.distances[number])
         for number in self.agreeing():

@@ -29,6 +29,11 @@ Answers to questions (`learning/ask.py`) are no opinions in this sense: what is 
 construction, and who answers approves as a matter of course. They are audits of silence. Where there is one, silence
 no longer holds a candidate back from being chosen; as evidence it counts as before for what was said unasked, and
 answers are judged beside that by themselves (`evidence.Answers`). Where nothing was said unasked, it weighs 0.
+
+With `assume_ok_after=` none of this is asked: silence about an execution that is old enough is one approval, and
+younger silence is nothing. Where the assumption is right, a smaller weight would be wrong: whatever flips it has lost
+as much there as on a spoken approval. Where only a share c of the mistakes is complained of, a full weight errs on the
+side of the version in use: what settles all mistakes gains c and loses 1 - c of them.
 """
 
 from __future__ import annotations
@@ -48,15 +53,20 @@ STALE = 0.05  # of the opinions may be new since the last look, where one looks 
 KINDS = {True: "alerts", False: "quiet results", None: "results"}
 
 
-class Nouns(NamedTuple):
-    """What is judged, in words: what there is of feedback, and of each kind of result."""
+class Reading(NamedTuple):
+    """How what was said, and not said, is called and read.
+
+    `labelled` and `kinds` are words for what was spoken of, and for each kind of result. `assumed` is the time in which
+    nobody spoke of a silent execution, where that means that it was right, whatever else was said ("" where not).
+    """
 
     labelled: str
     kinds: Mapping[bool | None, str]
+    assumed: str = ""
 
 
-EXECUTIONS = Nouns("labelled executions", KINDS)
-INCIDENTS = Nouns("labelled incidents", {**KINDS, True: "incidents"})
+EXECUTIONS = Reading("labelled executions", KINDS)
+INCIDENTS = Reading("labelled incidents", {**KINDS, True: "incidents"})
 Near = tuple[float, ...]
 """How far each number may move down, and up, before a result changes (inf: as far as one likes)."""
 
@@ -77,9 +87,9 @@ def near(steps: Steps, t: float) -> tuple[float, float]:
 class Opinions:
     """What was said, and not said, about one kind of result of a version."""
 
-    def __init__(self, kind: bool | None, nouns: Nouns = EXECUTIONS) -> None:
-        self.kind, self.noun = kind, nouns.kinds[kind]
-        self.complaints = self.approvals = self.answers = 0
+    def __init__(self, kind: bool | None, reading: Reading = EXECUTIONS) -> None:
+        self.kind, self.noun, self.assumed = kind, reading.kinds[kind], reading.assumed
+        self.complaints = self.approvals = self.answers = self.refuted = 0
         self.silent_weight = 0.0
         self.flipped = 0.0
         """The loss on silent executions of the alternatives of their time."""
@@ -93,9 +103,10 @@ class Opinions:
         self.complaints += not approval
         self._said.append(distances)
 
-    def answer(self) -> None:
+    def answer(self, approval: bool) -> None:
         """Take in what was said about one execution because somebody asked."""
         self.answers += 1
+        self.refuted += not approval
 
     def hush(self, weight: float, loss: float, distances: Near) -> None:
         """Take in a silent execution that stands for `weight` of them, and the alternative's loss on it."""
@@ -104,11 +115,13 @@ class Opinions:
         self._silent.append(distances)
 
     def agreement(self, *, in_passing: bool = False) -> float:
-        """What one silent execution weighs: 1, or 0 where the feedback looks like a random sample.
+        """What one silent execution weighs: 1, or 0 where the feedback looks like a random sample (unless assumed).
 
         `in_passing` asks after each opinion, and may be answered by a look at nearly as many.
         """
         said, silent = len(self._said), len(self._silent)
+        if self.assumed:
+            return float(silent > 0)
         if not silent or (self.answers and not said):
             return 0.0
         if self.approvals and self.approvals >= APPROVING * said:
@@ -123,10 +136,17 @@ class Opinions:
 
     def in_choice(self, agreement: float) -> float:
         """The same where a candidate is chosen: what was found by asking says more than silence."""
-        return 0.0 if self.answers else agreement
+        return 0.0 if self.answers and not self.assumed else agreement
 
     def words(self, agreement: float) -> Iterator[str]:
-        """What is assumed about silence, where that matters: where somebody complained."""
+        """What is assumed about silence, where that matters: where somebody complained, or the user said so."""
+        if self.assumed:
+            if self.silent_weight:
+                what = f"{self.silent_weight:.0f} {self.noun} that nobody spoke of for {self.assumed}"
+                yield f"{what} were taken as right (assume_ok_after)"
+            if self.refuted:
+                yield f"but of {self.answers} answers about {self.noun}, {self.refuted} said that it was wrong"
+            return
         if agreement and self.complaints:
             what = f"silence on {len(self._silent)} {self.noun} counted as agreement"
             yield f"{what}, total weight {self.silent_weight * agreement:.0f}"

@@ -24,7 +24,7 @@ def judged(search: Search, progress: Progress) -> tuple[Judgement, list[Offer]]:
     labelled, silent = search.cases(offers)
     terms = [offer.terms for offer in offers]
     alpha = search.study.plan.pragma.alpha
-    found = judge(labelled, silent, search.axes(), terms, alpha, search.nouns, structures=bool(search.structures))
+    found = judge(labelled, silent, search.axes(), terms, alpha, search.reading, structures=bool(search.structures))
     progress("", 1.0)
     return found, offers
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import math
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -149,7 +151,8 @@ def _incidents(plan: Plan, store: Store, spoken: Sequence[Known], heard: Collect
         alert = decision(value_of(row.result)) if usable else None
         calls.append(Call(row.id, row.started, row.stream, row.incident, alert, usable))
     labels = {item.execution.id: told(item.label) for item in spoken if item.label is not None}
-    return incidents(calls, plan.pragma.group, labels, heard, MOST_ALERTS if plan.remembers else MOST_MEMBERS)
+    most_alerts = MOST_ALERTS if plan.remembers else MOST_MEMBERS
+    return incidents(calls, plan.pragma.group, labels, heard, most_alerts, settled_before(plan))
 
 
 def _members(plan: Plan, store: Store, found: Sequence[Incident], spoken: Collection[str]) -> Iterator[Known]:
@@ -205,17 +208,28 @@ def _spoken_of(study: Study, spoken: list[int], alerts: tuple[int, ...], window:
 
 
 def _silent(plan: Plan, store: Store, spoken: int) -> Iterator[Known]:
-    """Executions that nobody spoke of: a sample of each kind of result, and how many each of it stands for."""
+    """Executions that nobody spoke of: a sample of each kind of result, and how many each of it stands for.
+
+    With `assume_ok_after=`, those that are younger say nothing yet, and stand for none.
+    """
     every = max(1, -(-(store.count(plan.function) - spoken) // READ_SILENT))
-    kinds: dict[bool | None, list[Execution]] = {}
+    kinds: dict[tuple[bool | None, bool], list[Execution]] = {}
+    until = settled_before(plan)
     for execution in store.executions(plan.function, with_feedback=False, every=every):
         if _unusable(execution, plan) is None:
-            kinds.setdefault(decision(value_of(execution.result)), []).append(execution)
-    for members in kinds.values():
+            kind = decision(value_of(execution.result)), execution.started <= until
+            kinds.setdefault(kind, []).append(execution)
+    for (_, settled), members in kinds.items():
         kept = thinned(members, MOST_SILENT)
-        weight = every * len(members) / len(kept)
+        weight = every * len(members) / len(kept) if settled else 0.0
         for execution in kept:
             yield Known(execution, None, 0.0, weight)
+
+
+def settled_before(plan: Plan) -> float:
+    """Until when silence about an execution counts (seconds since the epoch)."""
+    after = plan.pragma.assume_ok_after
+    return math.inf if after is None else time.time() - after
 
 
 def _unusable(execution: Execution, plan: Plan) -> str | None:

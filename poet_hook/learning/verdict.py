@@ -146,7 +146,7 @@ def _verdict(
             e_value=judgement.e_value,
             before=_measured(search, champion),
             after=_measured(search, after),
-            silent=len(search.silent),
+            silent=sum(search.events[i].stands_for > 0 for i in search.silent),
             silent_weight=judgement.silent_weight,
             set_aside=aside,
             metric=search.aims.metric,
@@ -186,13 +186,13 @@ def rolled_back(search: Search) -> Learned | None:
         # people speak of the alerts of the champion, never of those that only its parent would have raised
         elif event.label is None and study.known[event.first].execution.version == number:
             silent.append(Difference(gain, event.stands_for, None, alarm, where))
-    found = compare(labelled, silent, search.nouns)
+    found = compare(labelled, silent, search.reading)
     if found.gain <= 0 or found.e_value < 1 / study.plan.pragma.alpha:
         return None
     rollback(study.chain)
     back = history[-1]
     reason = (
-        f"v{number} did worse than v{back} on the {len(labelled)} {search.nouns.labelled} since it was promoted "
+        f"v{number} did worse than v{back} on the {len(labelled)} {search.reading.labelled} since it was promoted "
         f"(e = {found.e_value:.0f}, at least {1 / study.plan.pragma.alpha:.0f} needed): rolled back to v{back}"
     )
     return Learned(study.plan.function, back, None, None, False, (reason, *found.reasons))

@@ -19,13 +19,25 @@ DOMAINS = ("generic", "ml_monitoring")
 OBJECTIVES = ("accuracy", "precision", "recall", "f1", "alert_quality", "error", "absolute_error")
 _LEVEL_1 = ("retries", "timeout", "fallback", "ensure", "require", "coerce", "record", "key", "stream")
 STEADY = ("min_run", "hold", "cooldown")
-OPTIONS = ("domain", "optimize_for", *_LEVEL_1, *STEADY, "learn", "after", "cost", "group", "alpha", "canary", "off")
+OPTIONS = (
+    "domain",
+    "optimize_for",
+    *_LEVEL_1,
+    *STEADY,
+    "learn",
+    "after",
+    "cost",
+    "group",
+    "assume_ok_after",
+    "alpha",
+    "canary",
+    "off",
+)
 # the design names these, so a did-you-mean would mislead
 PLANNED = (
     "retry_on",
     "backoff",
     "sample",
-    "assume_ok_after",
     "half_life",
 )
 
@@ -37,7 +49,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "learn": get_args(Learn),
 }
 _PLANNED_VALUES = {"optimize_for": ("latency", "cost", "reward")}
-TRAIN_ONLY = ("record", "key", "stream", "learn", "after", "cost", "group", "alpha", "canary")
+TRAIN_ONLY = ("record", "key", "stream", "learn", "after", "cost", "group", "assume_ok_after", "alpha", "canary")
 
 _MAX_SECONDS = 1e6  # of a call
 _MAX_YEARS = 10 * 365 * 86_400.0
@@ -150,6 +162,15 @@ def _duration(highest: float, name: str, text: str) -> float:
     return number / per_second
 
 
+def as_duration(seconds: float) -> str:
+    """A duration as one writes it, in the largest unit of which it is a whole number."""
+    for unit, per_second in reversed(_DURATION_UNITS):
+        amount = round(seconds * per_second, 9)
+        if amount == round(amount):
+            return f"{amount:.0f}{unit}"
+    return f"{seconds:g}s"
+
+
 def _gap(fewest: int, longest: float, name: str, text: str) -> int | float:
     """A number of calls, or with a unit a duration in seconds."""
     if not text.isdigit() and any(text.endswith(unit) for unit, _ in _DURATION_UNITS):
@@ -243,6 +264,7 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "key": _name_or_expression,
     "stream": _name_or_expression,
     "group": _group,
+    "assume_ok_after": partial(_duration, _MAX_YEARS),
 }
 
 
