@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from poet_hook import settings as settings_module
 from poet_hook.errors import PoetWarning, SettingsError, warn
-from poet_hook.model import Plan
+from poet_hook.model import Learned, Plan
+from poet_hook.pragma.options import LIVE_OBJECTIVES
 from poet_hook.runtime.record import recorder
+from poet_hook.runtime.trial import when_due
 from poet_hook.settings import Settings
 from poet_hook.store.database import Store
 from poet_hook.transform.compile import Champion
 from poet_hook.versions.chain import Chain
+
+if TYPE_CHECKING:
+    from poet_hook.learning.background import Background
 
 
 def activate(*, roots: list[str | Path] | None = None, strict: bool | None = None) -> None:
@@ -78,6 +84,8 @@ def _champion(plan: Plan) -> Champion:
     from poet_hook.versions.watch import watch
 
     watch.start(settings())
+    if plan.pragma.canary and plan.pragma.optimize_for in LIVE_OBJECTIVES:
+        when_due(lambda function: background().ask(function))
     return Chain(settings(), plan.function).champion(plan, carry_over=True)
 
 
@@ -85,6 +93,24 @@ def _champion(plan: Plan) -> Champion:
 def settings() -> Settings:
     """The settings of this process, read once."""
     return settings_module.load(script_folder=next(iter(_script_folders), settings_module.script_folder()))
+
+
+def learned(function: str, progress: Callable[[str, float], None] | None = None) -> Learned:
+    """Learn `function` (its stored name) now, and bring this process to what came of it. Raises what `learn` does."""
+    from poet_hook.learning import loop
+    from poet_hook.versions.watch import refresh
+
+    found = loop.learn(function, store(), settings(), progress)
+    refresh(settings())
+    return found
+
+
+@functools.cache
+def background() -> Background:
+    """What learns beside this program."""
+    from poet_hook.learning.background import Background
+
+    return Background(learned)
 
 
 _script_folders: list[Path] = []

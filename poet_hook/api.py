@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from poet_hook.activation import activate, activated, belong_to, deactivate, settings, store
+from poet_hook.activation import activate, activated, background, belong_to, deactivate, learned, settings, store
 from poet_hook.errors import (
     NotEnhancedError,
     PoetError,
@@ -36,7 +35,6 @@ from poet_hook.versions.chain import Chain, functions_with_versions
 
 if TYPE_CHECKING:
     from poet_hook.learning.ask import Asked
-    from poet_hook.learning.background import Background
     from poet_hook.learning.live import OnTrial
 
 logger = logging.getLogger("poet_hook")
@@ -112,12 +110,7 @@ def learn(function: str | Callable[..., Any], progress: Callable[[str, float], N
 
     Raises `UnknownFunctionError`, and `ReplayError` where the function can't be run again.
     """
-    from poet_hook.learning import loop
-    from poet_hook.versions.watch import refresh
-
-    learned = loop.learn(name_of(function), store(), settings(), progress)
-    refresh(settings())
-    return learned
+    return learned(name_of(function), progress)
 
 
 def ask(function: str | Callable[..., Any], limit: int = 5) -> Asked:
@@ -133,16 +126,9 @@ def ask(function: str | Callable[..., Any], limit: int = 5) -> Asked:
     return asked(name_of(function), store(), settings(), limit)
 
 
-@functools.cache
-def _background() -> Background:
-    from poet_hook.learning.background import Background
-
-    return Background(learn)
-
-
 def wait_for_learning(seconds: float | None = None) -> bool:
     """Wait until no learning runs in the background of this process; False where `seconds` were not enough."""
-    return _background().wait(seconds)
+    return background().wait(seconds)
 
 
 def learn_later(function: str) -> None:
@@ -158,7 +144,7 @@ def learn_later(function: str) -> None:
         return
     asked = store().requests(function, int(store().get_meta(f"requested:{function}") or 0))
     if pragma.learn != "off" and (asked or count >= pragma.after):
-        _background().ask(function)
+        background().ask(function)
 
 
 # --------------------------------------------------------------------------- looking and choosing

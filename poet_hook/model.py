@@ -17,11 +17,26 @@ Coerce = Literal["lax", "strict", "off"]
 Learn = Literal["auto", "proven", "propose", "shadow", "off"]
 Level = Literal["requested", "provisional", "proven"]
 Decision = Literal["promote", "propose", "challenge", "wait", "keep"]
-Metric = Literal["accuracy", "precision", "recall", "f1", "cost", "relative_error", "absolute_error", "loss"]
+Metric = Literal[
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "cost",
+    "relative_error",
+    "absolute_error",
+    "loss",
+    "latency",
+    "reliability",
+    "reward",
+    "spent",
+]
 TunableKind = Literal["number", "choice", "option"]
 Value = float | str
 """What a tunable is set to: a number, or one of its choices."""
-SignalKind = Literal["right", "wrong", "expected", "range", "direction", "reward", "fields", "requested", "unread"]
+SignalKind = Literal[
+    "right", "wrong", "expected", "range", "direction", "reward", "cost", "fields", "requested", "unread"
+]
 
 # a string constant of generated code that starts so is replaced by a slot when the code is loaded
 SLOT_PREFIX = "poet_hook\x00"
@@ -309,9 +324,10 @@ class Signal:
     kind "right" / "wrong" speak of the result as it was; "expected" carries the true value; "direction" says
     that a number was too high (-1, it should be lower) or too low (+1); "range" carries limits that the true number
     keeps, by the names at_least, at_most, above and below ({"at_least": 3, "below": 10}); "reward" is a score in
-    0..1; "fields" carries a signal by the name of each field of the result that was spoken of; "requested" carries
-    numbers by the names of tunables that somebody asked for, and says nothing of the result; "unread" means that
-    nothing understood it (`reason` says why). `confidence` is in 0..1, of "fields" the least of its signals.
+    0..1, "cost" what the execution cost; "fields" carries a signal by the name of each field of the result that was
+    spoken of; "requested" carries numbers by the names of tunables that somebody asked for, and says nothing of the
+    result; "unread" means that nothing understood it (`reason` says why). `confidence` is in 0..1, of "fields" the
+    least of its signals.
     """
 
     kind: SignalKind

@@ -58,8 +58,8 @@ def forget(folder: Path) -> None:
 
 def reset() -> None:
     """Bring poet_hook back to where it is right after its own import."""
-    if api._background.cache_info().currsize:
-        api._background().wait(None)
+    if api.background.cache_info().currsize:
+        api.background().wait(None)
     watch.end()
     finder.remove()
     if record.recorder.store is not None:

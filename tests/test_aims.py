@@ -24,7 +24,7 @@ from poet_hook.learning.evidence import e_value, mean_gain
 from poet_hook.learning.gate import Judge, Judgement
 from poet_hook.learning.objective import Label
 from poet_hook.model import UNSET, Evidence, Learned, Version
-from poet_hook.pragma.options import OBJECTIVES
+from poet_hook.pragma.options import LIVE_OBJECTIVES, OBJECTIVES
 from poet_hook.versions.chain import Chain, _canonical
 from poet_hook.versions.sign import signature
 
@@ -238,9 +238,10 @@ def test_the_scale_of_absolute_errors_is_told_by_the_first_five_or_by_all_that_a
 
 
 def test_each_objective_has_a_metric_a_direction_and_a_unit() -> None:
-    assert set(METRIC) == set(OBJECTIVES)
-    for name in EVERY:
-        assert ("higher" in described(name)) == (name in ("accuracy", "precision", "recall", "f1"))
+    assert set(METRIC) == {*OBJECTIVES, *LIVE_OBJECTIVES}
+    higher = ("accuracy", "precision", "recall", "f1", "reliability", "reward")
+    for name in (*EVERY, *LIVE_OBJECTIVES):
+        assert ("higher" in described(name)) == (name in higher)
         assert WORDS[METRIC.get(name, "loss")] in described(name)
     assert described("shop.losses:late").startswith("mean loss of shop.losses:late(), lower is better")
 

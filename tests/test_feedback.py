@@ -224,7 +224,7 @@ def test_a_fork_while_learning_is_asked_for_leaves_the_child_free_to_end(load: L
     code = """
         import os, threading, time
         from poet_hook import api
-        background = api._background()
+        background = api.background()
         threading.Thread(target=lambda: (background.lock.acquire(), time.sleep(2), background.lock.release())).start()
         while not background.lock.locked():
             time.sleep(0.01)

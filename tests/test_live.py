@@ -42,7 +42,7 @@ def chain() -> Chain:
 def version(value: float = 3.5, function: str = "m:f") -> int:
     """A stored version of a function with this number in it; it must have been called."""
     plan, _ = plan_of(function, api.store(), api.settings())
-    (tunable,) = plan.tunables
+    tunable = next(tunable for tunable in plan.tunables if tunable.kind == "number")
     return Chain(api.settings(), function).add(plan, 1, {tunable.name: value}, None, "").number
 
 
@@ -140,7 +140,8 @@ def test_methods_defaults_and_super(load: Load) -> None:
         class C(Base):
             # poet: optimize_for=accuracy, learn=shadow
             @staticmethod
-            def f(x, y=1.0): return x + y > 2.5  # poet: tune 0..10
+            def f(x, y=1.0):
+                return x + y > 2.5  # poet: tune 0..10
         """
     )
     m.C.f(1.0)

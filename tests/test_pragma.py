@@ -96,7 +96,6 @@ def test_each_option_is_read(options: str, fields: dict[str, Any]) -> None:
         ("optimize_for=f1 canary=51%", "PH204", "51%"),
         ("optimize_for=f1 canary=0.5%", "PH204", "0.5%"),
         ("optimize_for=f1 canary=nan%", "PH204", "nan%"),
-        ("optimize_for=reward", "PH202", "reward"),
         ("optimize_for=my.module:0", "PH203", "my.module:0"),
         ("optimize_for=:score", "PH203", ":score"),
         ("optimize_for=f2", "PH203", "f2"),

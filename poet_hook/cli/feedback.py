@@ -113,6 +113,8 @@ def _meaning(signal: Signal) -> str:
         return "the value was too low" if signal.value > 0 else "the value was too high"
     if signal.kind == "requested":
         return "asked for: " + ", ".join(f"{name} = {value:g}" for name, value in signal.value.items())
+    if signal.kind == "cost":
+        return f"it cost {signal.value:g}"
     return f"a score of {percent(signal.value)}" if signal.kind == "reward" else _WORDS[signal.kind]
 
 

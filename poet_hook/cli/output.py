@@ -97,7 +97,7 @@ def before_and_after(metric: Metric | None, before: float | None, after: float |
 
     if metric is None or before is None or after is None:
         return "-"
-    if metric in SHARES:
+    if metric in SHARES or metric == "reliability":
         return f"{WORDS[metric]} {percent(before)} -> {percent(after)}"
     return f"{WORDS[metric]} {before:.3g} -> {after:.3g}"
 

@@ -37,8 +37,14 @@ METRIC: dict[str, Metric] = {
     "alert_quality": "cost",
     "error": "relative_error",
     "absolute_error": "absolute_error",
+    "latency": "latency",
+    "reliability": "reliability",
+    "reward": "reward",
+    "cost": "spent",
 }
 SHARES: tuple[Metric, ...] = ("accuracy", "precision", "recall", "f1")
+HIGHER: tuple[Metric, ...] = ("reliability", "reward")
+"""Of what only live calls can tell, where more is better."""
 WORDS: dict[Metric, str] = {
     "accuracy": "accuracy",
     "precision": "precision",
@@ -48,6 +54,10 @@ WORDS: dict[Metric, str] = {
     "relative_error": "mean relative error",
     "absolute_error": "mean absolute error",
     "loss": "mean loss",
+    "latency": "mean latency",
+    "reliability": "reliability",
+    "reward": "mean reward",
+    "spent": "mean cost",
 }
 _UNITS: dict[Metric, str] = {
     "accuracy": "in percent of the results",
@@ -58,6 +68,10 @@ _UNITS: dict[Metric, str] = {
     "relative_error": "as a share of the right number, at most 1",
     "absolute_error": "in the unit of the result",
     "loss": "from 0 to 1",
+    "latency": "in seconds",
+    "reliability": "in percent of the calls; the others end in an error or the fallback",
+    "reward": "from 0 to 1, as calls are rated",
+    "spent": "per call, in the unit of what is said",
 }
 
 
@@ -96,7 +110,7 @@ class Aims:
 def described(optimize_for: str) -> str:
     """An objective in words: the metric, its direction and its unit."""
     metric = METRIC.get(optimize_for, "loss")
-    direction = "higher" if metric in SHARES else "lower"
+    direction = "higher" if metric in (*SHARES, *HIGHER) else "lower"
     of = "" if optimize_for in METRIC else f" of {optimize_for}()"
     return f"{WORDS[metric]}{of}, {direction} is better, {_UNITS[metric]}"
 

@@ -32,6 +32,7 @@ from poet_hook.learning.structure import judged
 from poet_hook.learning.study import ASKED, Study, arguments_of, keep_reproduced, seen, study_of, value_of
 from poet_hook.learning.verdict import objective_of, values_of_best
 from poet_hook.model import Execution, Plan, Value
+from poet_hook.pragma.options import LIVE_OBJECTIVES
 from poet_hook.settings import Settings
 from poet_hook.store import codec
 from poet_hook.store.database import Store
@@ -122,6 +123,8 @@ def asked(function: str, store: Store, settings: Settings, limit: int) -> Asked:
 
     if plan.pragma.learn == "off":
         return nothing("learn=off: no label would decide anything")
+    if plan.pragma.optimize_for in LIVE_OBJECTIVES:
+        return nothing(f"the {plan.pragma.optimize_for} is compared between live calls, any of them")
     if not plan.tunables:
         return nothing("there is nothing in it that learning may change, so no label would decide anything")
     if all(item.label is not None for item in study.known):

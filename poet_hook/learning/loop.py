@@ -14,8 +14,10 @@ from poet_hook.learning.search import Progress, Search
 from poet_hook.learning.streams import replayed
 from poet_hook.learning.structure import judged
 from poet_hook.learning.study import Study, keep_reproduced, study_of
+from poet_hook.learning.trial import tried
 from poet_hook.learning.verdict import concluded, nothing, objective_of, rolled_back
 from poet_hook.model import Learned
+from poet_hook.pragma.options import LIVE_OBJECTIVES
 from poet_hook.settings import Settings
 from poet_hook.store.database import Store
 from poet_hook.transform.choices import names_of
@@ -36,7 +38,7 @@ def learn(function: str, store: Store, settings: Settings, progress: Progress | 
         study = study_of(plan, source, chain, store)
         asked = Proposed((), ()) if plan.pragma.learn == "off" else proposed(study, store, settings)
         try:
-            learned = _learn(study, settings, progress or (lambda _what, _share: None))
+            learned = _learn(study, store, settings, progress or (lambda _what, _share: None))
         except RecursionError as error:
             raise ReplayError(f"{function} can't be replayed: its code is nested too deep") from error
         except LossError as error:
@@ -45,11 +47,13 @@ def learn(function: str, store: Store, settings: Settings, progress: Progress | 
     return replace(learned, requested=asked.numbers, reasons=(*asked.reasons, *learned.reasons))
 
 
-def _learn(study: Study, settings: Settings, progress: Progress) -> Learned:
+def _learn(study: Study, store: Store, settings: Settings, progress: Progress) -> Learned:
     plan = study.plan
     labelled = [item for item in study.known if item.label is not None]
     if plan.pragma.learn == "off":
         return nothing(study, "learn=off: nothing is judged")
+    if plan.pragma.optimize_for in LIVE_OBJECTIVES:
+        return tried(study, store)
     if not plan.tunables:
         return nothing(
             study, "there is nothing in it that learning may change; mark a number with: # poet: tune LOW..HIGH"

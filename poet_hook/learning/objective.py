@@ -177,7 +177,7 @@ def _label(item: Feedback, signal: Signal, recorded: Any) -> Label | None:
 
 def _meaning(signal: Signal, recorded: Any) -> tuple[Kind, Any, bool] | None:
     decided = decision(recorded) if recorded is not UNSET else None
-    if signal.kind in ("unread", "requested"):
+    if signal.kind in ("unread", "requested", "cost"):
         return None
     if signal.kind == "expected":
         expected = decision(signal.value)

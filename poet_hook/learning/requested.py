@@ -19,6 +19,7 @@ from poet_hook.learning.streams import replayed
 from poet_hook.learning.study import NOT_REPRODUCED, Study, keep_reproduced, results_of
 from poet_hook.learning.verdict import objective_of
 from poet_hook.model import Evidence, Feedback, Value, Verdict
+from poet_hook.pragma.options import LIVE_OBJECTIVES
 from poet_hook.settings import Settings
 from poet_hook.store.database import Store
 from poet_hook.transform.compile import Champion
@@ -117,6 +118,8 @@ def _replayed(
 ) -> tuple[Sequence[Outcome], Sequence[Outcome], Aims]:
     """The outcomes of the champion and of the values, and by what they are judged."""
     plan = study.plan
+    if plan.pragma.optimize_for in LIVE_OBJECTIVES:
+        raise ReplayError(f"only live calls tell the {plan.pragma.optimize_for}")
     part = slice_function(study.source, plan.qualname, plan.line, settings.replay_modules)
     if part.reason:
         raise ReplayError(f"it can't be replayed: {part.reason}")

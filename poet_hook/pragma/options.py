@@ -17,6 +17,8 @@ from .diagnose import quote, suggest
 
 DOMAINS = ("generic", "ml_monitoring")
 OBJECTIVES = ("accuracy", "precision", "recall", "f1", "alert_quality", "error", "absolute_error")
+# judged on live calls that a canary serves: replay can't tell them
+LIVE_OBJECTIVES = ("latency", "reliability", "reward", "cost")
 _LEVEL_1 = ("retries", "timeout", "fallback", "ensure", "require", "coerce", "record", "key", "stream")
 STEADY = ("min_run", "hold", "cooldown")
 OPTIONS = (
@@ -43,12 +45,11 @@ PLANNED = (
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "domain": DOMAINS,
-    "optimize_for": OBJECTIVES,
+    "optimize_for": (*OBJECTIVES, *LIVE_OBJECTIVES),
     "coerce": get_args(Coerce),
     "record": get_args(RecordMode),
     "learn": get_args(Learn),
 }
-_PLANNED_VALUES = {"optimize_for": ("latency", "cost", "reward")}
 TRAIN_ONLY = ("record", "key", "stream", "learn", "after", "cost", "group", "assume_ok_after", "alpha", "canary")
 
 _MAX_SECONDS = 1e6  # of a call
@@ -117,8 +118,6 @@ def _choice(name: str, text: str) -> str:
     word, choices = _unquoted(text) or text, _CHOICES[name]
     if word in choices:
         return word
-    if word in _PLANNED_VALUES.get(name, ()):
-        raise RefusedError("PH202", f"{name}={word} is not available in this version", "one of " + ", ".join(choices))
     hint = suggest(word, choices) or "one of " + ", ".join(choices)
     raise RefusedError("PH203", f"{name} can't be {quote(word)}", hint)
 

@@ -29,6 +29,8 @@ AS_LONG = 5.0  # times the call itself, and
 AT_LEAST = 0.05  # seconds, is what the challenger may take
 LATE = 3  # times it may take longer, in one process
 UNLIMITED = 60.0  # seconds that a canary may take where there is no timeout=
+UNSPOKEN = ("latency", "reliability")  # objectives that no feedback tells
+EVERY = 60.0  # seconds between two judgements of these that a process asks for
 FAILURES = 3  # calls that it failed and the champion answered, in one process: then it is withdrawn
 _TOLD = 200  # characters of an exception
 _random = random.Random()  # never the user's own, whose seeded stream must stay as it is
@@ -56,6 +58,7 @@ class _Here(threading.local):
 _here = _Here()
 _find: Find | None = None
 _withdraw: Withdraw | None = None
+_judge: Callable[[str], None] | None = None
 _used = False
 
 
@@ -63,6 +66,12 @@ def follow(find: Find, withdraw: Withdraw) -> None:
     """Say how challengers are found, and taken back, before the first call."""
     global _find, _withdraw
     _find, _withdraw = find, withdraw
+
+
+def when_due(judge: Callable[[str], None]) -> None:
+    """Say what is called with a function's name when its canary is to be judged and no feedback will ask for that."""
+    global _judge
+    _judge = judge
 
 
 def is_shadow() -> bool:
@@ -148,11 +157,12 @@ class Served:
 class Canary(Trial):
     """A challenger that answers a share of the calls."""
 
-    __slots__ = ("share",)
+    __slots__ = ("due", "share")
 
     def __init__(self, share: float) -> None:
         super().__init__()
         self.share = share
+        self.due = 0.0
 
     def serves(self, slot: Any, call: Any, promise: Callable[..., Any] | None) -> bool:
         """True where the challenger answered this call: `call.served` holds its answer, which is not refused.
@@ -195,6 +205,8 @@ class Canary(Trial):
 
         If the champion had a result, that counts against it, and a few of these end its trial everywhere.
         """
+        if slot.optimize_for in UNSPOKEN:
+            self._call_judge(slot, call.started)
         served = call.served
         if served is None or served.error is None:
             return None
@@ -207,6 +219,13 @@ class Canary(Trial):
                     why = f"it failed {FAILURES} calls that the version in use answered: {served.error}"
                     _withdraw(slot, served.number, why)
         return _failed(served.number, served.error)
+
+    def _call_judge(self, slot: Any, now: float) -> None:
+        """Once in a while; a clock that was set back makes that no longer."""
+        if not 0.0 <= self.due - now <= EVERY:
+            due, self.due = self.due, now + EVERY
+            if due and _judge is not None:
+                _judge(slot.function)
 
 
 def _failed(number: int, error: str) -> bytes:

@@ -11,7 +11,7 @@ from poet_hook.model import Signal
 from poet_hook.signals.scales import is_number, unread
 from poet_hook.signals.stated import inside
 
-TELLING = ("expected", "range", "fields", "direction", "right", "wrong", "reward")
+TELLING = ("expected", "range", "fields", "direction", "right", "wrong", "reward", "cost")
 _DUST = 1e-9
 
 

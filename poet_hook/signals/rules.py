@@ -21,7 +21,7 @@ from poet_hook.domains.base import Domain, as_bool, decision
 from poet_hook.model import UNSET, Signal
 from poet_hook.signals.agreement import TELLING, in_sum, sign, way
 from poet_hook.signals.fields import DOUBTFUL_LABEL, by_field, decision_of, fields_of
-from poet_hook.signals.scales import CLEAR, bare_number, is_number, scale, score, unread
+from poet_hook.signals.scales import CLEAR, bare_number, cost, is_number, scale, score, unread
 from poet_hook.signals.stated import Stated, inside, off_by, stated
 
 CAP = 10_000
@@ -32,7 +32,7 @@ TRUTH = ("expected", "correct", "label", "truth", "ground_truth")
 WORDS = ("comment", "text", "feedback")
 PREFERENCES = ("better_than", "worse_than")
 SET = "set"  # an instruction, which `request` reads
-FIELDS = frozenset((*TRUTH, *WORDS, *PREFERENCES, "rating", "reward", SET))
+FIELDS = frozenset((*TRUTH, *WORDS, *PREFERENCES, "rating", "reward", "cost", SET))
 
 _GROUPS = "|".join(f"(?P<m{i}>{'|'.join(words)})" for i, (_, _, words) in enumerate(generic.PHRASES))
 TABLE = re.compile(rf"(?<!\S)(?:{_GROUPS})(?!\S)")
@@ -387,6 +387,8 @@ def _mapping(raw: Mapping[Any, Any], outcome: Any, domain: Domain | None) -> Sig
         signal = _expectation(named[0], raw[named[0]], outcome)
     elif "reward" in raw or "rating" in raw:
         signal = _judged(score(raw), said, outcome)
+    elif "cost" in raw:
+        signal = cost(raw["cost"])
     elif comment:
         return said
     elif "feedback" in raw and not isinstance(raw["feedback"], Mapping):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -67,6 +68,12 @@ def scale(plain: str, outcome: Any) -> Signal | None:
     if NUMBER.fullmatch(plain) and any(char.isdigit() for char in plain):
         return bare_number(float(plain) if "." in plain else int(plain), outcome)
     return None
+
+
+def cost(given: Any) -> Signal:
+    """What an execution cost, in whatever unit all of them are told."""
+    number = float(given) if is_number(given) else math.nan
+    return Signal("cost", number) if 0.0 <= number < math.inf else unread("a cost is a number from 0 up")
 
 
 def score(raw: Mapping[Any, Any]) -> Signal:

@@ -47,6 +47,19 @@ class Outline(NamedTuple):
     incident: str | None
 
 
+class Served(NamedTuple):
+    """A call without its arguments and its result."""
+
+    id: str
+    version: int
+    started: float
+    duration: float
+    outcome: str
+    key: str | None
+    stream: str | None
+    shadow: bytes | None
+
+
 class Executions(Database):
     """Every execution that was ever recorded in `home`, by whichever process."""
 
@@ -214,6 +227,15 @@ class Executions(Database):
             " WHERE function = ?1 AND shadow IS NOT NULL GROUP BY 1, 2",
             (function, unchanged),
         )
+
+    def served(self, function: str, source_hash: str, since: float, until: float = math.inf) -> list[Served]:
+        """Return what is known of how each call of this text went, `since` <= start < `until`, in order of start."""
+        rows = self.query(
+            "SELECT id, version, started, duration, outcome, key, stream, shadow FROM executions"
+            " WHERE function = ? AND source_hash = ? AND started >= ? AND started < ? ORDER BY started, rowid",
+            (function, source_hash, since, until),
+        )
+        return [Served(*row) for row in rows]
 
     def ids_for_key(self, function: str | None, key: str) -> list[str]:
         """Return the ids of the executions with this business key, of one function or of any, newest first."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from poet_hook.model import Diagnostic, LeftAlone, Parameter, Plan, Pragma, Tunable, Tune
-from poet_hook.pragma.options import STEADY
+from poet_hook.pragma.options import LIVE_OBJECTIVES, STEADY
 from poet_hook.pragma.scan import find
 from poet_hook.transform.constants import GAP, Constants
 from poet_hook.transform.offered import offered
@@ -305,6 +305,10 @@ def _idle(pragma: Pragma, tunes: tuple[Tune, ...], returns: str, lines: list[str
         source_line = lines[pragma.line - 1].rstrip("\r\n")
         message = f"cost= has no effect with optimize_for={pragma.optimize_for}; it needs alert_quality"
         yield _at(pragma.line, source_line, "PH408", message, "cost")
+    if pragma.optimize_for in LIVE_OBJECTIVES and not pragma.canary:
+        source_line = lines[pragma.line - 1].rstrip("\r\n")
+        message = f"optimize_for={pragma.optimize_for} has no effect without canary=, since only live calls tell it"
+        yield _at(pragma.line, source_line, "PH413", message, "optimize_for")
     if pragma.canary and pragma.trains and pragma.learn not in ("auto", "proven"):
         source_line = lines[pragma.line - 1].rstrip("\r\n")
         message = f"canary= has no effect with learn={pragma.learn}; it needs auto or proven"

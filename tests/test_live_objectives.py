@@ -1,0 +1,270 @@
+"""Objectives that only live calls can tell: the contest of two versions, and the trials of a function."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Load
+from hypothesis import given
+from hypothesis import strategies as st
+
+import poet_hook
+from poet_hook import api
+from poet_hook.errors import PragmaWarning
+from poet_hook.learning import trial as trials
+from poet_hook.learning.contest import REACH, SETTLING, Observed, contest, differences, scale_of
+from poet_hook.model import Signal, Tunable
+from poet_hook.runtime import trial as runtime
+from poet_hook.signals.rules import read
+from poet_hook.versions.chain import Chain
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import live
+
+# --------------------------------------------------------------------------- the contest
+
+OBSERVED = st.lists(st.tuples(st.booleans(), st.floats(0.0, 1.0)).map(lambda pair: Observed(*pair)), max_size=60)
+
+
+@given(OBSERVED)
+def test_differences_are_bounded_and_look_at_each_call_once(observed: list[Observed]) -> None:
+    found = list(differences(observed))
+    assert all(-1.0 <= difference <= 1.0 for difference in found)
+    assert len(found) <= sum(item.challenger for item in observed)
+    for index, item in enumerate(observed):  # one other loss moves one difference, and never how many there are
+        other = [*observed[:index], Observed(item.challenger, 1.0 - item.loss), *observed[index + 1 :]]
+        moved = list(differences(other))
+        assert len(moved) == len(found)
+        assert sum(a != b for a, b in zip(found, moved, strict=True)) <= 1
+
+
+def test_a_run_is_compared_with_what_lies_around_it() -> None:
+    run = [(False, 0.1), (False, 0.3), (False, 0.5), (True, 0.2), (True, 0.4), (False, 0.9), (False, 0.0), (True, 1.0)]
+    observed = [Observed(*item) for item in run]
+    assert list(differences(observed)) == pytest.approx([(0.3 + 0.5 + 0.9) / 3 - 0.3])
+    assert list(differences([*observed, Observed(False, 0.5)])) == pytest.approx([0.56666667 - 0.3, 0.0 - 1.0])
+    assert list(differences([Observed(True, 0.5), Observed(False, 0.5)])) == []
+    assert contest([]).better == 1.0
+
+
+def test_the_scale() -> None:
+    assert scale_of([1.0] * (SETTLING - 1)) is None
+    assert scale_of([1.0] * (SETTLING - 1) + [math.inf]) is None
+    assert scale_of([1.0] * (SETTLING - 1) + [1000.0]) == REACH
+    assert scale_of([0.0] * SETTLING) == 1.0
+
+
+@pytest.mark.parametrize("name", live.DRAWS)
+def test_an_equal_challenger_is_seldom_promoted_and_a_better_one_mostly(name: str) -> None:
+    ends = [live.promoted_after(name, 1.0, 0.5 * (seed % 2), 0.25, 600, seed) for seed in range(40)]
+    # at 5 % there are more than 5 in 1.4 % of such tests, and the seeds are fixed
+    assert sum(end is not None for end in ends) <= 5
+    better = [live.promoted_after(name, 0.5, 0.0, 0.25, 1500, seed) for seed in range(8)]
+    assert sum(end is not None for end in better) >= 7
+
+
+# --------------------------------------------------------------------------- trials
+
+SLEEPER = """
+    import time
+
+    # poet: optimize_for={objective}, canary=50%, after=1000000
+    def f(x):
+        pause = 0.002  # poet: tune 0.0001..0.01
+        {body}
+        return x
+"""
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "GRACE", 0.0)
+
+
+def function(load: Load, objective: str, body: str = "time.sleep(pause)") -> Any:
+    return load(SLEEPER.format(objective=objective, body=body))
+
+
+def chain() -> Chain:
+    return Chain(api.settings(), "m:f")
+
+
+def learned_until(act: Callable[[], Any], ends: Callable[[], bool], most: int = 40) -> list[str]:
+    """Calls and learning runs in turn; everything that was said."""
+    said: list[str] = []
+    for _ in range(most):
+        act()
+        said += poet_hook.learn("f").reasons
+        if ends():
+            return said
+    raise AssertionError(said)
+
+
+def test_a_slower_neighbour_is_withdrawn_and_a_faster_one_promoted(load: Load, at_once: None) -> None:
+    m = function(load, "latency")
+    for _ in range(5):
+        m.f(1)
+    assert poet_hook.learn("f").reasons == ("v1 needs 20 calls first",)
+    said = learned_until(lambda: [m.f(1) for _ in range(40)], lambda: api.champion("f") > 1)
+    assert "v2 is on trial: pause = 0.004 for 50% of the calls" in said
+    assert any(reason.startswith("v2 is on trial no more: it does worse: mean latency 0.00") for reason in said)
+    assert "v3 is on trial: pause = 0.001 for 50% of the calls" in said
+    champion = api.versions_of("f")[-1]
+    assert (champion.number, champion.values, champion.level, champion.parent) == (4, {"pause": 0.001}, "proven", 1)
+    assert champion.verdict is not None
+    evidence = champion.verdict.evidence
+    assert (evidence.metric, evidence.e_value >= 120) == ("latency", True)  # the second has a sixth of alpha
+    assert 0.002 <= evidence.before < 0.008
+    assert 0.001 <= evidence.after < evidence.before
+    assert evidence.gain is not None
+    assert evidence.gain_low is not None
+    assert 0.0 < evidence.gain_low < evidence.gain < 0.004
+    assert chain().pointer().withdrawn == ()
+    assert api.status()[0].metric == "latency"
+
+
+def test_ratings_of_live_calls(load: Load, at_once: None) -> None:
+    m = function(load, "reward", "x = pause")
+
+    def rate() -> None:
+        for _ in range(30):
+            result = poet_hook.call(m.f, 1)
+            poet_hook.feedback(result, {"reward": 0.9} if result.value > 0.003 else "wrong")
+
+    poet_hook.feedback(poet_hook.call(m.f, 1), "good")
+    said = learned_until(rate, lambda: api.champion("f") > 1)
+    assert said[0] == "v2 is on trial: pause = 0.004 for 50% of the calls"
+    (version,) = [item for item in api.versions_of("f") if item.level == "proven"]
+    assert version.values == {"pause": 0.004}
+    assert version.verdict is not None
+    assert (version.verdict.evidence.before, version.verdict.evidence.after) == pytest.approx((0.0, 0.9))
+
+
+def test_what_calls_cost(load: Load, at_once: None) -> None:
+    m = function(load, "cost", "x = pause")
+
+    def tell() -> None:
+        for _ in range(30):
+            result = poet_hook.call(m.f, 1)
+            receipt = poet_hook.feedback(result, {"cost": 1000 * result.value})
+            assert receipt.signal == Signal("cost", 1000 * result.value)
+
+    m.f(1)
+    assert poet_hook.learn("f").reasons == ("v1 needs 20 calls of which the cost is known first",)
+    learned_until(tell, lambda: api.champion("f") > 1)
+    (version,) = [item for item in api.versions_of("f") if item.level == "proven"]
+    assert version.values == {"pause": 0.001}
+    assert version.verdict is not None
+    assert version.verdict.evidence.metric == "spent"
+    assert (version.verdict.evidence.before, version.verdict.evidence.after) == pytest.approx((2.0, 1.0))
+
+
+def test_calls_that_end_in_a_result(load: Load, at_once: None) -> None:
+    m = function(load, "reliability", "calls.append(x)\n        if len(calls) % 2 and pause < 0.003: raise OSError")
+    m.calls = []
+
+    def act() -> None:
+        for number in range(40):
+            try:
+                m.f(number)
+            except OSError:
+                continue
+
+    act()
+    learned_until(act, lambda: api.champion("f") > 1)
+    (version,) = [item for item in api.versions_of("f") if item.level == "proven"]
+    assert version.values == {"pause": 0.004}
+    assert version.verdict is not None
+    assert version.verdict.evidence.after == 1.0
+
+
+def test_one_customer_counts_once(load: Load, at_once: None) -> None:
+    m = load(SLEEPER.format(objective="reliability", body="").replace("canary", "key=x, canary"))
+    m.f("nobody")
+    poet_hook.learn("f")
+    for _ in range(20):
+        for customer in range(10):
+            m.f(f"customer {customer}")
+    (reason,) = poet_hook.learn("f").reasons
+    served = {execution.key for execution in api.executions("f") if execution.version == 2}
+    assert 0 < len(served) < 10
+    assert f"by {len(served)} calls of v2" in reason
+
+
+def test_who_can_not_be_told_apart_is_withdrawn(load: Load, at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "MOST", 30)
+    m = function(load, "reliability", "pass")
+    m.f(1)
+    said = learned_until(lambda: [m.f(1) for _ in range(50)], lambda: chain().pointer().challenger is None)
+    assert [reason for reason in said if "v2 is on trial no more: it can't be told apart: reliability 1 -> 1" in reason]
+    assert said[-1] == "no neighbour of v1 is left to try"
+    assert [gone.version for gone in chain().pointer().withdrawn] == [2, 3]
+    assert api.champion("f") == 1
+
+
+def test_a_process_that_runs_is_judged_by_itself(load: Load, at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "EVERY", 0.02)
+    m = function(load, "latency", "time.sleep(pause)")
+    deadline = time.monotonic() + 15
+    while chain().pointer().challenger is None:
+        m.f(1)
+        assert time.monotonic() < deadline
+    assert poet_hook.wait_for_learning(10)
+
+
+def test_without_a_canary_nothing_is_judged(load: Load) -> None:
+    with pytest.warns(PragmaWarning, match="PH413 optimize_for=latency has no effect without canary="):
+        m = load("# poet: optimize_for=latency\ndef f(x):\n    return x > 2.5  # poet: tune 0..10\n")
+    m.f(1)
+    assert poet_hook.learn("f").reasons == (
+        "optimize_for=latency is told by live calls: it needs a canary=, such as canary=5%",
+    )
+    assert "compared between live calls" in poet_hook.ask("f").reason
+
+
+def test_only_what_is_marked_is_tried(load: Load, at_once: None) -> None:
+    m = load("# poet: optimize_for=reliability, canary=5%\ndef f(x):\n    return x > 2.5\n")
+    m.f(1)
+    assert poet_hook.learn("f").reasons == ("reliability: mark what may be changed with: # poet: tune LOW..HIGH",)
+
+
+NUMBER = Tunable("n", 4.0, 1, 0, 1, integer=True, lower=1.0, upper=6.0, declared=True)
+SIGNED = Tunable("s", 0.0, 2, 0, 1, lower=-2.0, upper=2.0, declared=True)
+CHOICE = Tunable("c", "a", 3, 0, 1, declared=True, kind="choice", choices=("a", "b", "c"))
+OTHER = Tunable("o", 1.0, 4, 0, 1)
+
+
+def test_neighbours() -> None:
+    found = list(trials.neighbours((NUMBER, SIGNED, CHOICE, OTHER), {"n": 3.0}))
+    assert found == [
+        {"n": 6.0},
+        {"n": 3.0, "s": 1.0},
+        {"n": 3.0, "c": "b"},
+        {"n": 2.0},
+        {"n": 3.0, "s": -1.0},
+        {"n": 3.0, "c": "c"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome", "kind", "value"),
+    [
+        ({"cost": 12.5}, True, "cost", 12.5),
+        ({"cost": 3, "comment": "a dear one"}, 1.0, "cost", 3.0),
+        ({"cost": -1}, True, "unread", None),
+        ({"cost": "much"}, True, "unread", None),
+        ({"cost": math.nan}, True, "unread", None),
+        ({"cost": True}, True, "unread", None),
+        ([{"cost": 2}, "correct"], True, "right", None),
+    ],
+)
+def test_costs_are_read(said: Any, outcome: Any, kind: str, value: Any) -> None:
+    found = read(said, outcome=outcome)
+    assert (found.kind, found.value) == (kind, value)
