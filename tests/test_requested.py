@@ -169,6 +169,27 @@ def test_of_a_function_that_returns_numbers_only_a_named_number_is_meant(module:
         assert (say(result, text).kind, say(result, text).value) == ("expected", 35)
 
 
+def test_an_option_is_meant_by_its_own_name_only(load: Load) -> None:
+    module = load(
+        """
+        # poet: domain=ml_monitoring, optimize_for=alert_quality, stream=room, after=1000
+        def hot(room: str, celsius: float) -> bool:
+            return celsius > 45.0
+        """
+    )
+    for celsius in (50.0, 51.0, 52.0, 20.0):
+        result = poet_hook.call(module.hot, "a", celsius)
+    assert say(result, "use 40").value == {"celsius_limit": 40.0}
+    assert "whole number" in say(result, "set the cooldown to 2.5").reason
+    assert say(result, "set min_run to 2 and the cooldown to 3").value == {"min_run": 2.0, "cooldown": 3.0}
+    version = latest("hot")
+    assert version.values == {"min_run": 2.0, "cooldown": 3.0}
+    assert version.verdict is not None
+    assert version.verdict.reasons[1].startswith("2 of 3 past results")
+    api.promote("hot", version.number)
+    assert [module.hot("b", 50.0) for _ in range(6)] == [False, True, False, False, False, True]
+
+
 def test_a_field_of_the_result_comes_first(load: Load) -> None:
     module = load(
         """

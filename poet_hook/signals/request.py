@@ -178,9 +178,12 @@ def asked_for(request: Request, function: str, store: Store, settings: Settings)
         return unread(f"which numbers the function has is not known: {error}")
     now = Chain(settings, function).champion(plan).values
     numbers = [tunable for tunable in plan.tunables if tunable.kind == "number"]
+    options = [tunable for tunable in plan.tunables if tunable.kind == "option"]
     values: dict[str, float] = {}
     for wish in request.wishes:
-        found = _meant(wish.name, numbers)
+        found = _meant(wish.name, numbers) or [
+            option for option in options if _words(option.name) == _words(wish.name or "")
+        ]
         if not found and not wish.certain:
             return None
         if len(found) != 1:
@@ -200,7 +203,7 @@ def _words(name: str) -> list[str]:
 
 
 def _meant(name: str | None, tunables: Sequence[Tunable]) -> Sequence[Tunable]:
-    """The tunables that may be meant by a name."""
+    """The tunables that may be meant by a name; an option is only meant by its own."""
     exact = [tunable for tunable in tunables if name is not None and tunable.name == name.strip()]
     words = _words(name or "")
     alike = [tunable for tunable in tunables if words and _words(tunable.name) == words]

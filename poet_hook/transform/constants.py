@@ -83,6 +83,8 @@ class Constants:
 
     def of(self, node: ast.FunctionDef) -> list[Constant]:
         """Those that the body of this function reads, that nothing else reads, and that are assigned once."""
+        if not self.found:
+            return []
         inside = Counter(
             part.id for statement in node.body for part in ast.walk(statement) if isinstance(part, ast.Name)
         )
