@@ -314,6 +314,22 @@ def test_what_learning_finds_runs_in_the_shadow_until_it_is_promoted(load: Load)
     assert chain().pointer().challenger is None
 
 
+def test_the_few_calls_on_which_the_shadow_differs_are_asked_about(load: Load) -> None:
+    m = load(HOT)
+    for number in range(4):
+        poet_hook.feedback(poet_hook.call(m.f, 2.9 + number / 8), "false alarm")
+        poet_hook.feedback(poet_hook.call(m.f, 8.0 + number / 8), "correct")
+    poet_hook.learn("f")
+    rare = {poet_hook.call(m.f, 2.6).execution_id for _ in range(3)}
+    for number in range(2000):  # of which a sample is looked at
+        m.f(5.0 + number / 1000)
+    asked = poet_hook.ask("f", limit=4)
+    assert {question.execution_id for question in asked.questions if question.challenger is False} == rare
+    for question in asked.questions:
+        poet_hook.feedback(question.execution_id, question.challenger is question.returned, source="asked")
+    assert not rare & {question.execution_id for question in poet_hook.ask("f", limit=20).questions}
+
+
 # --------------------------------------------------------------------------- canary
 
 CANARY = """

@@ -126,6 +126,8 @@ def _option_value(name: str, value: Any) -> str:
         return f"{value[0]:g}:{value[1]:g}"
     if name == "group" and not isinstance(value, str):
         return f"{value} calls" if isinstance(value, int) else as_duration(value)
+    if name == "canary":
+        return f"{value:.0%} of the calls"
     if name == "assume_ok_after":
         return as_duration(value)
     if name == "record_arguments":

@@ -29,10 +29,21 @@ from poet_hook.learning.search import Offer, Search
 from poet_hook.learning.silence import ranked
 from poet_hook.learning.streams import replayed
 from poet_hook.learning.structure import judged
-from poet_hook.learning.study import ASKED, Study, arguments_of, keep_reproduced, seen, study_of, value_of
+from poet_hook.learning.study import (
+    ASKED,
+    Known,
+    Study,
+    arguments_of,
+    keep_reproduced,
+    seen,
+    study_of,
+    unusable,
+    value_of,
+)
 from poet_hook.learning.verdict import objective_of, values_of_best
 from poet_hook.model import Execution, Plan, Value
 from poet_hook.pragma.options import LIVE_OBJECTIVES
+from poet_hook.runtime.trial import unchanged
 from poet_hook.settings import Settings
 from poet_hook.store import codec
 from poet_hook.store.database import Store
@@ -40,6 +51,7 @@ from poet_hook.transform.choices import names_of
 from poet_hook.versions.chain import Chain
 from poet_hook.versions.current import plan_of
 
+MOST_SHADOWED = 200  # executions on which a challenger in the shadow differed
 NEAR_MISS = 4  # of so many questions, one is not about where challenger and champion differ
 
 
@@ -117,6 +129,7 @@ def asked(function: str, store: Store, settings: Settings, limit: int) -> Asked:
     """
     plan, source = plan_of(function, store, settings)
     study = study_of(plan, source, Chain(settings, function), store)
+    study.known += _shadowed(study, store)
 
     def nothing(reason: str) -> Asked:
         return Asked(function, study.champion.version, None, (), reason)
@@ -143,6 +156,21 @@ def asked(function: str, store: Store, settings: Settings, limit: int) -> Asked:
             return nothing("replay does not give what was recorded: the function depends on more than its arguments")
         judgement, offers = judged(search, _silently)
         return _Interview(search, judgement, offers).asked(limit)
+
+
+def _shadowed(study: Study, store: Store) -> list[Known]:
+    """Executions on which a challenger in the shadow differed: rare ones, which a sample of all would miss.
+
+    If there are more than enough of them, each is as likely to be among those as any other.
+    """
+    plan, number = study.plan, study.chain.pointer().challenger
+    if plan.pragma.learn != "shadow" or number is None or plan.remembers or plan.pragma.group is not None:
+        return []
+    there = {item.execution.id for item in study.known}
+    ids = [found for found in store.differing(plan.function, unchanged(number)) if found not in there]
+    drawn = sorted(ids, key=lambda found: _draw(found, 0))[:MOST_SHADOWED]
+    executions = [execution for found in drawn if (execution := store.execution(found)) is not None]
+    return [Known(item, None, 0.0, stands_for=0.0) for item in executions if unusable(item, plan) is None]
 
 
 def _silently(_what: str, _share: float) -> None:

@@ -98,7 +98,7 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
     known: list[Known] = []
     spoken = store.executions(plan.function, with_feedback=True, newest_first=True, limit=MOST_LABELLED)
     for execution in spoken:
-        reason = _unusable(execution, plan)
+        reason = unusable(execution, plan)
         if reason:
             aside[reason] = aside.get(reason, 0) + 1
             continue
@@ -138,7 +138,7 @@ def _context(plan: Plan, store: Store, known: Set[str]) -> tuple[list[Execution]
             places[row.id] = stream, position
             if own and row.id not in known:
                 yes.append(row.id)
-    context = [item for item in store.some(yes[-MOST_CONTEXT:]) if _unusable(item, plan) is None]
+    context = [item for item in store.some(yes[-MOST_CONTEXT:]) if unusable(item, plan) is None]
     return context, {item: places[item] for item in (*known, *(each.id for each in context)) if item in places}
 
 
@@ -159,7 +159,7 @@ def _members(plan: Plan, store: Store, found: Sequence[Incident], spoken: Collec
     """The executions of incidents that nobody spoke of, as far as they can be replayed."""
     wanted = dict.fromkeys(name for incident in found for name in incident.members if name not in spoken)
     for execution in store.some(list(wanted)):
-        if _unusable(execution, plan) is None:
+        if unusable(execution, plan) is None:
             yield Known(execution, None, 0.0)
 
 
@@ -216,7 +216,7 @@ def _silent(plan: Plan, store: Store, spoken: int) -> Iterator[Known]:
     kinds: dict[tuple[bool | None, bool], list[Execution]] = {}
     until = settled_before(plan)
     for execution in store.executions(plan.function, with_feedback=False, every=every):
-        if _unusable(execution, plan) is None:
+        if unusable(execution, plan) is None:
             kind = decision(value_of(execution.result)), execution.started <= until
             kinds.setdefault(kind, []).append(execution)
     for (_, settled), members in kinds.items():
@@ -232,7 +232,8 @@ def settled_before(plan: Plan) -> float:
     return math.inf if after is None else time.time() - after
 
 
-def _unusable(execution: Execution, plan: Plan) -> str | None:
+def unusable(execution: Execution, plan: Plan) -> str | None:
+    """Why an execution can judge nothing; None where it can."""
     if execution.source_hash != plan.source_hash:
         return "they belong to an earlier text of the function"
     if execution.outcome != "result":

@@ -228,6 +228,15 @@ class Executions(Database):
             (function, unchanged),
         )
 
+    def differing(self, function: str, unchanged: bytes) -> list[str]:
+        """Return the ids of the executions that nobody spoke of, and whose challenger recorded anything else."""
+        rows = self.query(
+            "SELECT id FROM executions WHERE function = ? AND shadow IS NOT NULL AND shadow != ?"
+            " AND NOT EXISTS (SELECT 1 FROM feedback WHERE execution_id = executions.id)",
+            (function, unchanged),
+        )
+        return [found for (found,) in rows]
+
     def served(self, function: str, source_hash: str, since: float, until: float = math.inf) -> list[Served]:
         """Return what is known of how each call of this text went, `since` <= start < `until`, in order of start."""
         rows = self.query(
