@@ -122,6 +122,7 @@ class Pragma:
     domain: str | None = None
     optimize_for: str | None = None
     retries: int = 0
+    backoff: float = 0.05
     timeout: float | None = None
     fallback: Fallback | None = None
     ensure: str | None = None

@@ -1074,7 +1074,7 @@ def enhanced(source: str, path: str, mode: str) -> types.CodeType:
 @pytest.fixture(scope="module", autouse=True)
 def impatient() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(slot_module, "pause", lambda attempt: None)
+        patched.setattr(slot_module, "pause", lambda attempt, first: None)
         yield
 
 

@@ -376,6 +376,14 @@ WHOLE = """
     def instead(x, out=None):
         return "instead"
 
+    odd = []
+
+    def flaky(x, n):
+        odd.append(n)
+        if len(odd) % 2:
+            raise ConnectionError
+        return x
+
     def waits(x, n):
         while n > 1:
             pass
@@ -424,6 +432,13 @@ def test_a_challenger_that_fails_costs_nobody_an_answer(
     assert {execution.outcome for execution in newest(30)} == {"result"}
     (gone,) = chain().pointer().withdrawn
     assert (gone.version, why in gone.why, chain().pointer().challenger) == (2, True, None)
+
+
+def test_a_challenger_has_the_attempts_of_the_function(load: Load) -> None:
+    m = canary(load, "flaky(x, 0.5)", 0.6, "retries=1, backoff=1ms")
+    assert [m.f(3.0) for _ in range(30)] == [3.0] * 30
+    assert {(e.version, e.attempts, e.shadow) for e in newest(30)} == {(1, 2, None), (2, 2, None)}
+    assert chain().pointer().challenger == 2
 
 
 def test_where_both_fail_the_champions_own_exception_goes_on(load: Load) -> None:

@@ -29,7 +29,7 @@ from poet_hook.runtime.perceive import RefusedError, number, perceive
 def impatient(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """No waiting between attempts; the numbers of the attempts that failed."""
     pauses: list[int] = []
-    monkeypatch.setattr(slot, "pause", pauses.append)
+    monkeypatch.setattr(slot, "pause", lambda attempt, _first: pauses.append(attempt))
     return pauses
 
 
@@ -551,14 +551,28 @@ def test_pauses_grow_and_stay_random(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", slept.append)
     state = random.getstate()
     for _ in range(50):
-        operate.pause(1)
+        operate.pause(1, 0.05)
     assert random.getstate() == state
     assert 0 <= min(slept) < max(slept) <= 0.05
     slept.clear()
     monkeypatch.setattr(operate._random, "uniform", lambda low, high: high)
     for attempt in (1, 2, 3, 10, 100):
-        operate.pause(attempt)
+        operate.pause(attempt, 0.05)
     assert slept == [0.05, 0.1, 0.2, 5.0, 5.0]
+    slept.clear()
+    for attempt in (1, 2, 10_000):
+        operate.pause(attempt, 30.0)
+    assert slept == [30.0, 30.0, 30.0]
+
+
+def test_the_first_pause_is_an_option(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    m = flaky(load, "retries=3 backoff=2s", failures=3)
+    monkeypatch.setattr(slot, "pause", operate.pause)
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(operate._random, "uniform", lambda low, high: high)
+    m.f(7)
+    assert slept == [2.0, 4.0, 5.0]
 
 
 # --------------------------------------------------------------------------- Enforce

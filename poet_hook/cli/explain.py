@@ -118,7 +118,7 @@ def _options(pragma: Pragma) -> list[tuple[str, str, bool]]:
 def _option_value(name: str, value: Any) -> str:
     if isinstance(value, Fallback):
         return f"{value.function}()" if value.function else repr(value.value)
-    if name == "timeout" or (name == "cooldown" and isinstance(value, float)):
+    if name in ("timeout", "backoff") or (name == "cooldown" and isinstance(value, float)):
         return f"{value:g} s"
     if name == "cooldown":
         return f"{value} calls"

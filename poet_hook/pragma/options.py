@@ -19,7 +19,7 @@ DOMAINS = ("generic", "ml_monitoring")
 OBJECTIVES = ("accuracy", "precision", "recall", "f1", "alert_quality", "error", "absolute_error")
 # judged on live calls that a canary serves: replay can't tell them
 LIVE_OBJECTIVES = ("latency", "reliability", "reward", "cost")
-_LEVEL_1 = ("retries", "timeout", "fallback", "ensure", "require", "coerce", "record", "key", "stream")
+_LEVEL_1 = ("retries", "backoff", "timeout", "fallback", "ensure", "require", "coerce", "record", "key", "stream")
 STEADY = ("min_run", "hold", "cooldown")
 OPTIONS = (
     "domain",
@@ -38,7 +38,6 @@ OPTIONS = (
 # the design names these, so a did-you-mean would mislead
 PLANNED = (
     "retry_on",
-    "backoff",
     "sample",
     "half_life",
 )
@@ -255,6 +254,7 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "after": partial(_whole, 1, 1_000_000),
     "alpha": partial(_real, 0.001, 0.5),
     "timeout": partial(_duration, _MAX_SECONDS),
+    "backoff": partial(_duration, _MAX_SECONDS),
     "canary": _share,
     "cost": _cost,
     "fallback": _fallback,

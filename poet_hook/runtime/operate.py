@@ -13,13 +13,12 @@ from typing import Any
 from poet_hook.errors import OperateTimeout
 
 _random = random.Random()  # never the user's own, whose seeded stream must stay as it is
-_FIRST_PAUSE = 0.05
-_LONGEST_PAUSE = 5.0
+_LONGEST_PAUSE = 5.0  # unless the first one may be longer
 
 
-def pause(attempt: int) -> None:
-    """Wait before attempt `attempt` + 1: exponential from 50 ms, at most 5 s, with full jitter."""
-    time.sleep(_random.uniform(0.0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))))
+def pause(attempt: int, first: float) -> None:
+    """Wait before attempt `attempt` + 1: exponential from `first` seconds, at most 5 s, with full jitter."""
+    time.sleep(_random.uniform(0.0, min(max(_LONGEST_PAUSE, first), first * 2.0 ** min(attempt - 1, 60))))
 
 
 class TimeLimit:

@@ -88,6 +88,7 @@ class Slot:
         self.optimize_for: str | None = spec["optimize_for"]
         self.trains = self.optimize_for is not None
         self.retries: int = spec["retries"]
+        self.backoff: float = spec["backoff"]
         self.timeout: float | None = spec["timeout"]
         self.has_fallback: bool = spec["fallback"]
         self.rule: str | None = spec["require"]
@@ -205,7 +206,7 @@ class Slot:
         if isinstance(error, RecursionError) or ends_more(error):  # each depth would try again: 2 ** 1000 attempts
             return False
         logger.debug("%s: attempt %d failed: %r", self.function, call.attempt, error)
-        pause(call.attempt)
+        pause(call.attempt, self.backoff)
         call.attempt += 1
         call.raised = False
         return True

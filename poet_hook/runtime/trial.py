@@ -17,11 +17,11 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from poet_hook.errors import CodecError, OperateTimeout, VersionWarning, warn
 from poet_hook.model import Steady
-from poet_hook.runtime.operate import TimeLimit, ends_more
+from poet_hook.runtime.operate import TimeLimit, ends_more, pause
 from poet_hook.runtime.record import described
 from poet_hook.store import codec
 
@@ -36,13 +36,22 @@ _TOLD = 200  # characters of an exception
 _random = random.Random()  # never the user's own, whose seeded stream must stay as it is
 
 
+class Options(NamedTuple):
+    """How one version is carried out: what the pragma says, with what learning put in its place."""
+
+    steady: Steady
+    retries: int
+    backoff: float
+    timeout: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Challenger:
     """A version on trial, as it runs in this process."""
 
     number: int
     body: FunctionType
-    steady: Steady
+    options: Options
 
 
 Find = Callable[[Any, Challenger | None], Challenger | None]
@@ -167,8 +176,8 @@ class Canary(Trial):
     def serves(self, slot: Any, call: Any, promise: Callable[..., Any] | None) -> bool:
         """True where the challenger answered this call: `call.served` holds its answer, which is not refused.
 
-        The challenger has the time limit of one attempt, and the champion's own attempt begins anew after it. Raises
-        only what ends more than this call.
+        The challenger has its own attempts, each with its own time limit; those of the champion begin anew after them.
+        Raises only what ends more than this call.
         """
         if call.attempt > 1 or is_shadow():
             return False
@@ -179,20 +188,31 @@ class Canary(Trial):
             return False
         if call.limit is not None:
             call.limit.cancel()
-        call.served = served = Served(challenger.number, challenger.steady)
-        try:
-            answer = _limited(slot, challenger.body, call.arguments, slot.timeout or UNLIMITED)
-            slot.check(answer)
-            if promise is not None:
-                slot.keep(promise, answer, call.arguments)
-        except Exception as error:
-            if ends_more(error):
-                raise
-            served.error, served.steady = described(error, slot.hides), slot.steadies
-            slot.arm(call)
-            return False
-        served.answer = answer
-        return True
+        call.served = served = Served(challenger.number, challenger.options.steady)
+        for attempt in range(1, challenger.options.retries + 2):
+            try:
+                served.answer = self._answer(slot, challenger, call.arguments, promise)
+                served.error, call.attempt = None, attempt
+                return True
+            except Exception as error:
+                if ends_more(error):
+                    raise
+                served.error = described(error, slot.hides)
+                if isinstance(error, RecursionError):
+                    break
+            if attempt <= challenger.options.retries:
+                pause(attempt, challenger.options.backoff)
+        served.steady = slot.steadies
+        slot.arm(call)
+        return False
+
+    @staticmethod
+    def _answer(slot: Any, challenger: Challenger, arguments: Sequence[Any], promise: Callable[..., Any] | None) -> Any:
+        answer = _limited(slot, challenger.body, arguments, challenger.options.timeout or UNLIMITED)
+        slot.check(answer)
+        if promise is not None:
+            slot.keep(promise, answer, arguments)
+        return answer
 
     def _chooses(self, slot: Any, challenger: Challenger, unit: str | None) -> bool:
         if unit is None:

@@ -27,6 +27,7 @@ def placeholder(plan: Plan, version: int) -> str:
         "domain": pragma.domain,
         "optimize_for": pragma.optimize_for,
         "retries": pragma.retries,
+        "backoff": pragma.backoff,
         "timeout": pragma.timeout,
         "fallback": pragma.fallback is not None,
         "require": pragma.require,

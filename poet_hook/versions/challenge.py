@@ -12,7 +12,7 @@ from poet_hook.errors import PoetError, VersionError, VersionWarning, warn
 from poet_hook.isolation.slice import slice_function
 from poet_hook.model import Plan, Version
 from poet_hook.runtime.slot import Slot
-from poet_hook.runtime.trial import Challenger, Shadow, follow
+from poet_hook.runtime.trial import Challenger, Options, Shadow, follow
 from poet_hook.settings import Settings
 from poet_hook.transform.compile import body_code
 from poet_hook.transform.plan import plan_module
@@ -61,7 +61,8 @@ def _made(version: Version, slot: Slot, function: FunctionType, settings: Settin
         raise VersionError("it uses other variables of the code around it")
     body = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
     body.__kwdefaults__ = function.__kwdefaults__
-    return Challenger(version.number, body, plan.with_options(version.values).pragma.steady)
+    pragma = plan.with_options(version.values).pragma
+    return Challenger(version.number, body, Options(pragma.steady, pragma.retries, pragma.backoff, pragma.timeout))
 
 
 def _withdraw(settings: Settings, slot: Slot, number: int, why: str) -> None:
