@@ -145,6 +145,11 @@ class Pragma:
     tunes: tuple[Tune, ...] = ()
 
     @property
+    def objectives(self) -> tuple[str, ...]:
+        """What `optimize_for` names, one or several."""
+        return tuple((self.optimize_for or "accuracy").split("+"))
+
+    @property
     def trains(self) -> bool:
         """True where calls are recorded and learned from."""
         return self.optimize_for is not None
@@ -422,10 +427,38 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """How good a choice is by one objective: the `metric`, on all that was said.
+
+    `wins`, `losses` and `e_value` compare it with the champion by that objective alone, on `judging` labelled events
+    (executions or incidents) that did not help to choose it, and on silence.
+    """
+
+    objective: str
+    metric: Metric
+    value: float
+    wins: float
+    losses: float
+    e_value: float
+    judging: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of several versions, none of which is better than another by all objectives; `version` None is not stored."""
+
+    version: int | None
+    values: Mapping[str, Value]
+    champion: bool
+    measures: tuple[Measure, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Learned:
     """What one learning run did: the verdict, and the version that it made, if any.
 
-    `requested` are the versions that it made because somebody asked for them; they wait to be promoted.
+    `requested` are the versions that it made because somebody asked for them; they wait to be promoted. `choices` are
+    what can be had of several objectives, for a person to choose from.
     """
 
     function: str
@@ -436,6 +469,7 @@ class Learned:
     reasons: tuple[str, ...]
     candidate: Candidate | None = None
     requested: tuple[int, ...] = ()
+    choices: tuple[Choice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

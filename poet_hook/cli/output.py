@@ -93,13 +93,18 @@ def shown(value: Any) -> str:
 
 def before_and_after(metric: Metric | None, before: float | None, after: float | None) -> str:
     """What a verdict changes, in the terms of the objective; "-" where there is none."""
-    from poet_hook.learning.aims import SHARES, WORDS
+    from poet_hook.learning.aims import WORDS
 
     if metric is None or before is None or after is None:
         return "-"
-    if metric in SHARES or metric == "reliability":
-        return f"{WORDS[metric]} {percent(before)} -> {percent(after)}"
-    return f"{WORDS[metric]} {before:.3g} -> {after:.3g}"
+    return f"{WORDS[metric]} {one_measure(metric, before)} -> {one_measure(metric, after)}"
+
+
+def one_measure(metric: Metric, value: float) -> str:
+    """How good something is, in the terms of the objective."""
+    from poet_hook.learning.aims import SHARES
+
+    return percent(value) if metric in SHARES or metric == "reliability" else f"{value:.3g}"
 
 
 def percent(share: float | None) -> str:

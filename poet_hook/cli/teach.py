@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from poet_hook import api
 from poet_hook.cli.names import for_each, recorded
-from poet_hook.cli.output import before_and_after, heading, say
+from poet_hook.cli.output import before_and_after, heading, one_measure, say, table
 from poet_hook.model import Learned, Verdict
 from poet_hook.transform.values import as_text
 
@@ -46,6 +46,26 @@ def _say_learned(learned: Learned) -> None:
         _say_evidence(learned.verdict)
     for reason in learned.reasons:
         say(f"  {reason}")
+    if len(learned.choices) > 1:
+        _say_choices(learned)
+
+
+def _say_choices(learned: Learned) -> None:
+    """What can be had of several objectives."""
+    say("  what can be had instead; none is put in use by itself:")
+    rows = []
+    for choice in learned.choices:
+        rows.append(
+            [
+                f"  v{choice.version}{' (in use)' if choice.champion else ''}",
+                *(one_measure(each.metric, each.value) for each in choice.measures),
+                *("" if choice.champion else f"{each.e_value:.3g}" for each in choice.measures),
+                ", ".join(f"{name} = {as_text(value)}" for name, value in choice.values.items()) or "as written",
+            ]
+        )
+    names = [each.objective for each in learned.choices[0].measures]
+    table(["  version", *names, *(f"e, {name}" for name in names), "values"], rows)
+    say(f"  accept one with: python -m poet_hook promote {learned.function} VERSION")
 
 
 def _conclusion(learned: Learned) -> str:

@@ -108,7 +108,9 @@ class Aims:
 
 
 def described(optimize_for: str) -> str:
-    """An objective in words: the metric, its direction and its unit."""
+    """An objective in words: the metric, its direction and its unit; several, one after the other."""
+    if "+" in optimize_for:
+        return ", and ".join(map(described, optimize_for.split("+")))
     metric = METRIC.get(optimize_for, "loss")
     direction = "higher" if metric in (*SHARES, *HIGHER) else "lower"
     of = "" if optimize_for in METRIC else f" of {optimize_for}()"

@@ -26,6 +26,7 @@ from poet_hook.isolation.slice import slice_function
 from poet_hook.learning.gate import Judgement
 from poet_hook.learning.own_loss import LossError, own_loss
 from poet_hook.learning.search import Offer, Search
+from poet_hook.learning.several import search_of
 from poet_hook.learning.silence import ranked
 from poet_hook.learning.streams import replayed
 from poet_hook.learning.structure import judged
@@ -40,7 +41,7 @@ from poet_hook.learning.study import (
     unusable,
     value_of,
 )
-from poet_hook.learning.verdict import objective_of, values_of_best
+from poet_hook.learning.verdict import objectives_of, values_of_best
 from poet_hook.model import Execution, Plan, Value
 from poet_hook.pragma.options import LIVE_OBJECTIVES
 from poet_hook.runtime.trial import unchanged
@@ -151,7 +152,7 @@ def asked(function: str, store: Store, settings: Settings, limit: int) -> Asked:
         return nothing(str(error))
     with replayed(study, part) as replay:
         champion = keep_reproduced(study, replay)
-        search = Search(study, replay, champion, objective_of(study, champion, own), _silently)
+        search = search_of(study, replay, champion, objectives_of(study, champion, own), _silently)
         if not search.silent:
             return nothing("replay does not give what was recorded: the function depends on more than its arguments")
         judgement, offers = judged(search, _silently)

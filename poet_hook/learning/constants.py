@@ -302,7 +302,7 @@ class Sweep:
             interval = next(x for x in intervals if x[0] <= self.incumbent <= x[1])
             return Fit(self.incumbent, interval, intervals, incumbent_loss, incumbent_loss)
         interval = min(intervals, key=self._distance)
-        value = self._inside(*interval)
+        value = self.inside(*interval)
         return Fit(value, interval, intervals, levels[self.piece(value)], incumbent_loss)
 
     def _ends(self, piece: int) -> tuple[float, float]:
@@ -333,8 +333,8 @@ class Sweep:
         lonely = not self.integer and _Piece(low, True, high, True).narrow
         return lonely, max(low - self.incumbent, self.incumbent - high)
 
-    def _inside(self, low: float, high: float) -> float:
-        """A readable number in an interval that does not hold the incumbent."""
+    def inside(self, low: float, high: float) -> float:
+        """A readable number in an interval, seen from the incumbent; of integers the nearest."""
         near, far = (low, high) if self.incumbent < low else (high, low)
         if self.integer or low == high:
             return near

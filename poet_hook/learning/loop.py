@@ -8,14 +8,16 @@ from dataclasses import replace
 
 from poet_hook.errors import ReplayError, StoreError
 from poet_hook.isolation.slice import slice_function
+from poet_hook.learning.front import choices_of
 from poet_hook.learning.own_loss import LossError, own_loss
 from poet_hook.learning.requested import Proposed, proposed
-from poet_hook.learning.search import Progress, Search
+from poet_hook.learning.search import Progress
+from poet_hook.learning.several import Together, search_of
 from poet_hook.learning.streams import replayed
 from poet_hook.learning.structure import judged
 from poet_hook.learning.study import Study, keep_reproduced, study_of
 from poet_hook.learning.trial import tried
-from poet_hook.learning.verdict import concluded, nothing, objective_of, rolled_back
+from poet_hook.learning.verdict import concluded, nothing, objectives_of, rolled_back
 from poet_hook.model import Learned
 from poet_hook.pragma.options import LIVE_OBJECTIVES
 from poet_hook.settings import Settings
@@ -68,13 +70,16 @@ def _learn(study: Study, store: Store, settings: Settings, progress: Progress) -
         champion = keep_reproduced(study, replay)
         if all(event.label is None for event in study.events):
             return nothing(study, "none of the executions with feedback can be reproduced by replay")
-        search = Search(study, replay, champion, objective_of(study, champion, own), progress)
+        search = search_of(study, replay, champion, objectives_of(study, champion, own), progress)
         back = rolled_back(search)
         if back is not None:
             progress("", 1.0)
             return back
         judgement, offers = judged(search, progress)
-        return concluded(search, judgement, offers)
+        learned = concluded(search, judgement, offers)
+        if isinstance(search, Together) and not learned.promoted:
+            learned = replace(learned, choices=choices_of(search, offers))
+        return learned
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from types import ModuleType
 from typing import Any
 
 from poet_hook.domains.base import as_bool
-from poet_hook.learning.aims import METRIC
 from poet_hook.learning.objective import Loss, equal
 from poet_hook.settings import Settings
 
@@ -34,7 +33,7 @@ def own_loss(optimize_for: str | None, settings: Settings) -> Loss | None:
     Raises `LossError` where it can't be imported; the loss itself does where it raises, gives no number from 0 to 1,
     or anything but 0 for a result that is the right one.
     """
-    if optimize_for is None or optimize_for in METRIC:
+    if optimize_for is None or ":" not in optimize_for:
         return None
     name, _, attribute = optimize_for.partition(":")
     where = f"optimize_for={optimize_for}"

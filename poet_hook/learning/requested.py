@@ -17,7 +17,7 @@ from poet_hook.learning.own_loss import LossError, own_loss
 from poet_hook.learning.replay import Outcome
 from poet_hook.learning.streams import replayed
 from poet_hook.learning.study import NOT_REPRODUCED, Study, keep_reproduced, results_of
-from poet_hook.learning.verdict import objective_of
+from poet_hook.learning.verdict import objectives_of
 from poet_hook.model import Evidence, Feedback, Value, Verdict
 from poet_hook.pragma.options import LIVE_OBJECTIVES
 from poet_hook.settings import Settings
@@ -128,7 +128,7 @@ def _replayed(
     own = own_loss(plan.pragma.optimize_for, settings)
     with replayed(study, part) as replay:
         now = keep_reproduced(study, replay)
-        return now, replay.run(values), objective_of(study, now, own)
+        return now, replay.run(values), objectives_of(study, now, own)[0]
 
 
 def _evidence(study: Study, now: Sequence[Outcome], then: Sequence[Outcome], aims: Aims | None) -> Evidence:

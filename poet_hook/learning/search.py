@@ -61,6 +61,7 @@ class Search:
         self, study: Study, replay: Streams, champion: Sequence[Outcome], aims: Aims, progress: Progress
     ) -> None:
         self.study, self.replay, self.champion, self.aims = study, replay, champion, aims
+        self.parts: tuple[Aims, ...] = (aims,)
         self.tunables = [t for t in study.plan.tunables if not t.structural]
         self.structures = [t for t in study.plan.tunables if t.structural]
         self.events = study.events
@@ -73,10 +74,14 @@ class Search:
         for tunable in self.tunables:
             progress(tunable.name, len(self.losses) / (len(self.tunables) + 1))
             traced = self._traced(tunable, study.champion.values, every, champion)
+            self._keep(traced)
             self.losses.append({number: self._steps(number, traced) for number in every})
             for number in every if not tunable.choices else ():  # of choices, one lies no nearer than another
                 distances[number] += near(self._place(number, traced), self.incumbent(tunable))
         self.distances: dict[int, Near] = {number: tuple(each) for number, each in distances.items()}
+
+    def _keep(self, traced: Mapping[int, Steps]) -> None:
+        """Called with what each execution gives for every value of the next tunable."""
 
     @property
     def reading(self) -> Reading:
@@ -99,8 +104,12 @@ class Search:
 
     def loss(self, number: int, outcomes: Sequence[Outcome]) -> float:
         """What is lost on an event where each execution has such an outcome."""
+        return self.loss_by(self.aims, number, outcomes)
+
+    def loss_by(self, aims: Aims, number: int, outcomes: Sequence[Outcome]) -> float:
+        """The same, by one objective."""
         event = self.events[number]
-        return event.loss(self.aims.at(number), self._label(number), results_of(event, outcomes))
+        return event.loss(aims.at(number), self._label(number), results_of(event, outcomes))
 
     def returned(self, number: int, outcomes: Sequence[Outcome]) -> Any:
         """What such outcomes are as the result of an event."""
@@ -132,7 +141,10 @@ class Search:
 
     def _steps(self, number: int, traced: Mapping[int, Steps]) -> Steps:
         """What an event loses with every value; silence is agreement."""
-        event, label, aim = self.events[number], self._label(number), self.aims.at(number)
+        return self._steps_by(self.aims, number, traced)
+
+    def _steps_by(self, aims: Aims, number: int, traced: Mapping[int, Steps]) -> Steps:
+        event, label, aim = self.events[number], self._label(number), aims.at(number)
         parts = zip(event.members, event.labels(label), strict=True)
         return combined([traced[i].map(partial(_loss, aim, part)) for i, part in parts], event.together(label))
 

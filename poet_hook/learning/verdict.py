@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from poet_hook.learning.aims import SHARES, WORDS, Aims, aims_of
-from poet_hook.learning.evidence import Difference, compare, mean_gain
+from poet_hook.learning.compared import compared
+from poet_hook.learning.evidence import mean_gain
 from poet_hook.learning.gate import Judgement
 from poet_hook.learning.live import as_good, canaried, end_trial
 from poet_hook.learning.objective import Loss
@@ -55,7 +56,7 @@ def concluded(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> 
     if decided == "challenge" and challenger is not None and plan.pragma.canary:
         number = challenger.number  # whatever its level is by now: its calls are counted
     else:
-        number = _stored(study, values, verdict)
+        number = stored(study, values, verdict)
     if decided == "promote" and refined:
         refine(study.chain, number, plan)
     elif decided == "promote":
@@ -100,13 +101,14 @@ def _doubt(search: Search, after: Sequence[Outcome]) -> str:
     gains = [k.weight * (search.now(i) - search.loss(i, after)) for i, k in search.labels.items()]
     if sum(gains) <= 0:
         return "replay with the value itself does not confirm that it does better"
-    metric = search.aims.metric
-    if metric in SHARES and metric != "accuracy" and _measured(search, after) < _measured(search, search.champion):
-        return f"it costs less, but would lower the {WORDS[metric]} of what was said, which is what is asked for"
+    for aims in search.parts:
+        metric, now, then = aims.metric, _measured(search, aims, search.champion), _measured(search, aims, after)
+        if metric in SHARES and metric != "accuracy" and then < now:
+            return f"it costs less, but would lower the {WORDS[metric]} of what was said, which is what is asked for"
     return ""
 
 
-def _stored(study: Study, values: Mapping[str, Value], verdict: Verdict) -> int:
+def stored(study: Study, values: Mapping[str, Value], verdict: Verdict) -> int:
     for version in study.chain.versions():
         same = version.parent == study.champion.version and version.source_hash == study.plan.source_hash
         if same and dict(version.values) == dict(values) and version.level == verdict.level:
@@ -132,7 +134,8 @@ def _verdict(
     if study.unread:
         reasons.append(f"{study.unread} feedbacks could not be read and count for nothing")
     reasons += why
-    gains = mean_gain(judgement.bets, study.plan.pragma.alpha) if judgement.bets else ()
+    told = judgement.bets and len(search.parts) == 1  # what is gained by several at once has no unit
+    gains = mean_gain(judgement.bets, study.plan.pragma.alpha) if told else ()
     gain, gain_low, gain_high = (search.aims.last.unit * each for each in gains) if gains else (None, None, None)
     return Verdict(
         decision=decided,
@@ -144,8 +147,8 @@ def _verdict(
             wins=judgement.wins,
             losses=judgement.losses,
             e_value=judgement.e_value,
-            before=_measured(search, champion),
-            after=_measured(search, after),
+            before=_measured(search, search.aims, champion),
+            after=_measured(search, search.aims, after),
             silent=sum(search.events[i].stands_for > 0 for i in search.silent),
             silent_weight=judgement.silent_weight,
             set_aside=aside,
@@ -161,8 +164,8 @@ def _verdict(
     )
 
 
-def _measured(search: Search, outcomes: Sequence[Outcome]) -> float:
-    return search.aims.measured([(i, label, search.returned(i, outcomes)) for i, label in search.labels.items()])
+def _measured(search: Search, aims: Aims, outcomes: Sequence[Outcome]) -> float:
+    return aims.measured([(i, label, search.returned(i, outcomes)) for i, label in search.labels.items()])
 
 
 def rolled_back(search: Search) -> Learned | None:
@@ -176,26 +179,22 @@ def rolled_back(search: Search) -> Learned | None:
     if values is None:
         return None
     before = search.replay.run(values)
-    labelled, silent = [], []
-    for index, where in search.distances.items():
-        event, loss, alarm = search.events[index], search.now(index), search.alarm(index)
-        gain = loss - search.loss(index, before)
-        if event.label is not None and event.given > since and index not in search.aims.fits_only:
-            approved = event.label.approved if event.label.approved == (loss <= 0.0) else None
-            labelled.append(Difference(gain, event.label.weight, approved, alarm, where, event.asked))
-        # people speak of the alerts of the champion, never of those that only its parent would have raised
-        elif event.label is None and study.known[event.first].execution.version == number:
-            silent.append(Difference(gain, event.stands_for, None, alarm, where))
-    found = compare(labelled, silent, search.reading)
-    if found.gain <= 0 or found.e_value < 1 / study.plan.pragma.alpha:
-        return None
-    rollback(study.chain)
-    back = history[-1]
-    reason = (
-        f"v{number} did worse than v{back} on the {len(labelled)} {search.reading.labelled} since it was promoted "
-        f"(e = {found.e_value:.0f}, at least {1 / study.plan.pragma.alpha:.0f} needed): rolled back to v{back}"
-    )
-    return Learned(study.plan.function, back, None, None, False, (reason, *found.reasons))
+    judging = {index for index in search.labels if search.events[index].given > since}
+    # people speak of the alerts of the champion, never of those that only its parent would have raised
+    silent = {i for i in search.silent if study.known[search.events[i].first].execution.version == number}
+    needed = len(search.parts) / study.plan.pragma.alpha  # by each objective at its share of alpha
+    for aims in search.parts:
+        result = compared(search, before, aims, judging, silent)
+        if result.found.gain <= 0 or result.found.e_value < needed:
+            continue
+        rollback(study.chain)
+        back, by = history[-1], f" by {aims.name}" if len(search.parts) > 1 else ""
+        reason = (
+            f"v{number} did worse than v{back}{by} on the {result.labelled} {search.reading.labelled} since it was "
+            f"promoted (e = {result.found.e_value:.0f}, at least {needed:.0f} needed): rolled back to v{back}"
+        )
+        return Learned(study.plan.function, back, None, None, False, (reason, *result.found.reasons))
+    return None
 
 
 def nothing(study: Study, reason: str) -> Learned:
@@ -207,8 +206,8 @@ def nothing(study: Study, reason: str) -> Learned:
     return Learned(study.plan.function, study.champion.version, None, None, False, tuple(reasons))
 
 
-def objective_of(study: Study, champion: Sequence[Outcome], own: Loss | None) -> Aims:
-    """What `optimize_for` names, for each event by what was said before."""
+def objectives_of(study: Study, champion: Sequence[Outcome], own: Loss | None) -> list[Aims]:
+    """What `optimize_for` names, each for each event by what was said before."""
     pragma, since = study.plan.pragma, study.chain.since()
     labelled = [
         (number, event.label, event.returned(results_of(event, champion)))
@@ -216,4 +215,4 @@ def objective_of(study: Study, champion: Sequence[Outcome], own: Loss | None) ->
         if event.label is not None
     ]
     older = sum(study.events[number].given <= since for number, _, _ in labelled)
-    return aims_of(pragma.optimize_for or "accuracy", pragma.cost, labelled, older, own)
+    return [aims_of(name, pragma.cost, labelled, older, own) for name in pragma.objectives]

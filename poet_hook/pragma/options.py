@@ -51,6 +51,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 TRAIN_ONLY = ("record", "key", "stream", "learn", "after", "cost", "group", "assume_ok_after", "alpha", "canary")
 
+_MOST_OBJECTIVES = 3
 _MAX_SECONDS = 1e6  # of a call
 _MAX_YEARS = 10 * 365 * 86_400.0
 _MAX_COST = 1e6
@@ -122,10 +123,17 @@ def _choice(name: str, text: str) -> str:
 
 
 def _objective(name: str, text: str) -> str:
-    """One of ours, or module:function."""
+    """One of ours, several of them joined by +, or module:function."""
     word = _unquoted(text) or text
     if ":" not in word:
-        return _choice(name, text)
+        parts = [part.strip() for part in word.split("+")]
+        if len(parts) > _MOST_OBJECTIVES or len(set(parts)) < len(parts) or not all(parts):
+            hint = f"join up to {_MOST_OBJECTIVES} different ones, as in precision+recall"
+            raise RefusedError("PH203", f"{name} can't be {quote(word)}", hint)
+        live = next((part for part in parts if part in LIVE_OBJECTIVES and len(parts) > 1), None)
+        if live:
+            raise RefusedError("PH203", f"{name} can't be {quote(word)}", f"{live} stands alone: replay can't tell it")
+        return "+".join(_choice(name, part) for part in parts)
     if all(map(is_name, (*word.partition(":")[0].split("."), word.partition(":")[2]))):
         return word
     raise RefusedError("PH203", f"{name} can't be {quote(word)}", "write module:function, as in shop.losses:late")

@@ -301,7 +301,7 @@ def _idle(pragma: Pragma, tunes: tuple[Tune, ...], returns: str, lines: list[str
             yield _at(
                 tune.line, source_line, "PH407", "tune has no effect without optimize_for above the function", "tune"
             )
-    elif pragma.cost != (1.0, 1.0) and pragma.optimize_for != "alert_quality":
+    elif pragma.cost != (1.0, 1.0) and "alert_quality" not in pragma.objectives:
         source_line = lines[pragma.line - 1].rstrip("\r\n")
         message = f"cost= has no effect with optimize_for={pragma.optimize_for}; it needs alert_quality"
         yield _at(pragma.line, source_line, "PH408", message, "cost")

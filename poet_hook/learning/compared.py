@@ -1,0 +1,45 @@
+"""Two versions that some feedback did not help to choose, on the events of a study -> which of them it speaks for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from poet_hook.learning.aims import Aims
+from poet_hook.learning.evidence import Comparison, Difference, compare
+from poet_hook.learning.replay import Outcome
+from poet_hook.learning.search import Search
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """By one objective: the evidence for the challenger, how often it was better and worse (weighted), and on how many
+    labelled events."""
+
+    found: Comparison
+    wins: float
+    losses: float
+    labelled: int
+
+
+def compared(
+    search: Search, challenger: Sequence[Outcome], aims: Aims, judging: Collection[int], silent: Collection[int]
+) -> Compared:
+    """The champion and a challenger on labelled and silent events, by their numbers."""
+    said, unsaid = [], []
+    for number, where in search.distances.items():
+        event, alarm = search.events[number], search.alarm(number)
+        loss = search.loss_by(aims, number, search.champion)
+        gain = loss - search.loss_by(aims, number, challenger)
+        if event.label is not None and number in judging and number not in search.aims.fits_only:
+            approved = event.label.approved if event.label.approved == (loss <= 0.0) else None
+            said.append(Difference(gain, event.label.weight, approved, alarm, where, event.asked))
+        elif event.label is None and number in silent:
+            unsaid.append(Difference(gain, event.stands_for, None, alarm, where))
+    bets = [min(each.weight, 1.0) * each.gain for each in said]
+    return Compared(
+        compare(said, unsaid, search.reading),
+        sum(bet for bet in bets if bet > 0),
+        -sum(bet for bet in bets if bet < 0),
+        len(said),
+    )
