@@ -142,7 +142,7 @@ def learn_later(function: str) -> None:
     except PoetError as error:
         logger.debug("%s: %s", function, error)
         return
-    asked = store().requests(function, int(store().get_meta(f"requested:{function}") or 0))
+    asked = store().requests(function, max(seen, int(store().get_meta(f"requested:{function}") or 0)))
     if pragma.learn != "off" and (asked or count >= pragma.after):
         background().ask(function)
 
