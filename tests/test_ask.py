@@ -110,7 +110,11 @@ def test_asking_twice_asks_the_same_and_writes_nothing(load: Load, project: Path
     ("source", "calls", "reason"),
     [
         (HOT.format(limit=50.0, more=", learn=off"), 1, "learn=off"),
-        ("# poet: optimize_for=accuracy\ndef is_hot(x: float, y: float) -> bool:\n    return x > y\n", 1, "no number"),
+        (
+            "# poet: optimize_for=accuracy\ndef is_hot(x: float, y: float) -> bool:\n    return bool(y)\n",
+            1,
+            "nothing in it",
+        ),
         ("import random\n" + HOT.format(limit="50.0 + random.random()", more=""), 1, "it can't be replayed"),
         (HOT.format(limit=50.0, more=""), 2, "all 2 executions have feedback"),
     ],
