@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import poet_hook
 from poet_hook import api
 from poet_hook.cli.main import main
-from poet_hook.domains import generic
+from poet_hook.domains import vocabulary
 from poet_hook.model import POETResult, Signal, Version
 from poet_hook.signals.request import FORMS, request_in
 from poet_hook.signals.rules import read
@@ -378,4 +378,4 @@ def test_long_texts_take_no_time() -> None:
 def test_a_setting_is_no_result() -> None:
     for text in ("the threshold should be 4", "sensitivity should be 2", "the cutoff should be 3-5"):
         assert read(text, outcome=2.5).kind == "unread"
-    assert "limit" in generic.SETTINGS
+    assert "limit" in vocabulary.SETTINGS

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from poet_hook.domains import generic
+from poet_hook.domains import generic, vocabulary
 from poet_hook.errors import PoetError
 from poet_hook.model import Signal, Tunable
 from poet_hook.settings import Settings
@@ -65,7 +65,7 @@ _TOO = re.compile(
 )
 _OR = re.compile(r"\W{0,3}or\b", re.IGNORECASE)
 _POLITE_QUESTION = re.compile(r"^\W*(?:can|could) (?:you|we)\b", re.IGNORECASE)
-_CONDITIONS = generic.CONDITIONAL | {"until", "when", "says", "said", "told", "claims", "claimed"}
+_CONDITIONS = vocabulary.CONDITIONAL | {"until", "when", "says", "said", "told", "claims", "claimed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def _unit_of(match: re.Match[str]) -> str:
 def _wish(match: re.Match[str]) -> Wish:
     named = match.groupdict()
     name = named.get("name")
-    certain = match.re is not FORMS[-1] or not generic.SETTINGS.isdisjoint(_words(name or ""))
+    certain = match.re is not FORMS[-1] or not vocabulary.SETTINGS.isdisjoint(_words(name or ""))
     way = 1 if named.get("up") else -1 if named.get("down") else 0
     value = float(spelled(match["value"]))
     return Wish(name, value, way, bool(match["percent"]), match["unit"] or "", certain)
@@ -160,7 +160,7 @@ def _doubt(text: str, found: Sequence[re.Match[str]], wishes: Sequence[Wish], re
         return "it names several values"
     if any(text[match.end() :].lstrip()[:1] == "?" and not _POLITE_QUESTION.search(match[0]) for match in found):
         return generic.REFUSED["question"]
-    if conditions := sorted(_CONDITIONS.intersection(generic.tokens(rest.lower()))):
+    if conditions := sorted(_CONDITIONS.intersection(vocabulary.tokens(rest.lower()))):
         return f"it asks for a number only with a condition, or in other people's words ({conditions[0]!r})"
     return ""
 

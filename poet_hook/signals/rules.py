@@ -1,63 +1,37 @@
 """Feedback in the words of a person or a program -> Signal, offline and in linear time.
 
-A text is split into clauses and searched for phrases (in domains/generic.py). A phrase is *firm* where it can hardly
-mean anything else ("false alarm"), else *loose* ("right"): that counts only in a clause whose every word is known, so
-"right in the middle of the deploy" is no praise. Whatever is doubtful is "unread" with a reason.
+Whatever is doubtful is "unread" with a reason. `phrases` reads what is said in words.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from functools import lru_cache
 from numbers import Integral
 from typing import Any
 
-from poet_hook.domains import generic
+from poet_hook.domains import generic, vocabulary
 from poet_hook.domains.base import Domain, as_bool, decision
 from poet_hook.model import UNSET, Signal
-from poet_hook.signals.agreement import TELLING, in_sum, sign, way
+from poet_hook.signals.agreement import in_sum, sign, way
 from poet_hook.signals.fields import DOUBTFUL_LABEL, by_field, decision_of, fields_of
+from poet_hook.signals.phrases import TABLE, WAYS, by_phrases, clauses_of, read_clause, surest
 from poet_hook.signals.scales import CLEAR, bare_number, cost, is_number, scale, score, unread
 from poet_hook.signals.stated import Stated, inside, off_by, stated
 
 CAP = 10_000
-MOST_UNKNOWN = 40
 MOST_ITEMS = 100
-WAYS = "say for example 'correct', 'false alarm', 'missed', or give {\"expected\": value}"
 TRUTH = ("expected", "correct", "label", "truth", "ground_truth")
 WORDS = ("comment", "text", "feedback")
 PREFERENCES = ("better_than", "worse_than")
 SET = "set"  # an instruction, which `request` reads
 FIELDS = frozenset((*TRUTH, *WORDS, *PREFERENCES, "rating", "reward", "cost", SET))
 
-_GROUPS = "|".join(f"(?P<m{i}>{'|'.join(words)})" for i, (_, _, words) in enumerate(generic.PHRASES))
-TABLE = re.compile(rf"(?<!\S)(?:{_GROUPS})(?!\S)")
 _YES_NO = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _TURNED = re.compile(r"\b(?:anything but|far from|by mistake|it was ?n[o']t)\b")
-# What was thought at first is taken back by what follows.
-_AT_FIRST = re.compile(
-    r"^(?:at first|first|initially)?,? ?(?:i |we |it |this |that )*(?:looked|seemed|thought|assumed|appeared)\b"
-    r"[^.;,]{0,120}?(?:,|\bbut\b|\bthough\b|\bhowever\b)(?P<now>.+)$",
-    re.DOTALL,
-)
-_OTHERS = re.compile(
-    r"\b(?:(?:last|previous|earlier) (?:one|alert|page|time|week|month|night|year)|unlike|yesterday's|not like)\b"
-    r"|\bonly\b[^.;,]{0,60}\b(?:when|while|during|if)\b"
-)
-_SILENCE = r"no (?:alert|alarm|page)s?|nothing happened|(?:did ?n[o']t|did not|never) (?:alert|fire|page)(?:ed|d)?"
-_UNSEEN = re.compile(rf"\b(?:{_SILENCE})\b[^.;]{{0,40}}?\b(?:when|while|though|although|but)\b(?P<while>[^.;]*)")
-_BENIGN = re.compile(
-    r"(?:^|[.,;!] ?|\b(?:it|this|that)(?:'s| was| is) )(?:just|only) (?:an?|the|our|my) "
-    r"(?P<what>[\w-]+(?: [\w-]+){0,3})(?=\s*(?:$|[.,;!]))"
-)
-_BROKEN = re.compile(
-    r"(?:^| )(?:we|db|database|api|service|server|site|website|app|region|cluster|prod|production|disk|queue|replica"
-    rf"|node|host|pod|it) (?:was|were|is|are|went) (?:{'|'.join(sorted(generic.BROKEN))})(?= |$)"
-)
 _NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?")
 LABEL = re.compile(r"[^\W_][\w.-]{0,39}")
 
@@ -109,186 +83,6 @@ def _read(raw: Any, outcome: Any, domain: Domain | None) -> Signal:
     return unread(f"the rules do not know what a {_clean(type(raw).__name__)[:80]} says; {WAYS}")
 
 
-@lru_cache(maxsize=32)
-def _domain_phrases(phrases: tuple[tuple[str, str], ...]) -> tuple[re.Pattern[str], tuple[str, ...]]:
-    """A pattern for what a domain adds, and what each of its groups is replaced by."""
-    patterns, marks = ["(?!)"], [""]
-    for phrase, meaning in sorted(phrases, key=lambda pair: -len(pair[0])):
-        words = " ".join(generic.tokens(phrase)).strip("; ")
-        # What every field shares knows more: that a "true positive" can't be said of silence.
-        if words and not TABLE.fullmatch(words):
-            patterns.append(re.escape(words).replace(r"\ ;\ ", r"\ (?:;\ )?"))
-            marks.append(("~" if " " in words else "~~") + meaning)
-    groups = "|".join(f"(?P<d{i}>{pattern})" for i, pattern in enumerate(patterns))
-    return re.compile(rf"(?<!\S)(?:{groups})(?!\S)"), tuple(marks)
-
-
-def _clauses(words: list[str], domain: Domain | None) -> list[str]:
-    said = " ".join(words)
-    if domain is not None and domain.phrases:
-        pattern, marks = _domain_phrases(domain.phrases)
-        said = pattern.sub(lambda match: marks[int((match.lastgroup or "d0")[1:])], said)
-    return [clause.strip() for clause in said.split(";")]
-
-
-def _surest(words: list[str]) -> float:
-    """How sure one is at most who uses these words."""
-    return min((generic.HEDGES[word] for word in words if word in generic.HEDGES), default=CLEAR)
-
-
-def _deny(meaning: str, gap: list[str]) -> tuple[str, float]:
-    """What a phrase means after the words that stand before it in its clause, and how sure that is."""
-    first = next((i for i, word in enumerate(gap) if word in generic.NEGATORS), None)
-    if first is None:
-        return meaning, CLEAR
-    denials = sum(word in generic.NEGATORS for word in gap)
-    if denials > 2 or not generic.KNOWN.issuperset(gap[first:]):
-        return "unclear", 0.0
-    if denials == 2:
-        return meaning, 0.6
-    return generic.DENIED.get(meaning, "unclear"), 0.8
-
-
-def _clause(clause: str) -> tuple[list[tuple[str, float, bool]], int]:
-    """The phrases of a clause (meaning, how sure, whether it counts), and how many words are unknown."""
-    asked = clause.endswith("?")
-    clause = clause.rstrip("? ")
-    found: list[tuple[str, float, bool]] = []
-    rest: list[str] = []
-    end = 0
-    for match in TABLE.finditer(clause):
-        gap = clause[end : match.start()].split()
-        end = match.end()
-        rest += gap
-        meaning, firm, _ = generic.PHRASES[int((match.lastgroup or "m0")[1:])]
-        if meaning == "aside":
-            continue
-        # "Why no alert?" takes for granted that one was due.
-        if asked and not (meaning == "miss" and clause.startswith(("why ", "how "))):
-            meaning = "question"
-        meaning, sure = _deny(meaning, gap)
-        if meaning != "aside":
-            found.append((meaning, sure, firm))
-    tail = clause[end:].split()
-    unknown = sum(word not in generic.KNOWN for word in (*rest, *tail))
-    denied = next((i for i, word in enumerate(tail) if word in generic.NEGATORS), None)
-    if found and denied is not None and generic.KNOWN.issuperset(tail[denied:]):
-        found.append(("unclear", 0.0, True))
-    if len(found) > 1 and any(meaning == "unsure" for meaning, _, _ in found):
-        found.append(("unclear", 0.0, True))
-    return [(meaning, sure, firm or not unknown) for meaning, sure, firm in found], unknown
-
-
-def _resolve(meaning: str, outcome: Any) -> Signal:
-    """What a meaning says of this result; unread where it can't be said of it."""
-    known = decision(outcome)
-    if meaning in ("caught", "false_alarm") and known is False:
-        return unread("a contradiction: it speaks of an alarm, and the result raised none")
-    if meaning in ("miss", "due", "quiet") and known is True:
-        return unread("a contradiction: it says that an alarm is missing, and the result raised one")
-    if meaning in ("right", "yes", "praise", "caught", "quiet") or (meaning == "vague" and known is False):
-        return Signal("right")
-    if meaning in generic.CLAIMS and known is not None:
-        return Signal("expected", generic.CLAIMS[meaning])
-    if meaning in ("wrong", "no", "false_alarm", "miss", "due"):
-        return Signal("wrong")
-    if meaning in ("too_high", "too_low") and (outcome is UNSET or is_number(outcome)):
-        return Signal("direction", -1 if meaning == "too_high" else 1)
-    return unread(generic.REFUSED[meaning])
-
-
-def _phrases(plain: str, outcome: Any, domain: Domain | None) -> Signal:
-    """A text -> what its phrases say together, if they agree and it is about this result."""
-    if first := _AT_FIRST.match(plain):
-        plain = first["now"]
-    words = generic.tokens(plain)
-    if _OTHERS.search(plain):
-        return unread("it may speak of other results, or of some of them")
-    clauses = _clauses(words, domain)
-    if reason := generic.doubt(" ".join(clauses).split()):
-        return unread(reason)
-    found: list[tuple[str, float]] = []
-    loose: list[str] = []
-    strange = 0
-    for clause in clauses:
-        phrases, unknown = _clause(clause)
-        strange += unknown
-        found += [(meaning, sure) for meaning, sure, counts in phrases if counts]
-        loose += [meaning for meaning, _, counts in phrases if not counts]
-    if _unseen(plain):  # "nothing happened when the db died"
-        found = [("miss", CLEAR), *((m, sure) for m, sure in found if m not in ("normal", "silent"))]
-    elif all(meaning == "praise" for meaning, _ in found):
-        found += [(meaning, 0.7) for meaning in _told(plain, clauses)]
-    found, doubt = _without_sarcasm(found, loose, strange, words, outcome)
-    if doubt:
-        return unread(doubt)
-    if not found or strange > MOST_UNKNOWN:
-        return unread(f"no rule reads this; {WAYS}")
-    meanings = {meaning for meaning, _ in found}
-    unsure = "unsure" in meanings and meanings != {"unsure"}
-    if meanings - {"right", "wrong", "praise", "yes", "no", "unsure", *generic.SOFT}:
-        # "Yes, a false alarm" answers a question that was asked elsewhere.
-        meanings -= {"yes", "no"}
-    signal = _agreed(meanings - {"unsure"} if unsure else meanings, outcome)
-    if signal.kind == "unread":
-        return signal
-    sure = min(sure for meaning, sure in found if meaning != "unsure")
-    sure = min(sure, 0.3 if unsure else CLEAR, _surest(words))
-    against = {sign(_resolve(meaning, outcome), outcome) for meaning in loose if meaning not in generic.REFUSED}
-    if -sign(signal, outcome) in against - {0}:
-        if "but" in words:
-            return unread("it says both that the result was right and that it was wrong")
-        sure = min(sure, 0.7)
-    return replace(signal, confidence=sure, reason="" if sure >= 0.8 else "said with a doubt")
-
-
-def _unseen(plain: str) -> bool:
-    """Whether a text says that something broke in silence."""
-    unseen = _UNSEEN.search(plain)
-    return unseen is not None and not generic.BROKEN.isdisjoint(unseen["while"].split())
-
-
-def _told(plain: str, clauses: Sequence[str]) -> Iterator[str]:
-    """What a text tells by its form: that something was down, or that it was only a backup."""
-    if any(_BROKEN.search(clause) and generic.INTENDED.isdisjoint(clause.split()) for clause in clauses):
-        yield "anomalous"
-    benign = _BENIGN.search(plain)
-    if benign:
-        words = generic.tokens(benign["what"])
-        if generic.BROKEN.isdisjoint(words) and "anomaly" not in words and not (generic.KNOWN & {*words}):
-            yield "normal"
-
-
-def _without_sarcasm(
-    found: list[tuple[str, float]], loose: list[str], strange: int, words: list[str], outcome: Any
-) -> tuple[list[tuple[str, float]], str]:
-    """Praise beside a complaint means nothing, and praise beside words that nobody reads may mean anything."""
-    if "question" in loose:
-        return found, generic.REFUSED["question"]
-    if all(meaning != "praise" for meaning, _ in found):
-        return found, ""
-    others = [(meaning, min(sure, 0.6)) for meaning, sure in found if meaning != "praise"]
-    against = [meaning for meaning, _ in others if sign(_resolve(meaning, outcome), outcome) < 0]
-    if against and "but" not in words and not any(meaning in ("right", "wrong") for meaning, _ in others):
-        return others, ""
-    if not others and (strange or loose):
-        return found, "it praises, perhaps in jest: no rule reads the rest"
-    return found, ""
-
-
-def _agreed(meanings: set[str], outcome: Any) -> Signal:
-    """The most telling of the signals in these meanings; unread where they do not agree."""
-    signals = {meaning: _resolve(meaning, outcome) for meaning in sorted(meanings)}
-    for meaning, signal in signals.items():
-        if signal.kind == "unread" and meaning not in generic.SOFT:
-            return signal
-    read_ones = [signal for signal in signals.values() if signal.kind != "unread"]
-    signs = {sign(signal, outcome) for signal in read_ones}
-    if {"too_high", "too_low"} <= meanings or len(signs) > 1 or ("timing" in meanings and 1 in signs):
-        return unread("it says both that the result was right and that it was wrong")
-    return min(read_ones or signals.values(), key=lambda signal: (*TELLING, "unread").index(signal.kind))
-
-
 def _truth(value: bool, outcome: Any) -> Signal:
     """A bare "true", or `{"correct": True}`, may mean the result or the world: read where both come to the same."""
     if decision(outcome) is True:
@@ -303,19 +97,19 @@ def _stated(text: str, outcome: Any, domain: Domain | None) -> Signal | None:
     found = stated(text, outcome)
     if found is None:
         return None
-    words = generic.tokens(found.rest.lower())
-    if reason := generic.doubt(words) or found.reason:
+    words = vocabulary.tokens(found.rest.lower())
+    if reason := vocabulary.doubt(words) or found.reason:
         return unread(reason)
-    before = " ".join(generic.tokens(found.before.lower())).rpartition(";")[2].split()
-    if not generic.NEGATORS.isdisjoint(before):
+    before = " ".join(vocabulary.tokens(found.before.lower())).rpartition(";")[2].split()
+    if not vocabulary.NEGATORS.isdisjoint(before):
         return unread(generic.REFUSED["unclear"])
-    if before and before[-1] in generic.SETTINGS:
+    if before and before[-1] in vocabulary.SETTINGS:
         return unread(generic.REFUSED["setting"])
-    remark = _phrases(found.rest.translate(generic.SYMBOLS).lower(), UNSET, domain)
+    remark = by_phrases(found.rest.translate(generic.SYMBOLS).lower(), UNSET, domain)
     if reason := _unfitting(found, remark, outcome):
         return unread(reason)
-    unsure = any(one[0] == "unsure" for clause in _clauses(words, None) for one in _clause(clause)[0])
-    sure = min(_surest(words), 0.5 if found.about else CLEAR, 0.3 if unsure else CLEAR)
+    unsure = any(one[0] == "unsure" for clause in clauses_of(words, None) for one in read_clause(clause)[0])
+    sure = min(surest(words), 0.5 if found.about else CLEAR, 0.3 if unsure else CLEAR)
     return Signal(found.kind, found.value, sure)
 
 
@@ -349,7 +143,7 @@ def _text(raw: str, outcome: Any, domain: Domain | None) -> Signal:
     if signal is None and _TURNED.search(plain):
         signal = unread("the words around it turn it into its opposite")
     if signal is None:
-        signal = _phrases(plain, outcome, domain)
+        signal = by_phrases(plain, outcome, domain)
         if signal.kind == "right" and is_number(outcome) and _names_another(plain, float(outcome)):
             signal = unread("it says right, and names another number; for a right value, say: should be 3.5")
     if isinstance(outcome, str) and LABEL.fullmatch(text) and LABEL.fullmatch(outcome):
@@ -363,12 +157,12 @@ def _names_another(plain: str, outcome: float) -> bool:
 
 def _label(text: str, signal: Signal, outcome: str) -> Signal:
     """One word about a one-word result: the right label, where no rule has another reading of it."""
-    if TABLE.fullmatch(" ".join(generic.tokens(outcome.lower()))) and signal.kind != "unread":
+    if TABLE.fullmatch(" ".join(vocabulary.tokens(outcome.lower()))) and signal.kind != "unread":
         return unread(DOUBTFUL_LABEL)
-    words = generic.tokens(text.lower())
+    words = vocabulary.tokens(text.lower())
     # "anomaly" and "alert" are words of the rules, but good labels too.
-    common = generic.KNOWN - set(generic.CANONICAL.values()) | {"#", "true", "false"}
-    if signal.kind != "unread" or not words or not common.isdisjoint(words) or generic.doubt(words):
+    common = vocabulary.KNOWN - set(vocabulary.CANONICAL.values()) | {"#", "true", "false"}
+    if signal.kind != "unread" or not words or not common.isdisjoint(words) or vocabulary.doubt(words):
         return signal
     return Signal("expected", text, CLEAR)
 

@@ -15,7 +15,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from poet_hook.domains import generic
+from poet_hook.domains import generic, vocabulary
 from poet_hook.domains.base import decision
 from poet_hook.model import UNSET, Signal
 from poet_hook.signals.scales import CLEAR, is_number
@@ -123,7 +123,7 @@ def _read(match: re.Match[str], outcome: Any) -> Stated | None:
 def _measured(head: Stated, named: Mapping[str, str | None], outcome: Any) -> Stated | None:
     """A number or range as the result counts, if that is known."""
     unit = named["unit"] or named["currency"]
-    if unit and not generic.KNOWN.isdisjoint(generic.tokens(unit.lower())):
+    if unit and not vocabulary.KNOWN.isdisjoint(vocabulary.tokens(unit.lower())):
         return None  # "should be 5 today" names no unit
     if not is_number(outcome) and outcome is not UNSET and outcome is not None:
         return replace(head, reason="it names a number, and the result is none")
