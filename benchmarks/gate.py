@@ -1,7 +1,8 @@
 """How often the gate is wrong, and how soon it is right: simulated streams of two Gaussian classes.
 
 An alert is a score above the constant; the incumbent is judged after every feedback, and a stream ends with
-its first promotion. Run as `python benchmarks/gate.py [--streams 500] [--seed N] [--json]`.
+its first promotion. Run as `python benchmarks/gate.py [--streams 500] [--seed N] [--json] [--out DIR]`; DIR gets the
+curves, how many streams have promoted after how many feedbacks.
 
 With `--loop` each stream runs through the library itself, in a project of its own: calls are recorded, feedback is
 given, `poet_hook.learn` is called after every fifth, and versions come and go until the last feedback
@@ -26,28 +27,20 @@ import random
 import statistics
 import sys
 import tempfile
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from event_streams import Bursts, promotion
+from gate_report import Row, plot, table
 from gate_streams import BELOW, Comments, Scenario, World, stream
 
 import poet_hook
 from poet_hook import api
 
-
-@dataclass(frozen=True)
-class Row:
-    """Shares of streams, the median feedbacks to a promotion (None: not half of them), points of accuracy."""
-
-    scenario: str
-    promoted: float
-    worse: float
-    provisional: float
-    median: float | None
-    gain: float
+LONGEST = 100  # feedbacks of a curve
 
 
 def measure(scenario: Scenario, streams: int, seed: int) -> Row:
@@ -69,6 +62,7 @@ def counted(name: str, ends: Sequence[tuple[int, str, float] | None]) -> Row:
         sum(level == "provisional" for _, level, _ in promotions) / streams,
         None if math.isinf(median) else median,
         sum(gain for _, _, gain in promotions) / streams,
+        tuple(bisect_right(waits, heard) / streams for heard in range(LONGEST + 1)),
     )
 
 
@@ -104,16 +98,6 @@ def scenarios() -> list[Scenario]:
         replace(scenario, name=f"asked: {scenario.name}", recorded=400) for scenario in [*random_feedback, *power]
     ]
     return [*random_feedback, *one_sided, *power, sensitive, *asking]
-
-
-def table(rows: Sequence[Row]) -> str:
-    """The rows as text; shares in per cent."""
-    lines = [f"{'scenario':42} {'promoted':>8} {'worse':>6} {'provisional':>11} {'median':>6} {'gain':>7}"]
-    for row in rows:
-        median = "-" if row.median is None else f"{row.median:.0f}"
-        shares = f"{100 * row.promoted:7.1f}% {100 * row.worse:5.1f}% {100 * row.provisional:10.1f}%"
-        lines.append(f"{row.scenario:42} {shares} {median:>6} {row.gain:+7.2f}")
-    return "\n".join(lines)
 
 
 # --------------------------------------------------------------------------- through the library itself
@@ -375,6 +359,7 @@ def main() -> None:
         "--feedbacks", type=int, default=100, help="of a stream, with --loop; or incidents, with --events"
     )
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="where gate.png goes, the curves of what is printed")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.loop:
@@ -387,6 +372,8 @@ def main() -> None:
         return
     chosen, streams = (assumptions(), 100) if options.assume else (scenarios(), 500)
     simple = [measure(scenario, options.streams or streams, options.seed) for scenario in chosen]
+    if options.out:
+        plot(simple, options.out / "gate.png")
     print(json.dumps([asdict(row) for row in simple], indent=2) if options.json else table(simple))
 
 
