@@ -190,6 +190,36 @@ def test_an_option_is_meant_by_its_own_name_only(load: Load) -> None:
     assert [module.hot("b", 50.0) for _ in range(6)] == [False, True, False, False, False, True]
 
 
+def test_a_choice_is_asked_for_by_its_name(load: Load) -> None:
+    module = load(
+        """
+        def ks(x: float) -> float:
+            return x
+
+        def psi(x: float) -> float:
+            return -x
+
+        # poet: optimize_for=accuracy, after=1000
+        def f(x: float) -> bool:
+            test = ks  # poet: tune ks|psi
+            return test(x) > 2.0
+        """
+    )
+    result = poet_hook.call(module.f, 3.0)
+    assert say(result, {"set": {"test": "psi"}}).value == {"test": "psi"}
+    version = latest("f")
+    assert (version.level, version.values) == ("requested", {"test": "psi"})
+    assert say(result, {"set": "psi"}).value == {"test": "psi"}
+    assert say(result, {"set": {"test": "t"}}).reason == "test can't be 't': it must be one of ks, psi"
+    assert say(result, {"set": "t"}).reason == "which choice is meant by 't'? There is none"
+    assert "There is test (ks, psi)" in say(result, {"set": {"other": "psi"}}).reason
+    assert latest("f").number == 2
+    result = poet_hook.call(module.f, 3.0)
+    assert say(result, {"expected": False, "set": {"test": "psi"}}).reason == "besides, it asks for test = psi"
+    api.promote("f", 2)
+    assert (module.f(3.0), module.f(-3.0)) == (False, True)
+
+
 def test_a_field_of_the_result_comes_first(load: Load) -> None:
     module = load(
         """

@@ -8,6 +8,7 @@ from poet_hook import api
 from poet_hook.cli.names import for_each
 from poet_hook.cli.output import heading, say, shown
 from poet_hook.learning.ask import Asked
+from poet_hook.transform.values import as_text
 
 
 def ask(options: argparse.Namespace) -> int:
@@ -21,7 +22,7 @@ def _say(found: Asked) -> None:
         heading(f"{found.function}: nothing to ask")
         say(f"  {found.reason}")
         return
-    against = ", ".join(f"{name} = {value:g}" for name, value in (found.challenger or {}).items())
+    against = ", ".join(f"{name} = {as_text(value)}" for name, value in (found.challenger or {}).items())
     heading(f"{found.function}: v{found.champion} against {against}" if against else f"{found.function}: near limits")
     for item in found.questions:
         arguments = ", ".join(f"{name}={shown(value)}" for name, value in item.arguments.items())

@@ -17,6 +17,7 @@ from poet_hook.cli.output import percent, plain, say, say_json, shown
 from poet_hook.errors import UnknownExecutionError
 from poet_hook.model import Signal
 from poet_hook.signals.bulk import Fate, import_feedback
+from poet_hook.transform.values import as_text
 
 _WORDS = {"right": "the result was right", "wrong": "the result was wrong"}
 _LIMITS = {"at_least": "at least", "at_most": "at most", "above": "above", "below": "below"}
@@ -112,7 +113,7 @@ def _meaning(signal: Signal) -> str:
     if signal.kind == "direction":
         return "the value was too low" if signal.value > 0 else "the value was too high"
     if signal.kind == "requested":
-        return "asked for: " + ", ".join(f"{name} = {value:g}" for name, value in signal.value.items())
+        return "asked for: " + ", ".join(f"{name} = {as_text(value)}" for name, value in signal.value.items())
     if signal.kind == "cost":
         return f"it cost {signal.value:g}"
     return f"a score of {percent(signal.value)}" if signal.kind == "reward" else _WORDS[signal.kind]

@@ -193,7 +193,7 @@ def _signal_words(signal: Signal) -> str:
     if signal.kind == "fields":
         return ", ".join(f"{name} {_signal_words(part)}" for name, part in signal.value.items())
     if signal.kind == "requested":
-        return "requested " + ", ".join(f"{name} = {value:g}" for name, value in signal.value.items())
+        return "requested " + ", ".join(f"{name} = {as_text(value)}" for name, value in signal.value.items())
     return signal.kind if signal.value is None else f"{signal.kind} {shown(signal.value)}"
 
 

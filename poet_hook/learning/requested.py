@@ -22,6 +22,7 @@ from poet_hook.model import Evidence, Feedback, Value, Verdict
 from poet_hook.pragma.options import LIVE_OBJECTIVES
 from poet_hook.settings import Settings
 from poet_hook.store.database import Store
+from poet_hook.transform.choices import names_of
 from poet_hook.transform.compile import Champion
 from poet_hook.transform.render import render
 from poet_hook.transform.values import as_text, with_values
@@ -120,7 +121,7 @@ def _replayed(
     plan = study.plan
     if plan.pragma.optimize_for in LIVE_OBJECTIVES:
         raise ReplayError(f"only live calls tell the {plan.pragma.optimize_for}")
-    part = slice_function(study.source, plan.qualname, plan.line, settings.replay_modules)
+    part = slice_function(study.source, plan.qualname, plan.line, settings.replay_modules, names_of(plan))
     if part.reason:
         raise ReplayError(f"it can't be replayed: {part.reason}")
     if not study.known:

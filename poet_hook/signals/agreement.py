@@ -10,6 +10,7 @@ from poet_hook.domains.base import as_bool, decision, field_of
 from poet_hook.model import Signal
 from poet_hook.signals.scales import is_number, unread
 from poet_hook.signals.stated import inside
+from poet_hook.transform.values import as_text
 
 TELLING = ("expected", "range", "fields", "direction", "right", "wrong", "reward", "cost")
 _DUST = 1e-9
@@ -57,7 +58,7 @@ def _with_request(asked: Sequence[Signal], others: Sequence[Signal], outcome: An
     told = in_sum(others, outcome) if others else None
     if told is None or told.kind == "unread":
         return replace(asked[-1], value=wanted, reason=told.reason if told else "")
-    words = ", ".join(f"{name} = {value:g}" for name, value in wanted.items())
+    words = ", ".join(f"{name} = {as_text(value)}" for name, value in wanted.items())
     return replace(told, reason="; ".join(filter(None, (told.reason, f"besides, it asks for {words}"))))
 
 

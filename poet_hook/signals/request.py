@@ -14,7 +14,7 @@ from typing import Any
 
 from poet_hook.domains import generic, vocabulary
 from poet_hook.errors import PoetError
-from poet_hook.model import Signal, Tunable
+from poet_hook.model import Signal, Tunable, Value
 from poet_hook.settings import Settings
 from poet_hook.signals.fields import fields_of
 from poet_hook.signals.rules import SET
@@ -70,10 +70,10 @@ _CONDITIONS = vocabulary.CONDITIONAL | {"until", "when", "says", "said", "told",
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One number that is asked for: how it is called (None: not at all), and whether it shall rise (1) or fall (-1)."""
+    """A number or choice that is asked for: how it is called (None: not at all), and whether it shall rise or fall."""
 
     name: str | None
-    value: float
+    value: Value
     way: int = 0
     percent: bool = False
     unit: str = ""
@@ -104,10 +104,12 @@ def _in_mapping(wanted: Any, rest: Any) -> Request:
     given = wanted if isinstance(wanted, Mapping) else {None: wanted}
     wishes = []
     for name, value in given.items():
-        number = _number(value)
-        if number is None or not (name is None or isinstance(name, str)):
-            return Request((), rest, f"{SET} takes numbers by their names, or one number")
-        wishes.append(Wish(name, number))
+        known: Value | None = _number(value)
+        if known is None and isinstance(value, (str, bool)):
+            known = str(value)
+        if known is None or not (name is None or isinstance(name, str)):
+            return Request((), rest, f"{SET} takes numbers and choices by their names, or one of them")
+        wishes.append(Wish(name, known))
     return Request(wishes, rest, "" if wishes else f"{SET} names no number")
 
 
@@ -179,8 +181,14 @@ def asked_for(request: Request, function: str, store: Store, settings: Settings)
     now = Chain(settings, function).champion(plan).values
     numbers = [tunable for tunable in plan.tunables if tunable.kind == "number"]
     options = [tunable for tunable in plan.tunables if tunable.kind == "option"]
-    values: dict[str, float] = {}
+    values: dict[str, Value] = {}
     for wish in request.wishes:
+        if isinstance(wish.value, str):
+            chosen = _choice(wish, plan.tunables)
+            if isinstance(chosen, Signal):
+                return chosen
+            values[chosen.name] = wish.value
+            continue
         found = _meant(wish.name, numbers) or [
             option for option in options if _words(option.name) == _words(wish.name or "")
         ]
@@ -189,7 +197,7 @@ def asked_for(request: Request, function: str, store: Store, settings: Settings)
         if len(found) != 1:
             return _not_one(wish, found, numbers)
         (tunable,) = found
-        value, problem = _fitting(wish, tunable, float(now.get(tunable.name, tunable.value)))
+        value, problem = _fitting(wish, wish.value, tunable, float(now.get(tunable.name, tunable.value)))
         if values.setdefault(tunable.name, value) != value:
             problem = f"it names several values for {tunable.name}"
         if problem:
@@ -226,9 +234,22 @@ def _not_one(wish: Wish, found: Sequence[Tunable], tunables: Sequence[Tunable]) 
     return unread(f"which number is meant: {listed}? {WAY.format(*[found[0].name] * 2)}")
 
 
-def _fitting(wish: Wish, tunable: Tunable, now: float) -> tuple[float, str]:
+def _choice(wish: Wish, tunables: Sequence[Tunable]) -> Tunable | Signal:
+    """The tunable of which a choice is asked for; unread where there is none, or several."""
+    choices = [t for t in tunables if t.choices and (wish.name is not None or wish.value in t.choices)]
+    found = [tunable for tunable in choices if wish.name is None or tunable.name == wish.name.strip()]
+    if len(found) != 1:
+        listed = ", ".join(f"{tunable.name} ({', '.join(tunable.choices)})" for tunable in found or choices)
+        return unread(
+            f"which choice is meant by {wish.value!r}? " + (f"There is {listed}" if listed else "There is none")
+        )
+    if wish.value not in found[0].choices:
+        return unread(f"{found[0].name} can't be {wish.value!r}: it must be one of {', '.join(found[0].choices)}")
+    return found[0]
+
+
+def _fitting(wish: Wish, value: float, tunable: Tunable, now: float) -> tuple[float, str]:
     """The value that a tunable is to have, and why it can't have it ("": it can); `now` is the one in use."""
-    value = wish.value
     if wish.percent:
         if tunable.integer or not 0 <= now <= 1:
             return value, f"of what is this a percentage? {tunable.name} is {now:g} in use: give the number"
