@@ -246,14 +246,15 @@ class Plan:
 
     def with_options(self, values: Mapping[str, Value]) -> Plan:
         """The same with `values` (by tunable name) in place of the options that the user wrote, or did not."""
-        options = [t.name for t in self.tunables if t.kind == "option" and t.name in values]
-        wanted: dict[str, Any] = {name: int(values[name]) for name in options}
+        options = [t for t in self.tunables if t.kind == "option" and t.name in values]
+        wanted: dict[str, Any] = {t.name: int(values[t.name]) if t.integer else values[t.name] for t in options}
         return replace(self, pragma=replace(self.pragma, **wanted)) if wanted else self
 
     @property
     def remembers(self) -> bool:
         """Whether anything is remembered between calls, or learning may make it so."""
-        return bool(self.pragma.steady) or any(tunable.kind == "option" for tunable in self.tunables)
+        options = {tunable.name for tunable in self.tunables if tunable.kind == "option"}
+        return bool(self.pragma.steady) or not options.isdisjoint(Steady.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
@@ -16,13 +17,17 @@ from hypothesis import strategies as st
 
 import poet_hook
 from poet_hook import api
-from poet_hook.errors import PragmaWarning
+from poet_hook.errors import PragmaWarning, VersionWarning
 from poet_hook.learning import trial as trials
 from poet_hook.learning.contest import REACH, SETTLING, Observed, contest, differences, scale_of
 from poet_hook.model import Signal, Tunable
 from poet_hook.runtime import trial as runtime
 from poet_hook.signals.rules import read
+from poet_hook.transform.plan import plan_module
+from poet_hook.versions import apply
 from poet_hook.versions.chain import Chain
+from poet_hook.versions.current import plan_of
+from poet_hook.versions.watch import refresh
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -268,3 +273,98 @@ def test_neighbours() -> None:
 def test_costs_are_read(said: Any, outcome: Any, kind: str, value: Any) -> None:
     found = read(said, outcome=outcome)
     assert (found.kind, found.value) == (kind, value)
+
+
+# --------------------------------------------------------------------------- attempts
+
+
+FLAKY = """
+    import time
+
+    calls = []
+
+    # poet: optimize_for={objective}, canary=50%, {options}
+    def f(x):
+        calls.append(x)
+        {body}
+        return x
+"""
+
+
+def test_one_more_attempt_is_more_reliable(load: Load, at_once: None) -> None:
+    """Two of five attempts fail, each for itself."""
+    body = "if hash(str(len(calls) * 7919)) % 5 < 2: raise ConnectionError"
+    m = load(FLAKY.format(objective="reliability", options="retries=1, backoff=1ms", body=body))
+
+    def act() -> None:
+        for number in range(60):
+            with contextlib.suppress(ConnectionError):
+                m.f(number)
+
+    act()
+    assert poet_hook.learn("f").reasons == ("v2 is on trial: retries = 2 for 50% of the calls",)
+    learned_until(act, lambda: api.champion("f") > 1 or chain().pointer().challenger != 2)
+    (version,) = [item for item in api.versions_of("f") if item.level == "proven"]
+    assert version.values == {"retries": 2}
+    assert version.source.startswith("# poet: retries=2  # in place of retries=1\n")
+    assert max(execution.attempts for execution in api.executions("f")) == 3
+    api.promote("f", 1)
+
+
+def test_a_shorter_pause_is_faster(load: Load, at_once: None, project: Path) -> None:
+    body = "if len(calls) % 2: raise ConnectionError"
+    m = load(FLAKY.format(objective="latency", options="retries=1, backoff=8ms", body=body))
+
+    def act() -> None:
+        for number in range(40):
+            assert m.f(number) == number
+
+    act()
+    plan, _ = plan_of("m:f", api.store(), api.settings())
+    chain().challenge(chain().add(plan, 1, {"backoff": 0.0005}, None, "").number)
+    refresh(api.settings())
+    learned_until(act, lambda: api.champion("f") > 1)
+    version = next(item for item in api.versions_of("f") if item.level == "proven")
+    assert version.values == {"backoff": 0.0005}
+    code = m.f.__code__
+    (slot,) = [constant for constant in code.co_consts if type(constant).__name__ == "Slot"]
+    assert slot.backoff == 0.0005
+    plan, _ = plan_of("m:f", api.store(), api.settings())
+    apply.apply(apply.edit_of(version, plan, api.settings()), chain())
+    assert "# poet: optimize_for=latency, canary=50%, retries=1, backoff=0.0005s\n" in (project / "m.py").read_text()
+
+
+def test_no_attempt_less_than_the_champion_needs(load: Load, at_once: None) -> None:
+    """Fewer attempts are quicker, and fail: the version in use answers, and the challenger is withdrawn at once."""
+    body = "if len(calls) % 2: raise ConnectionError"
+    m = load(FLAKY.format(objective="latency", options="retries=1, backoff=1ms", body=body))
+    for number in range(20):
+        m.f(number)
+    plan, _ = plan_of("m:f", api.store(), api.settings())
+    chain().challenge(chain().add(plan, 1, {"retries": 0}, None, "").number)
+    refresh(api.settings())
+    with pytest.warns(VersionWarning, match="v2 is on trial no more: it failed 3 calls"):
+        assert [m.f(number) for number in range(40)] == list(range(40))
+
+
+def test_a_time_limit_only_becomes_shorter_and_not_too_short(load: Load, at_once: None) -> None:
+    m = load(FLAKY.format(objective="latency", options="timeout=80ms", body="time.sleep(0.0 if x % 5 else 0.03)"))
+    for number in range(30):
+        m.f(number)
+    assert poet_hook.learn("f").reasons == ("v2 is on trial: timeout = 0.04 for 50% of the calls",)
+    chain().withdraw(2, "enough")
+    assert poet_hook.learn("f").reasons == ("no neighbour of v1 is left to try",)
+    api.promote("f", 2)
+    assert poet_hook.learn("f").reasons == ("v2 needs 20 calls first",)
+
+
+def test_options_that_are_offered(load: Load) -> None:
+    def names(pragma: str) -> list[str]:
+        (target,) = plan_module(f"# poet: {pragma}\ndef f(x):\n    return x + 2.5\n", "m.py", "m").targets
+        return [tunable.name for tunable in target.plan.tunables if tunable.kind == "option"]
+
+    assert names("optimize_for=latency, canary=5%, retries=2, timeout=1s") == ["retries", "backoff", "timeout"]
+    assert names("optimize_for=reliability, canary=5%, timeout=1s") == ["timeout"]
+    assert names("optimize_for=latency, canary=5%") == []
+    assert names("optimize_for=reward, canary=5%, retries=2") == []
+    assert names("optimize_for=accuracy, canary=5%, retries=2") == []

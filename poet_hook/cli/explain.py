@@ -13,7 +13,7 @@ from poet_hook.learning.aims import described
 from poet_hook.learning.scale import range_of
 from poet_hook.model import Diagnostic, Fallback, LeftAlone, Parameter, Plan, Pragma, Tunable, Value, Version
 from poet_hook.pragma.diagnose import render
-from poet_hook.pragma.options import as_duration
+from poet_hook.pragma.options import ATTEMPTS, as_duration
 from poet_hook.transform.constants import GAP
 from poet_hook.transform.values import as_text
 from poet_hook.versions.chain import Chain
@@ -83,7 +83,7 @@ def _say_tunables(plan: Plan, values: dict[str, Value]) -> None:
     for item in plan.tunables:
         found = "marked with tune" if item.declared else _FOUND[item.structural]
         if item.kind == "option":
-            found = "remembered between calls"
+            found = "how often and how long is tried" if item.name in ATTEMPTS else "remembered between calls"
         found = f"default of {item.parameter}, {found}" if item.parameter else found
         found = f"the module's {item.constant}, {found}" if item.constant else found
         now = as_text(values.get(item.name, item.value))

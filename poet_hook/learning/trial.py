@@ -5,9 +5,10 @@
     reward       how calls are rated: 1 for right, 0 for wrong, and what lies between
     cost         what is said that they cost, as in {"cost": 12.5}
 
-Challengers are the neighbours of the version in use: one thing changed that `# poet: tune` marks. Each is served to the
-share of calls that `canary=` says, until `contest` tells which of the two is better. For each champion all challengers
-together have its alpha: the first half of it, the next a sixth, a twelfth, and so on.
+Challengers are the neighbours of the version in use: one thing changed that `# poet: tune` marks, or, for the first
+two, one of `retries=`, `backoff=` and `timeout=`. Each is served to the share of calls that `canary=` says, until
+`contest` tells which of the two is better. For each champion all challengers together have its alpha: the first half of
+it, the next a sixth, a twelfth, and so on.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from poet_hook.learning.live import end_trial
 from poet_hook.learning.scale import range_of
 from poet_hook.learning.study import Study, values_of
 from poet_hook.model import Evidence, Feedback, Learned, Signal, Tunable, Value, Verdict
+from poet_hook.pragma.options import ATTEMPTS
 from poet_hook.runtime.trial import told
 from poet_hook.store.database import Store
 from poet_hook.store.executions import Served
@@ -184,16 +186,26 @@ class _Court:
         pointer = study.chain.pointer()
         seen = [*(gone.version for gone in pointer.withdrawn), *pointer.history, study.champion.version]
         known = [self._whole(found) for number in seen if (found := values_of(study, number)) is not None]
+        shortest = self._shortest()
         for values in neighbours(study.plan.tunables, study.champion.values):
-            if self._whole(values) not in known:
+            whole = self._whole(values)
+            limit = whole.get("timeout", shortest)
+            if whole not in known and (isinstance(limit, str) or limit >= shortest):
                 number = self._stored(values, None)
                 study.chain.challenge(number)
                 changes = ", ".join(f"{name} = {as_text(value)}" for name, value in values.items())
                 share = f"{study.plan.pragma.canary or 0.0:.0%}"
                 return _nothing(study, *reasons, f"v{number} is on trial: {changes} for {share} of the calls")
-        if not any(tunable.declared for tunable in study.plan.tunables):
+        if not any(_may_change(tunable) for tunable in study.plan.tunables):
             return _nothing(study, *reasons, f"{self.name}: mark what may be changed with: # poet: tune LOW..HIGH")
         return _nothing(study, *reasons, f"no neighbour of v{study.champion.version} is left to try")
+
+    def _shortest(self) -> float:
+        """A time limit that all but one call in a hundred of the champion kept; shorter ones are not tried."""
+        served = self.store.served(self.study.plan.function, self.study.plan.source_hash, 0.0)
+        own = [call for call in served if call.version == self.study.champion.version and call.attempts == 1]
+        taken = sorted(call.duration for call in own if call.outcome == "result")
+        return taken[len(taken) * 99 // 100] if taken else 0.0
 
     def _whole(self, values: Mapping[str, Value]) -> dict[str, Value]:
         return {tunable.name: values.get(tunable.name, tunable.value) for tunable in self.study.plan.tunables}
@@ -218,8 +230,8 @@ def _mean(numbers: Sequence[float]) -> float | None:
 
 
 def neighbours(tunables: Sequence[Tunable], values: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
-    """What differs from `values` in one thing that `tune` marks: the first step of each, then the second, ..."""
-    marked = [tunable for tunable in tunables if tunable.declared]
+    """What differs from `values` in one thing that may change: the first step of each, then the second, ..."""
+    marked = [tunable for tunable in tunables if _may_change(tunable)]
     steps = ([(tunable.name, step) for step in _steps(tunable, values)] for tunable in marked)
     for turn in zip_longest(*steps):
         for change in turn:
@@ -227,14 +239,24 @@ def neighbours(tunables: Sequence[Tunable], values: Mapping[str, Value]) -> Iter
                 yield {**values, change[0]: change[1]}
 
 
+def _may_change(tunable: Tunable) -> bool:
+    """Whether the user said that this may differ on live calls: he marked it, or wrote such an option."""
+    return tunable.declared or (tunable.kind == "option" and tunable.name in ATTEMPTS)
+
+
 def _steps(tunable: Tunable, values: Mapping[str, Value]) -> list[Value]:
-    """Twice and half of a number, or, where it may be of either sign, a quarter of its range up and down."""
+    """Twice and half of a number, or, where it may be of either sign, a quarter of its range up and down.
+
+    Of attempts, one more and one less.
+    """
     now = values.get(tunable.name, tunable.value)
     if isinstance(now, str):
         return [choice for choice in tunable.choices if choice != now]
     lower, upper = range_of(tunable)
     quarter = (upper - lower) / 4
     around = [2.0 * now, now / 2.0] if lower * upper >= 0.0 and now else [now + quarter, now - quarter]
+    if tunable.kind == "option" and tunable.integer:
+        around = [now + 1.0, now - 1.0]
     kept = [min(max(step, lower), upper) for step in around]
     steps: list[Value] = [float(round(step)) if tunable.integer else step for step in kept]
     return [step for step in steps if step != now]

@@ -18,9 +18,11 @@ from .diagnose import quote, suggest
 DOMAINS = ("generic", "ml_monitoring")
 OBJECTIVES = ("accuracy", "precision", "recall", "f1", "alert_quality", "error", "absolute_error")
 # judged on live calls that a canary serves: replay can't tell them
-LIVE_OBJECTIVES = ("latency", "reliability", "reward", "cost")
+UNSPOKEN = ("latency", "reliability")  # no feedback is needed
+LIVE_OBJECTIVES = (*UNSPOKEN, "reward", "cost")
 _LEVEL_1 = ("retries", "backoff", "timeout", "fallback", "ensure", "require", "coerce", "record", "key", "stream")
 STEADY = ("min_run", "hold", "cooldown")
+ATTEMPTS = ("retries", "timeout", "backoff")
 OPTIONS = (
     "domain",
     "optimize_for",

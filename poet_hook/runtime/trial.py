@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from poet_hook.errors import CodecError, OperateTimeout, VersionWarning, warn
 from poet_hook.model import Steady
+from poet_hook.pragma.options import UNSPOKEN
 from poet_hook.runtime.operate import TimeLimit, ends_more, pause
 from poet_hook.runtime.record import described
 from poet_hook.store import codec
@@ -29,9 +30,9 @@ AS_LONG = 5.0  # times the call itself, and
 AT_LEAST = 0.05  # seconds, is what the challenger may take
 LATE = 3  # times it may take longer, in one process
 UNLIMITED = 60.0  # seconds that a canary may take where there is no timeout=
-UNSPOKEN = ("latency", "reliability")  # objectives that no feedback tells
 EVERY = 60.0  # seconds between two judgements of these that a process asks for
-FAILURES = 3  # calls that it failed and the champion answered, in one process: then it is withdrawn
+FAILURES = 3  # calls that it failed and the champion answered, in one process, and
+OFTEN = 2.0  # times as often as the champion itself fails: then it is withdrawn
 _TOLD = 200  # characters of an exception
 _random = random.Random()  # never the user's own, whose seeded stream must stay as it is
 
@@ -166,12 +167,20 @@ class Served:
 class Canary(Trial):
     """A challenger that answers a share of the calls."""
 
-    __slots__ = ("due", "share")
+    __slots__ = ("chosen", "due", "own", "own_failures", "share")
 
     def __init__(self, share: float) -> None:
         super().__init__()
         self.share = share
         self.due = 0.0
+        self.own = self.own_failures = self.chosen = 0
+
+    def seek(self, slot: Any) -> None:
+        """Follow the pointer; another challenger begins anew."""
+        before = self.challenger
+        super().seek(slot)
+        if self.challenger is not before:
+            self.chosen = 0
 
     def serves(self, slot: Any, call: Any, promise: Callable[..., Any] | None) -> bool:
         """True where the challenger answered this call: `call.served` holds its answer, which is not refused.
@@ -223,22 +232,33 @@ class Canary(Trial):
     def made_of(self, slot: Any, call: Any, outcome: str, _result: bytes | None, _duration: float) -> bytes | None:
         """That the canary failed this call, encoded as `told` reads it; None where it did not.
 
-        If the champion had a result, that counts against it, and a few of these end its trial everywhere.
+        If the champion had a result, that counts against it, and a few of these end its trial everywhere, unless the
+        champion fails about as often.
         """
         if slot.optimize_for in UNSPOKEN:
             self._call_judge(slot, call.started)
         served = call.served
-        if served is None or served.error is None:
+        if served is None:
+            self.own += 1
+            self.own_failures += outcome != "result"
+            return None
+        self.chosen += 1
+        if served.error is None:
             return None
         challenger = self.challenger
         if outcome == "result" and challenger is not None and challenger.number == served.number:
             self.failures += 1
-            if self.failures >= FAILURES:
+            if self._fails_too_often():
                 self.challenger = None
                 if _withdraw is not None:
-                    why = f"it failed {FAILURES} calls that the version in use answered: {served.error}"
+                    why = f"it failed {self.failures} calls that the version in use answered: {served.error}"
                     _withdraw(slot, served.number, why)
         return _failed(served.number, served.error)
+
+    def _fails_too_often(self) -> bool:
+        """A body that fails now and then, whatever version it is, is no fault of the challenger's."""
+        usual = (self.own_failures + 1) / (self.own + 2)
+        return self.failures >= FAILURES and self.failures / self.chosen > OFTEN * usual
 
     def _call_judge(self, slot: Any, now: float) -> None:
         """Once in a while; a clock that was set back makes that no longer."""

@@ -58,6 +58,7 @@ class Served(NamedTuple):
     key: str | None
     stream: str | None
     shadow: bytes | None
+    attempts: int
 
 
 class Executions(Database):
@@ -240,7 +241,7 @@ class Executions(Database):
     def served(self, function: str, source_hash: str, since: float, until: float = math.inf) -> list[Served]:
         """Return what is known of how each call of this text went, `since` <= start < `until`, in order of start."""
         rows = self.query(
-            "SELECT id, version, started, duration, outcome, key, stream, shadow FROM executions"
+            "SELECT id, version, started, duration, outcome, key, stream, shadow, attempts FROM executions"
             " WHERE function = ? AND source_hash = ? AND started >= ? AND started < ? ORDER BY started, rowid",
             (function, source_hash, since, until),
         )

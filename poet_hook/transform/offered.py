@@ -1,24 +1,53 @@
-"""A pragma -> what is remembered between calls, as tunables: `min_run=`, `hold=` and `cooldown=`.
+"""A pragma -> the options in it that learning may change, as tunables.
 
-Where calls have streams, the domain offers them, whether the user wrote them or not. Without that, learning may change
-those that the user wrote, unless `# poet: tune` marks what is to be tuned. A duration stays what it is, and so does an
-option that has the name of something in the body.
+`min_run=`, `hold=` and `cooldown=` say what is remembered between calls. Where calls have streams, the domain offers
+them, whether the user wrote them or not. Without that, learning may change those that the user wrote, unless `# poet:
+tune` marks what is to be tuned. A duration stays what it is.
+
+`retries=`, `backoff=` and `timeout=` say how often and how long is tried. Where the latency or the reliability of live
+calls is what counts, learning may change those that the user wrote, unless something is marked. A time limit becomes
+shorter only: a longer one was never allowed.
+
+An option that has the name of something in the body stays what it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from poet_hook.domains.base import load
 from poet_hook.model import Pragma, Tunable
-from poet_hook.pragma.options import STEADY
+from poet_hook.pragma.options import STEADY, UNSPOKEN
 
 NEUTRAL = {"min_run": 1, "hold": 0, "cooldown": 0}
 HIGHEST = {"min_run": 10, "hold": 50, "cooldown": 200}  # calls; twice what the user wrote, where that is more
 
 
+MOST_RETRIES = 5  # what the user wrote, where that is more
+REACH = 16.0  # how many times longer, or shorter, a duration may become
+
+
 def offered(pragma: Pragma, returns: str, line: int, taken: Collection[str]) -> tuple[Tunable, ...]:
     """The options that learning may change in a function annotated to return `returns`; `line` is that of its `def`."""
+    return (*_remembered(pragma, returns, line, taken), *_attempts(pragma, line, taken))
+
+
+def _attempts(pragma: Pragma, line: int, taken: Collection[str]) -> Iterator[Tunable]:
+    if pragma.optimize_for not in UNSPOKEN or not pragma.canary or pragma.tunes:
+        return
+    ranges: dict[str, tuple[float, float, float]] = {}
+    if pragma.retries:
+        ranges["retries"] = pragma.retries, 0, max(MOST_RETRIES, pragma.retries)
+        ranges["backoff"] = pragma.backoff, pragma.backoff / REACH, pragma.backoff * REACH
+    if pragma.timeout:
+        ranges["timeout"] = pragma.timeout, pragma.timeout / REACH, pragma.timeout
+    for name, (value, lower, upper) in ranges.items():
+        if name not in taken:
+            whole = name == "retries"
+            yield Tunable(name, value, pragma.line - line, 0, 0, whole, lower, upper, kind="option")
+
+
+def _remembered(pragma: Pragma, returns: str, line: int, taken: Collection[str]) -> tuple[Tunable, ...]:
     if not pragma.trains or returns.partition("[")[0] not in ("", "bool", "dict"):
         return ()
     by_domain = load(pragma.domain).options if pragma.domain and pragma.stream else ()

@@ -59,9 +59,14 @@ def with_values(
 def option_line(tunables: tuple[Tunable, ...], values: Mapping[str, Value]) -> str:
     """The options among `values` as a line of pragma, with what they replace; "" where there are none."""
     options = [tunable for tunable in tunables if tunable.kind == "option" and tunable.name in values]
-    new = ", ".join(f"{tunable.name}={int(values[tunable.name])}" for tunable in options)
-    old = ", ".join(f"{tunable.name}={int(tunable.value)}" for tunable in options)
+    new = ", ".join(option_text(tunable.name, values[tunable.name], tunable.integer) for tunable in options)
+    old = ", ".join(option_text(tunable.name, tunable.value, tunable.integer) for tunable in options)
     return f"# poet: {new}  # in place of {old}\n" if options else ""
+
+
+def option_text(name: str, value: Value, whole: bool) -> str:
+    """An option as it stands in a pragma: a whole number, or seconds."""
+    return f"{name}={int(value)}" if whole else f"{name}={float(value)!r}s"
 
 
 def as_text(value: Value) -> str:

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from poet_hook.errors import VersionError
 from poet_hook.model import Plan, Pragma, Version
-from poet_hook.pragma.options import STEADY
+from poet_hook.pragma.options import ATTEMPTS, STEADY
 from poet_hook.settings import Settings
 from poet_hook.transform.constants import GAP
 from poet_hook.transform.plan import UNPARSABLE, plan_module
-from poet_hook.transform.values import lines_of, option_line
+from poet_hook.transform.values import lines_of, option_line, option_text
 from poet_hook.versions.chain import Chain, fits
 from poet_hook.versions.rebase import own_lines, same_code
 
@@ -117,12 +117,16 @@ def _with_options(data: bytes, plan: Plan, wanted: Pragma) -> bytes:
     encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
     rows, given = lines_of(data.decode(encoding)), plan.pragma
     missing = []
-    for name in STEADY:
-        option = f"{name}={getattr(wanted, name)}"
-        if getattr(given, name) is None and getattr(wanted, name) is not None:
-            missing.append(option)
+    for name in (*STEADY, *ATTEMPTS):
+        value = getattr(wanted, name)
+        if value == getattr(given, name):
+            continue
+        option, written = option_text(name, value, isinstance(value, int)), False
         for number in range(given.line - 1, given.target_line - 1):
-            rows[number] = re.sub(rf"(?<![\w.]){name}\s*=\s*\d+(?![\w.])", option, rows[number])
+            rows[number], count = re.subn(rf"(?<![\w.]){name}\s*=\s*[\w.]+", option, rows[number])
+            written = written or count > 0
+        if not written:
+            missing.append(option)
     if missing:
         above = rows[given.line - 1]
         end = above[len(above.rstrip("\r\n")) :]
