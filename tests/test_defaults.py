@@ -139,6 +139,27 @@ def test_executions_are_recorded_as_they_were_called_and_learned_from_again(load
     assert learned.verdict.evidence.labelled == 100
 
 
+def test_a_function_that_calls_itself_is_replayed_with_its_default(load: Load) -> None:
+    module = load(
+        """
+        # poet: optimize_for=accuracy, after=1000
+        def is_hot(celsius: float, limit: float = 45.0, unit: str = "C") -> bool:
+            if unit == "C" and celsius < 0:
+                return is_hot(-celsius)
+            return celsius > limit
+        """
+    )
+    for celsius in (12, 50, 31, 44, 18, 38, 25, 33, 47, 41, 29, 36, 9, 40, 32, 22, 39, 34, 43, 27):
+        result = poet_hook.call(module.is_hot, float(-celsius))
+        poet_hook.feedback(result, {"expected": celsius > 30})
+    learned = poet_hook.learn("is_hot")
+    assert learned.verdict is not None
+    assert learned.verdict.evidence.set_aside == 0
+    assert learned.candidate is not None
+    assert 29 <= float(learned.candidate.values["limit"]) <= 31
+    assert (module.is_hot(-35.0), module.is_hot(-35.0, 40.0)) == (True, True)
+
+
 def test_two_processes_and_the_users_own_file(load: Load, python: Python, project: Path) -> None:
     module = load(SOURCE)
     teach(module)

@@ -22,7 +22,7 @@ from poet_hook.model import Plan, Tunable, Value
 from poet_hook.runtime.trial import apply
 from poet_hook.store import codec
 from poet_hook.transform.constants import constant_in, replace_reads
-from poet_hook.transform.defaults import defaults_of, replacement
+from poet_hook.transform.defaults import defaults_of, number_of, replacement
 from poet_hook.transform.hygiene import place
 from poet_hook.transform.values import lines_of, with_values
 
@@ -177,8 +177,9 @@ class _Child:
         for statement in entry:
             place(statement, node.lineno)
         node.body[:0] = entry
-        node.args.defaults = [ast.copy_location(ast.Constant(None), d) for d in node.args.defaults]
-        node.args.kw_defaults = [d and ast.copy_location(ast.Constant(None), d) for d in node.args.kw_defaults]
+        own = {id(default): self.own_default(name, default) for name, default in defaults_of(node)}
+        node.args.defaults = [own[id(default)] for default in node.args.defaults]
+        node.args.kw_defaults = [default and own[id(default)] for default in node.args.kw_defaults]
         bare(node)
         module = ast.Module([node], [])
         namespace = dict(self.namespace)
@@ -187,6 +188,13 @@ class _Child:
         # the function sees its own name as the module does, and one namespace holds the variable
         self.globals = made.__globals__
         return made  # type: ignore[no-any-return]
+
+    def own_default(self, name: str, default: ast.expr) -> ast.expr:
+        """What a call of the function by itself leaves out: as the user wrote it where that is a literal, else None."""
+        made: ast.expr = default if isinstance(default, ast.Constant) else ast.Constant(None)
+        if name in self.defaults:
+            made = ast.Constant(number_of(self.defaults[name], self.defaults[name].value))
+        return ast.copy_location(made, default)
 
     def run(self, request: dict[str, Any]) -> dict[str, Any]:
         function = self.function(request["text"])
