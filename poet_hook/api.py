@@ -327,6 +327,25 @@ def promote(function: str | Callable[..., Any], version: int) -> int:
     return before
 
 
+def challenge(function: str | Callable[..., Any], version: int | None) -> int | None:
+    """Put a version on trial beside the one in use (`learn=shadow`, `canary=`), here at once and elsewhere within a
+    second; with None, end the trial. Returns the challenger that was."""
+    from poet_hook.versions import challenge as steps
+    from poet_hook.versions.current import plan_of
+    from poet_hook.versions.watch import refresh
+
+    name = name_of(function)
+    chain = Chain(settings(), name)
+    before = chain.pointer().challenger
+    if version is not None:
+        plan, source = plan_of(name, store(), settings())
+        steps.challenge(chain, version, source, plan, settings())
+    elif before is not None:
+        chain.withdraw(before, "its trial was ended by hand")
+    refresh(settings())
+    return before
+
+
 def rollback(function: str | Callable[..., Any]) -> tuple[int, int]:
     """Put the version that was in use before the champion back; returns (from, to)."""
     from poet_hook.versions import promote as steps
@@ -354,6 +373,7 @@ __all__ = [
     "belong_to",
     "call",
     "capture",
+    "challenge",
     "champion",
     "deactivate",
     "executions",

@@ -20,7 +20,8 @@ from conftest import Load, environment
 
 import poet_hook
 from poet_hook import api
-from poet_hook.errors import PragmaWarning, VersionWarning
+from poet_hook.cli.main import main
+from poet_hook.errors import PragmaWarning, VersionError, VersionWarning
 from poet_hook.model import Execution
 from poet_hook.runtime.trial import Told, told
 from poet_hook.store import codec
@@ -519,6 +520,43 @@ def test_what_was_withdrawn_is_not_tried_again(load: Load) -> None:
     learned = poet_hook.learn("f")
     assert (learned.promoted, learned.version, chain().pointer().challenger) == (False, None, None)
     assert "v2, with the same values, was withdrawn: it failed" in learned.reasons
+
+
+def test_a_trial_begins_and_ends_by_hand(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
+    m = load(CANARY.replace("25%", "50%"))
+    m.f(3.0, "a")
+    number = version()
+    assert main(["challenge", "f", f"v{number}"]) == 0
+    assert {m.f(3.0, who) for who in map(str, range(40))} == {True, False}
+    assert main(["challenge", "f"]) == 0
+    assert main(["challenge", "f"]) == 0
+    assert all(m.f(3.0, who) for who in map(str, range(40)))
+    assert main(["versions", "f"]) == 0
+    assert capsys.readouterr().out.splitlines()[:3] == [
+        "m:f: v2 is on trial, v1 stays in use",
+        "m:f: v2 is on trial no more",
+        "m:f: no version is on trial",
+    ]
+    assert chain().pointer().withdrawn[0].why == "its trial was ended by hand"
+    api.promote("f", 2)
+    with pytest.raises(VersionError, match="is in use"):
+        api.challenge("f", 2)
+    with pytest.raises(VersionError, match="has no version 9"):
+        api.challenge("f", 9)
+
+
+def test_what_can_not_be_tried_is_refused(load: Load) -> None:
+    m = load(
+        "seen = []\n# poet: optimize_for=accuracy, learn=shadow\ndef f(x):\n    seen.append(x)\n    return x > 2.5\n"
+    )
+    m.f(3.0)
+    with pytest.raises(VersionError, match=r"must not be run twice: .* it changes the module's seen"):
+        api.challenge("f", version())
+    m = load("# poet: optimize_for=accuracy\ndef f(x):\n    return x > 2.5\n")
+    m.f(3.0)
+    with pytest.raises(VersionError, match="neither learn=shadow nor canary="):
+        api.challenge("f", version())
+    assert chain().pointer().challenger is None
 
 
 # --------------------------------------------------------------------------- other processes

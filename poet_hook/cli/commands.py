@@ -76,6 +76,10 @@ def _teaching(commands: Commands) -> None:
     promote = _add(commands, "promote", teach.promote, "put a version in use", json=False)
     _function(promote)
     promote.add_argument("version", type=_version, metavar="VERSION", help="such as 2 or v2")
+    words = "try a version on live calls (learn=shadow, canary=), or end its trial"
+    challenge = _add(commands, "challenge", teach.challenge, words, json=False)
+    _function(challenge)
+    challenge.add_argument("version", nargs="?", type=_version, metavar="VERSION", help="default: end the trial")
     rollback = _add(commands, "rollback", teach.rollback, "put the version back that was in use before", json=False)
     _function(rollback)
 

@@ -228,6 +228,8 @@ def versions(options: argparse.Namespace) -> int:
     trial = api.on_trial(function)
     if trial:
         aside(_trial_words(trial))
+    for gone in [] if problem else Chain(api.settings(), function).pointer().withdrawn:
+        aside(f"v{gone.version} was on trial, and withdrawn: {gone.why}")
     if problem:
         aside(problem)
     return 0

@@ -125,6 +125,19 @@ def promote(options: argparse.Namespace) -> int:
     return 0
 
 
+def challenge(options: argparse.Namespace) -> int:
+    """Put a version on trial, or end the trial of the one that is."""
+    function = recorded(options.function)
+    before = api.challenge(function, options.version)
+    if options.version is not None:
+        say(f"{function}: v{options.version} is on trial, v{api.champion(function)} stays in use")
+    elif before is not None:
+        say(f"{function}: v{before} is on trial no more")
+    else:
+        say(f"{function}: no version is on trial")
+    return 0
+
+
 def rollback(options: argparse.Namespace) -> int:
     """Put the version before the one in use back."""
     function = recorded(options.function)

@@ -112,7 +112,7 @@ class _Court:
     def _promoted(self, values: Mapping[str, Value], verdict: Verdict) -> Learned:
         study = self.study
         number = self._stored(values, verdict)
-        promote(study.chain, number, study.plan)
+        promote(study.chain, number, study.plan, learned=True)
         return Learned(study.plan.function, study.champion.version, verdict, number, True, verdict.reasons)
 
     def _stored(self, values: Mapping[str, Value], verdict: Verdict | None) -> int:

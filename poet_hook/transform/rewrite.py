@@ -14,6 +14,7 @@ reaches the runtime through a string constant (`transform.hygiene.placeholder`) 
             try:
                 try:
                     SLOT.arm(_poet_call)
+                    if SLOT.serves(_poet_call, ...): return (_poet_result := _poet_call.served.answer)
                     <the body, each `return x` as `return (_poet_result := SLOT.steady(_poet_call, x))`>
                 except SLOT.BaseException:
                     SLOT.raised(_poet_call)

@@ -83,6 +83,20 @@ def _plan_of(slot: Slot, source: str, kept_as: str) -> Plan:
     raise VersionError(f"{slot.path} was edited since it was imported")
 
 
+def challenge(chain: Chain, number: int, source: str, plan: Plan, settings: Settings) -> None:
+    """Put version `number` on trial. Raises `VersionError` where it can't run, or nothing would try it."""
+    shadow = plan.pragma.learn == "shadow"
+    if not shadow and plan.pragma.canary is None:
+        raise VersionError(f"{plan.function} tries no challenger: its pragma has neither learn=shadow nor canary=")
+    fits(chain.read(number), plan)
+    if number == chain.champion_number():
+        raise VersionError(f"v{number} of {plan.function} is in use, and can't be tried against itself")
+    reason = why_not_shadow(source, plan, settings) if shadow else None
+    if reason:
+        raise VersionError(f"{plan.function} must not be run twice: {reason}")
+    chain.challenge(number)
+
+
 def why_not_shadow(source: str, plan: Plan, settings: Settings) -> str | None:
     """Why a function must not be run a second time beside each of its calls; None where it may be."""
     part = slice_function(source, plan.qualname, plan.line, settings.replay_modules)
