@@ -179,5 +179,5 @@ DOMAIN = Domain(
     ),
     normalise=normalise,
     violation=violation,
-    options=("min_run", "hold", "cooldown"),
+    options=("cooldown",),
 )

@@ -194,7 +194,8 @@ class _Sorting:
     def _incident(self, run: Sequence[int], words: Sequence[int], stands_for: float = 1.0) -> Incident:
         around = [n for n in self.timeline.around(run) if self.calls[n].usable]
         alerts = thinned([n for n in run if self.calls[n].alert], self.most_alerts)
-        quiet = thinned([n for n in around if not self.calls[n].alert], self.most)
+        most = self.most if words else LEAST_MEMBERS  # what may be raised instead matters less where nobody spoke
+        quiet = thinned([n for n in around if not self.calls[n].alert], most)
         return Incident(self._ids(words), self._ids(alerts), self._ids(sorted({*alerts, *quiet})), stands_for)
 
 

@@ -10,11 +10,12 @@ steps are not exact.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import groupby, zip_longest
+from itertools import groupby, pairwise, zip_longest
 from typing import Any
 
 from poet_hook.domains.base import decision, with_decision
@@ -48,6 +49,7 @@ class _Track:
     _played: Steady | None = None
     _results: list[tuple[int, bool, float]] = field(default_factory=list)
     _held: int = -1
+    _until: float = 0.0
 
     def turn(self, position: int, decided: bool) -> None:
         """The body decides so there."""
@@ -62,13 +64,21 @@ class _Track:
 
     def play(self, spec: Steady) -> set[int]:
         """The executions whose callers get a yes."""
-        if self._played != spec:
+        if not self._knows(spec):
             if self._held != spec.hold:
                 self._held, self._results = spec.hold, self._that_matter(spec.hold)
-            members = self.members
-            self.given = {members[p] for p in play(spec, NOTHING, self._results)[0] if p in members}
-            self._played = spec
+            members, given = self.members, play(spec, NOTHING, self._results)[0]
+            self.given = {members[p] for p in given if p in members}
+            self._played, self._until = spec, min((b - a - 1 for a, b in pairwise(given)), default=math.inf)
         return self.given
+
+    def _knows(self, spec: Steady) -> bool:
+        """Whether that gives what was played last: a longer cool-down does, up to the nearest two alerts."""
+        last = self._played
+        if last is None or (last.min_run, last.hold) != (spec.min_run, spec.hold):
+            return False
+        counts = isinstance(spec.cooldown, int) and isinstance(last.cooldown, int)
+        return last == spec or (counts and last.cooldown <= spec.cooldown <= self._until)
 
     def _that_matter(self, hold: int) -> list[tuple[int, bool, float]]:
         """The results that `play` must know: each yes, and each no that may be held."""
@@ -92,7 +102,7 @@ class _Track:
 class _Traced:
     """A number of the body, traced: what bodies return, the streams at its lower end, and where that changes."""
 
-    steps: list[Steps]
+    steps: dict[int, Steps]
     exact: bool
     tracks: list[_Track]
     turns: list[_Turn]
@@ -125,10 +135,13 @@ class Streams:
         self.study, self.bodies, self.plan = study, bodies, study.plan
         self.executions = study.executions
         self._runs: dict[_Key, list[Outcome]] = {}
-        self._laid: dict[_Key, list[_Track]] = {}
+        self._laid: dict[_Key, tuple[dict[int, Outcome], list[_Track]]] = {}
+        self._steps: dict[_Key, dict[int, Steps]] = {}
         self._traces: dict[_Key, _Traced] = {}
         self._decisions: dict[Outcome, bool | None] = {}
         self._turned: dict[tuple[Outcome, bool], Outcome] = {}
+        recorded = [("r", execution.raw or execution.result or b"") for execution in self.executions]
+        self._yes = frozenset(i for i, own in enumerate(recorded) if study.places and self._decided(own))
 
     def run(self, values: Mapping[str, Value]) -> list[Outcome]:
         """What the caller of each execution gets with `values` in place of the original's."""
@@ -136,32 +149,23 @@ class Streams:
         known = range(len(self.study.known))
         if not spec:
             return own[: len(known)]
-        given = _together(track.play(spec) for track in self._tracks_of(values))
+        given = _together(track.play(spec) for track in self._tracks(dict(enumerate(own))))
         return [self._settled(own[i], i in given, i) for i in known]
 
     def body(self, values: Mapping[str, Value]) -> list[Outcome]:
         """What the body returns for each execution, and behind those of `study.known` for its context.
 
-        What it did is believed of the context where it ran with these values, or was traced; all else is run.
+        Of the context, what it did is believed where it ran with these values.
         """
         numbers = self._numbers(values)
         key = _key(numbers)
         if key not in self._runs:
-            known = len(self.study.known)
-            found = self._as_traced(numbers) or self._as_recorded(numbers)
-            missing = [i for i in range(len(self.executions)) if i < known or i not in found]
+            found = self._as_recorded(numbers)
+            missing = [i for i in range(len(self.executions)) if i not in found]
             found |= zip(missing, self.bodies.run(numbers, missing), strict=True)
             _make_room(self._runs)
             self._runs[key] = [found[i] for i in range(len(self.executions))]
         return self._runs[key]
-
-    def _as_traced(self, numbers: Mapping[str, Value]) -> dict[int, Outcome]:
-        for (name, _, _, others), traced in self._traces.items():
-            if traced.exact and _key(numbers, name) == others:
-                tunable = next(tunable for tunable in self.plan.tunables if tunable.name == name)
-                place = place_of(tunable, numbers.get(name, tunable.value))
-                return {i: steps(place) for i, steps in enumerate(traced.steps)}
-        return {}
 
     def _as_recorded(self, numbers: Mapping[str, Value]) -> dict[int, Outcome]:
         first, same = len(self.study.known), set()
@@ -178,19 +182,51 @@ class Streams:
     def trace(
         self, tunable: Tunable, values: Mapping[str, Value], lower: float, upper: float, chosen: Sequence[int]
     ) -> list[Steps]:
-        """For each chosen execution what its caller gets over `lower`..`upper` of one tunable."""
+        """For each chosen execution what its caller gets over `lower`..`upper` of one tunable.
+
+        What is neither chosen, nor an execution whose body said yes, is taken to stay quiet.
+        """
+        wanted = self._yes.union(chosen)
         if tunable.kind == "option":
-            return self._over_option(tunable, values, lower, upper, chosen)
+            return self._over_option(tunable, values, (lower, upper), chosen, wanted)
         numbers, spec = self._numbers(values), self._spec(values)
         if not spec:
             return self.bodies.trace(tunable, numbers, lower, upper, chosen)
         start = place_of(tunable, numbers.get(tunable.name, tunable.value))
         key = (tunable.name, lower, upper, _key(numbers, tunable.name))
-        if key not in self._traces or not self._traces[key].exact:  # then it depends on where one starts
-            steps = self.bodies.trace(tunable, numbers, lower, upper, range(len(self.executions)))
+        traced = self._traces.get((*key, wanted))
+        if traced is None or not traced.exact:  # then it depends on where one starts
+            known = self._steps.pop(key, {}) if traced is None else {}
+            missing = sorted(wanted - known.keys())
+            known |= zip(missing, self.bodies.trace(tunable, numbers, lower, upper, missing), strict=True)
+            traced = self._turning({i: known[i] for i in wanted}, start)
             _make_room(self._traces)
-            self._traces[key] = self._turning(steps, start)
-        return self._over_number(spec, self._traces[key], start, chosen)
+            self._traces[*key, wanted] = traced
+            if traced.exact:
+                _make_room(self._steps)
+                self._steps[key] = known
+        return self._over_number(spec, traced, start, chosen)
+
+    def _laid_out(self, values: Mapping[str, Value], wanted: frozenset[int]) -> tuple[dict[int, Outcome], list[_Track]]:
+        """What the body returns for each of these, and the streams that they make."""
+        numbers = self._numbers(values)
+        key = (_key(numbers), wanted)
+        if key not in self._laid:
+            own = self._as_traced(numbers, wanted)
+            if own is None:
+                outcomes = self.body(values)
+                own = {i: outcomes[i] for i in wanted}
+            _make_room(self._laid)
+            self._laid[key] = own, self._tracks(own)
+        return self._laid[key]
+
+    def _as_traced(self, numbers: Mapping[str, Value], wanted: frozenset[int]) -> dict[int, Outcome] | None:
+        for (name, _, _, others), known in self._steps.items():
+            if _key(numbers, name) == others and wanted <= known.keys():
+                tunable = next(tunable for tunable in self.plan.tunables if tunable.name == name)
+                place = place_of(tunable, numbers.get(name, tunable.value))
+                return {i: known[i](place) for i in wanted}
+        return None
 
     def _spec(self, values: Mapping[str, Value]) -> Steady:
         return self.plan.with_options(values).pragma.steady
@@ -218,33 +254,32 @@ class Streams:
 
     # -- streams
 
-    def _tracks(self, own: Sequence[Outcome]) -> list[_Track]:
+    def _tracks(self, own: Mapping[int, Outcome]) -> list[_Track]:
         tracks: dict[str | None, _Track] = {}
-        for i, execution in enumerate(self.executions):
+        for i, outcome in own.items():
+            execution = self.executions[i]
             if execution.id in self.study.places:
                 stream, position = self.study.places[execution.id]
                 track = tracks.setdefault(stream, _Track())
                 track.members[position], track.moments[position] = i, execution.started
-                if self._decided(own[i]):
+                if self._decided(outcome):
                     track.yes.append(position)
         for track in tracks.values():
             track.yes.sort()
         return list(tracks.values())
 
-    def _tracks_of(self, values: Mapping[str, Value]) -> list[_Track]:
-        key = _key(self._numbers(values))
-        if key not in self._laid:
-            _make_room(self._laid)
-            self._laid[key] = self._tracks(self.body(values))
-        return self._laid[key]
-
     def _over_option(
-        self, tunable: Tunable, values: Mapping[str, Value], lower: float, upper: float, chosen: Sequence[int]
+        self,
+        tunable: Tunable,
+        values: Mapping[str, Value],
+        limits: tuple[float, float],
+        chosen: Sequence[int],
+        wanted: frozenset[int],
     ) -> list[Steps]:
-        own, start = self.body(values), round(place_of(tunable, values.get(tunable.name, tunable.value)))
-        tracks = self._tracks_of(values)
+        own, tracks = self._laid_out(values, wanted)
+        places = (*limits, place_of(tunable, values.get(tunable.name, tunable.value)))
         bits, before = None, set[int]()
-        for n in range(min(round(lower), start), max(round(upper), start) + 1):
+        for n in range(round(min(places)), round(max(places)) + 1):
             spec = self._spec({**values, tunable.name: n})
             given = _together(track.play(spec) for track in tracks)
             if bits is None:
@@ -255,8 +290,8 @@ class Streams:
         assert bits is not None
         return [self._merged(Steps((), (own[i],), ()), bits.steps(i, True), i) for i in chosen]
 
-    def _turning(self, traced: list[Steps], start: float) -> _Traced:
-        tracks = self._tracks([steps(start) for steps in traced])
+    def _turning(self, traced: dict[int, Steps], start: float) -> _Traced:
+        tracks = self._tracks({i: steps(start) for i, steps in traced.items()})
         turns: list[_Turn] = []
         for number, track in enumerate(tracks):
             for position, i in track.members.items():
@@ -264,7 +299,7 @@ class Streams:
                 track.turn(position, bool(steps.values[0]))
                 sides = zip(steps.breaks, steps.at, steps.values[1:], strict=True)
                 turns += [(t, number, position, bool(at), bool(after)) for t, at, after in sides]
-        return _Traced(traced, all(steps.exact for steps in traced), tracks, sorted(turns))
+        return _Traced(traced, all(steps.exact for steps in traced.values()), tracks, sorted(turns))
 
     def _over_number(self, spec: Steady, traced: _Traced, start: float, chosen: Sequence[int]) -> list[Steps]:
         tracks = [track.copy() for track in traced.tracks]
@@ -298,7 +333,7 @@ class Streams:
         if len(every) <= MOST_PIECES:
             return set(every), True
         known, share = self.study.known, MOST_PIECES // 2
-        labelled = [i for i, item in enumerate(known) if item.label is not None]
+        labelled = [i for i in traced.steps if i < len(known) and known[i].label is not None]
         said = sorted({t for i in labelled for t in traced.steps[i].breaks}.intersection(every))
         here = bisect_left(every, start)
         around = every[max(0, here - 1) : here + 2]  # what is in use is known exactly

@@ -44,6 +44,7 @@ MOST_CONTEXT = 20_000  # executions that are replayed where each depends on the 
 MOST_ALERTS = 400  # of an incident, where something is remembered
 ASKED = "asked"  # the source of an answer to a question, or its start: asked:anna
 NOT_REPRODUCED = "not reproduced"
+_PLAIN = {codec.encode(value): value for value in (False, True)}  # most results, and decoded most often
 Place = tuple[str | None, int]
 """A stream (None where all calls are one), and how many results it had before."""
 
@@ -268,6 +269,8 @@ def value_of(data: bytes | None) -> Any:
     """A recorded result, dataclasses as dicts (their modules need not be imported); UNSET if it can't be read."""
     if data is None:
         return UNSET
+    if data in _PLAIN:
+        return _PLAIN[data]
     try:
         return codec.decode(data, plain=True)
     except CodecError:

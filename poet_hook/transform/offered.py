@@ -1,7 +1,7 @@
 """A pragma -> the options in it that learning may change, as tunables.
 
-`min_run=`, `hold=` and `cooldown=` say what is remembered between calls. Where calls have streams, the domain offers
-them, whether the user wrote them or not. Without that, learning may change those that the user wrote, unless `# poet:
+`min_run=`, `hold=` and `cooldown=` say what is remembered between calls. Where calls have streams, the domain may offer
+some, whether the user wrote them or not. Of the others, learning may change those that the user wrote, unless `# poet:
 tune` marks what is to be tuned. A duration stays what it is.
 
 `retries=`, `backoff=` and `timeout=` say how often and how long is tried. Where the latency or the reliability of live
@@ -20,7 +20,7 @@ from poet_hook.model import Pragma, Tunable
 from poet_hook.pragma.options import STEADY, UNSPOKEN
 
 NEUTRAL = {"min_run": 1, "hold": 0, "cooldown": 0}
-HIGHEST = {"min_run": 10, "hold": 50, "cooldown": 200}  # calls; twice what the user wrote, where that is more
+HIGHEST = {"min_run": 10, "hold": 20, "cooldown": 200}  # calls; twice what the user wrote, where that is more
 
 
 MOST_RETRIES = 5  # what the user wrote, where that is more
