@@ -196,7 +196,8 @@ class _Sorting:
         alerts = thinned([n for n in run if self.calls[n].alert], self.most_alerts)
         most = self.most if words else LEAST_MEMBERS  # what may be raised instead matters less where nobody spoke
         quiet = thinned([n for n in around if not self.calls[n].alert], most)
-        return Incident(self._ids(words), self._ids(alerts), self._ids(sorted({*alerts, *quiet})), stands_for)
+        window = {*alerts, *quiet, *(n for n in words if not self.calls[n].alert)}
+        return Incident(self._ids(words), self._ids(alerts), self._ids(sorted(window)), stands_for)
 
 
 def _by_age(
