@@ -31,9 +31,9 @@ Metric = Literal[
     "reward",
     "spent",
 ]
-TunableKind = Literal["number", "choice", "option"]
+TunableKind = Literal["number", "choice", "guard", "option"]
 Value = float | str
-"""What a tunable is set to: a number, or one of its choices."""
+"""What a tunable is set to: a number, one of its choices, or a guard."""
 SignalKind = Literal[
     "right", "wrong", "expected", "range", "direction", "reward", "cost", "fields", "requested", "unread"
 ]
@@ -174,6 +174,22 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Exit:
+    """A `return` that a guard may stand at, the `number`th of the function from 0 on.
+
+    `start` and `end` are before and after what it returns, `names` what is bound there for sure, `wraps` the words that
+    join only what is in parentheses. Where `constant` is True or False, that is all it returns, and stands at `start`.
+    """
+
+    number: int
+    start: Span
+    end: Span
+    names: tuple[str, ...]
+    wraps: tuple[str, ...] = ()
+    constant: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Tunable:
     """A part of a function's body, or an option of its pragma, that learning may change.
 
@@ -182,7 +198,7 @@ class Tunable:
     between `lower` and `upper`; `integer` keeps it an int. A choice is one of `choices`, which begin with what the user
     wrote and go on in the order of how little they change; `texts` are what each of them writes at each of `places`.
     Where `parameter` is a name, it is the default of that parameter; where `constant` is one, the number that the
-    module calls so.
+    module calls so. A guard is a text ("": none) that stands at `exits`; it compares only `numbers` with a number.
     """
 
     name: str
@@ -200,11 +216,13 @@ class Tunable:
     texts: tuple[tuple[str, ...], ...] = ()
     parameter: str = ""
     constant: str = ""
+    exits: tuple[Exit, ...] = ()
+    numbers: tuple[str, ...] = ()
 
     @property
     def structural(self) -> bool:
         """Whether it changes more than a value, and nobody asked for that: then it must do a good deal better."""
-        return self.kind == "choice" and not self.declared
+        return self.kind == "guard" or (self.kind == "choice" and not self.declared)
 
 
 @dataclass(frozen=True, slots=True)

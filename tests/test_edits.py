@@ -31,7 +31,7 @@ def edits(body: str, head: str = "def f(x, y, z):") -> dict[str, list[str]]:
     found = {}
     for tunable in plan.tunables:
         assert with_values(plan.source, plan.tunables, {tunable.name: tunable.value}) == plan.source
-        if tunable.structural:
+        if tunable.structural and tunable.choices:
             texts = [with_values(plan.source, plan.tunables, {tunable.name: choice}) for choice in tunable.choices[1:]]
             found[tunable.name] = ["\n".join(text.splitlines()[1:]).strip() for text in texts]
     return found
@@ -115,7 +115,9 @@ def test_text_and_tree_say_the_same(one: str, two: str, indent: str, data: st.Da
     plan = target.plan
     assert with_values(plan.source, plan.tunables, {t.name: t.value for t in plan.tunables if t.choices}) == plan.source
     values: dict[str, float | str] = {
-        t.name: data.draw(st.sampled_from(t.choices) if t.choices else st.just(4.0), t.name) for t in plan.tunables
+        t.name: data.draw(st.sampled_from(t.choices) if t.choices else st.just(4.0), t.name)
+        for t in plan.tunables
+        if t.kind != "guard"
     }
     text = with_values(plan.source, plan.tunables, values)
     (target,) = plan_module(source, "m.py", "m").targets

@@ -92,6 +92,8 @@ def _say_tunables(plan: Plan, values: dict[str, Value]) -> None:
 
 
 def _range(item: Tunable) -> str:
+    if item.kind == "guard":
+        return "and ..., or ..."
     lower, upper = range_of(item)
     return " | ".join(item.choices) or f"{lower:g}..{upper:g}"
 
@@ -179,7 +181,7 @@ def _document(plan: Plan, found: Found) -> dict[str, Any]:
     champion, version = _champion(plan)
     tunables = []
     for item in plan.tunables:
-        lower, upper = (None, None) if item.choices else range_of(item)
+        lower, upper = range_of(item) if item.kind in ("number", "option") else (None, None)
         in_use = version.values.get(item.name, item.value) if version else item.value
         row: dict[str, Any] = {"name": item.name, "value": item.value, "in_use": in_use, "lower": lower, "upper": upper}
         row |= {"kind": item.kind, "choices": item.choices}

@@ -7,7 +7,7 @@ probability at most alpha, at whatever moment one looks, and however many there 
 A candidate is one value of an `Axis` (a number of the function, the others as in the champion), fitted exactly
 after each execution; or an offer, which was made elsewhere from the first so many labelled executions (several
 numbers at once, say) and bets for itself on those that come after. Of alpha, offers of numbers have a fifth, the first
-of them a half of that, the next a sixth, a twelfth and so on; offers of another structure have a tenth (`Terms`).
+of them a half of that, the next a sixth, a twelfth and so on; offers of another structure have as much (`Terms`).
 What goes live is then the very offer that was proved. A structure is chosen only where it settles three complaints
 more than any numbers do.
 
@@ -31,7 +31,7 @@ from poet_hook.model import Level
 ALPHA = 0.05
 PROVISIONAL = 0.5  # times what proves; never less than 2, which doubles the wealth
 OFFERS = 0.2  # the share of alpha of several numbers at once
-STRUCTURES = 0.1  # and that of changes of the structure
+STRUCTURES = 0.2  # and that of changes of the structure
 BEYOND = 2.5  # three complaints, read with some doubt: what a structure settles more than numbers
 REFIT = 1.02  # times as many labelled executions, beyond the first
 OFTEN = 100

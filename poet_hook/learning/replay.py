@@ -23,10 +23,13 @@ from poet_hook.runtime.trial import apply
 from poet_hook.store import codec
 from poet_hook.transform.constants import constant_in, replace_reads
 from poet_hook.transform.defaults import defaults_of, number_of, replacement
+from poet_hook.transform.exits import returns_of
+from poet_hook.transform.guards import LONGEST
 from poet_hook.transform.hygiene import place
 from poet_hook.transform.values import lines_of, with_values
 
 _VARIABLE = "_poet_value"
+_SEE, _LOCALS = "_poet_see", "_poet_locals"
 _ONE_CALL = 2.0  # seconds for one execution with one value
 _ONE_TRACE = 3.0  # seconds for one execution with all values of a tunable
 _ALL_TRACES = 120.0  # seconds for all executions
@@ -70,6 +73,18 @@ class Replay:
         text = with_values(self.plan.source, self.plan.tunables, values)
         reply = self._ask({"op": "run", "text": text, "chosen": None if chosen is None else list(chosen)})
         return [(kind, data) for kind, data in reply["outcomes"]]
+
+    def names(
+        self, values: Mapping[str, Value], tunable: Tunable, chosen: Sequence[int]
+    ) -> tuple[list[Outcome], list[dict[str, Any] | None]]:
+        """Of the chosen executions what they return, and what the names that a guard may look at were there.
+
+        Only plain values are told: texts, bools and numbers. None where another kind of `return` was taken.
+        """
+        exits = {place.number: list(place.names) for place in tunable.exits}
+        text = with_values(self.plan.source, self.plan.tunables, values)
+        reply = self._ask({"op": "names", "text": text, "exits": exits, "chosen": list(chosen)})
+        return [(kind, data) for kind, data in reply["outcomes"]], reply["names"]
 
     def trace(
         self, tunable: Tunable, values: Mapping[str, Value], lower: float, upper: float, chosen: Sequence[int]
@@ -140,7 +155,7 @@ class _Child:
         self.defaults: dict[str, Tunable] = {}
 
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
-        operations = {"load": self.load, "run": self.run, "trace": self.trace}
+        operations = {"load": self.load, "run": self.run, "trace": self.trace, "names": self.names}
         try:
             return operations[request["op"]](request)
         except Exception as error:  # noqa: BLE001 - a reason is better than a process that has gone
@@ -166,8 +181,8 @@ class _Child:
                 self.types |= {f"{module}:{name}": value for module in _names_of(request["module"], request["kept_as"])}
         return {}
 
-    def function(self, text: str) -> FunctionType:
-        """The function of that text, in the namespace of its module."""
+    def function(self, text: str, *, watched: bool = False) -> FunctionType:
+        """The function of that text, in the namespace of its module; `watched`, it tells of what it returns."""
         node, *constants = ast.parse(text).body
         assert isinstance(node, ast.FunctionDef)
         values = {c.name: c.number for item in constants if (c := constant_in(item, lines_of(text))) is not None}
@@ -177,6 +192,11 @@ class _Child:
         for statement in entry:
             place(statement, node.lineno)
         node.body[:0] = entry
+        for number, found in enumerate(returns_of(node) if watched else ()):
+            if found.value is not None:
+                here = ast.Call(ast.Name(_LOCALS, ast.Load()), [], [])
+                call = ast.Call(ast.Name(_SEE, ast.Load()), [ast.Constant(number), found.value, here], [])
+                found.value = ast.fix_missing_locations(ast.copy_location(call, found.value))
         own = {id(default): self.own_default(name, default) for name, default in defaults_of(node)}
         node.args.defaults = [own[id(default)] for default in node.args.defaults]
         node.args.kw_defaults = [default and own[id(default)] for default in node.args.kw_defaults]
@@ -204,6 +224,23 @@ class _Child:
         return {
             "outcomes": [_wire(self.call(function, index)) if time.monotonic() < deadline else late for index in chosen]
         }
+
+    def names(self, request: dict[str, Any]) -> dict[str, Any]:
+        last: list[dict[str, Any] | None] = [None]
+
+        def see(number: int, value: Any, names: dict[str, Any]) -> Any:
+            wanted = request["exits"].get(number)
+            last[0] = None if wanted is None else {n: names[n] for n in wanted if _is_plain(names.get(n))}
+            return value
+
+        function = self.function(request["text"], watched=True)
+        self.globals |= {_SEE: see, _LOCALS: locals}
+        outcomes, found = [], []
+        for index in request["chosen"]:
+            last[0] = None
+            outcomes.append(_wire(self.call(function, index)))
+            found.append(last[0])
+        return {"outcomes": outcomes, "names": found}
 
     def trace(self, request: dict[str, Any]) -> dict[str, Any]:
         function, integer = self.function(request["text"]), request["integer"]
@@ -257,6 +294,13 @@ class _Child:
                 return ("x", "took too long")
             except Exception as error:  # noqa: BLE001 - an outcome like any other
                 return ("e", f"{type(error).__name__}: {error}"[:2000])
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a guard may compare it."""
+    if type(value) is str:
+        return len(value) <= LONGEST and value.isprintable()
+    return type(value) is bool or (type(value) in (int, float) and abs(value) < 1e300)  # not so for NaN
 
 
 def _wire(outcome: tuple[str, Any]) -> Outcome:

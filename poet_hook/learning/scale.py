@@ -20,7 +20,7 @@ def value_at(tunable: Tunable, place: float) -> Value:
 
 def range_of(tunable: Tunable) -> tuple[float, float]:
     """Where learning looks: all choices, the range given by `tune`, or else on its side of 0 up to 20 times it."""
-    if isinstance(tunable.value, str):
+    if isinstance(tunable.value, str):  # a choice
         return 0.0, float(len(tunable.choices) - 1)
     reach = 20.0 * abs(tunable.value) or 1.0
     lower, upper = (0.0, reach) if tunable.value > 0 else (-reach, 0.0) if tunable.value < 0 else (-1.0, 1.0)

@@ -152,6 +152,10 @@ class Streams:
         given = _together(track.play(spec) for track in self._tracks(dict(enumerate(own))))
         return [self._settled(own[i], i in given, i) for i in known]
 
+    def names(self, values: Mapping[str, Value], guard: Tunable) -> tuple[list[Outcome], list[dict[str, Any] | None]]:
+        """What bodies return, and what the names that a guard may look at were there."""
+        return self.bodies.names(self._numbers(values), guard, range(len(self.study.known)))
+
     def body(self, values: Mapping[str, Value]) -> list[Outcome]:
         """What the body returns for each execution, and behind those of `study.known` for its context.
 

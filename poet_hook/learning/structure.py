@@ -1,17 +1,21 @@
 """A function and its replay -> offers of another structure: one change, alone or with the numbers fitted around it.
 
-Each change alone is known before any feedback, so it bets from the first execution on. With other numbers it is made
-from the first so many labelled executions, as other offers are, where that settles three complaints more than numbers.
+Each change alone is known before any feedback, so it bets from the first execution on. Guards, and changes with other
+numbers, are made from the first so many labelled executions, as other offers are, where that settles three complaints
+more than numbers do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from poet_hook.learning.candidates import Terms, rank_share
 from poet_hook.learning.gate import BEYOND, STRUCTURES, Judgement, judge
+from poet_hook.learning.guards import Guards
 from poet_hook.learning.search import Offer, Progress, Search, sizes_of, slack
 from poet_hook.model import Value
+from poet_hook.transform.values import as_text
 
 ALONE = 0.5  # of the share of structures; the rest is for those that are made on the way
 
@@ -26,6 +30,8 @@ def judged(search: Search, progress: Progress) -> tuple[Judgement, list[Offer]]:
     alpha = search.study.plan.pragma.alpha
     found = judge(labelled, silent, search.axes(), terms, alpha, search.reading, structures=bool(search.structures))
     progress("", 1.0)
+    if found.offer is not None:
+        found = replace(found, reasons=(*_in_words(search, offers[found.offer]), *found.reasons))
     return found, offers
 
 
@@ -40,31 +46,59 @@ def _structures(search: Search, offers: list[Offer]) -> Iterator[Offer]:
     ]
     alone = [search.offer(Terms(0, ALONE * STRUCTURES / len(changes), structural=True), values) for values in changes]
     yield from alone
-    made = 0
+    guards = [Guards(search, tunable) for tunable in search.structures if tunable.kind == "guard" and search.labels]
+    made: list[Mapping[str, Value]] = []
     for size in sizes_of(len(search.labels)):
-        values = _with_numbers(search, [*offers, *alone], changes, size)
-        if values is not None:
-            made += 1
-            share = (1.0 - ALONE) * STRUCTURES * rank_share(made)
-            yield search.offer(Terms(size, share, structural=True), values)
+        weights = search.weights(search.first(size))
+        least = _least(search, [*offers, *alone], weights)
+        guarded, rules = [], {}
+        for guard in guards:
+            text = guard.best(weights, least - BEYOND)
+            if text:
+                guarded.append({**champion, guard.tunable.name: text})
+                rules[text] = guard.why(text)
+        for values in (*guarded, _with_numbers(search, [*changes, *guarded], weights, least - BEYOND)):
+            if values is not None and values not in made:
+                made.append(values)
+                share = (1.0 - ALONE) * STRUCTURES * rank_share(len(made))
+                why = tuple(rules[str(value)] for value in values.values() if value in rules)
+                yield search.offer(Terms(size, share, structural=True), values, why)
+
+
+def _in_words(search: Search, offer: Offer) -> Iterator[str]:
+    """What an offer of another structure changes, and how many of the complaints it settles."""
+    champion = search.study.champion.values
+    changed = [t for t in search.structures if offer.values.get(t.name, t.value) != champion.get(t.name, t.value)]
+    yield from offer.why
+    for tunable in changed:
+        if tunable.kind == "choice":
+            old, new = (as_text(values.get(tunable.name, tunable.value)) for values in (champion, offer.values))
+            yield f"{tunable.name}: {new} in place of {old}"
+    if changed:
+        wrong = [number for number in search.labels if search.now(number) > 0]
+        settled = sum(offer.losses[number] < search.now(number) for number in wrong)
+        yield f"it settles {settled} of {len(wrong)} complaints, which no number does so well"
+
+
+def _least(search: Search, offers: list[Offer], weights: Mapping[int, float]) -> float:
+    """What the best of all else loses."""
+    least = sum(weight * search.now(number) for number, weight in weights.items())
+    for i, losses in enumerate(search.losses):
+        least = min(least, search.fit(i, losses, search.study.champion.values, weights)[1])
+    for offer in offers:
+        least = min(least, sum(weight * offer.losses[number] for number, weight in weights.items()))
+    return least
 
 
 def _with_numbers(
-    search: Search, offers: list[Offer], changes: list[dict[str, Value]], size: int
+    search: Search, changes: list[dict[str, Value]], weights: Mapping[int, float], enough: float
 ) -> Mapping[str, Value] | None:
     """The best change with the numbers fitted around it, where that does a good deal better than all else."""
-    weights = search.weights(search.first(size))
-    order = range(len(search.tunables))
-    least = sum(weight * search.now(index) for index, weight in weights.items())
-    for number in order:
-        least = min(least, search.fit(number, search.losses[number], search.study.champion.values, weights)[1])
-    for offer in offers:
-        least = min(least, sum(weight * offer.losses[index] for index, weight in weights.items()))
-    best, enough = None, least - BEYOND
+    order, best = range(len(search.tunables)), None
     for values in changes if order and enough >= 0.0 else ():
         if search.late:
             break
         fitted, loss = search.settled(values, weights, float("inf"), order)
-        if loss <= enough + slack(weights):
+        if loss <= enough + slack(weights) and fitted not in changes:
             best, enough = fitted, loss
     return best

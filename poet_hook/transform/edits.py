@@ -49,7 +49,7 @@ def edits_of(
     node: ast.FunctionDef, lines: list[str], usable: set[int], numbers: Collection[Tunable]
 ) -> Iterator[Tunable]:
     """The changes of the structure of `node`, at most 16, in source order; `numbers` are its other tunables."""
-    text = _Text(node, lines, usable)
+    text = Text(node, lines, usable)
     moving: set[object] = {number.parameter or number.constant or (number.line, number.column) for number in numbers}
     looping = {part for loop in own_scope(node) if isinstance(loop, ast.While) for part in ast.walk(loop.test)}
     inner = {value for part in own_scope(node) if isinstance(part, ast.BoolOp) for value in part.values}
@@ -64,7 +64,7 @@ def edits_of(
             yield found
 
 
-class _Text:
+class Text:
     """Where parts of a function stand in its own text."""
 
     def __init__(self, node: ast.FunctionDef, lines: list[str], usable: set[int]) -> None:
@@ -99,7 +99,7 @@ class _Text:
         return None
 
 
-def _strictness(part: ast.Compare, text: _Text, moving: Set[object]) -> Tunable | None:
+def _strictness(part: ast.Compare, text: Text, moving: Set[object]) -> Tunable | None:
     if len(part.ops) != 1 or type(part.ops[0]) not in _OPERATORS:
         return None
     left, right = part.left, part.comparators[0]
@@ -110,7 +110,7 @@ def _strictness(part: ast.Compare, text: _Text, moving: Set[object]) -> Tunable 
     return _choice(f"{_name(left, right)}_strictness", operators, (place,), tuple((each,) for each in operators))
 
 
-def _joined(part: ast.BoolOp, text: _Text) -> Tunable | None:
+def _joined(part: ast.BoolOp, text: Text) -> Tunable | None:
     if not all(isinstance(value, (ast.Compare, ast.Call)) for value in part.values):
         return None
     words = ("and", "or") if isinstance(part.op, ast.And) else ("or", "and")
@@ -123,7 +123,7 @@ def _joined(part: ast.BoolOp, text: _Text) -> Tunable | None:
     return _choice("joined", words, spans, tuple((word,) * len(spans) for word in words))
 
 
-def _side(part: ast.Compare, text: _Text) -> Tunable | None:
+def _side(part: ast.Compare, text: Text) -> Tunable | None:
     operand = _beyond_a_number(part)
     if operand is None:
         return None
@@ -140,7 +140,7 @@ def _side(part: ast.Compare, text: _Text) -> Tunable | None:
     return _choice(f"{_name(operand)}_side", ("above", "both"), (start, end), (("", ""), ("abs(", ")")))
 
 
-def _without_abs(call: ast.Call, inner: ast.expr, text: _Text) -> Tunable | None:
+def _without_abs(call: ast.Call, inner: ast.expr, text: Text) -> Tunable | None:
     assert inner.end_col_offset is not None
     assert call.end_col_offset is not None
     if not isinstance(inner, _TIGHT) or (call.lineno, call.end_lineno) != (inner.lineno, inner.end_lineno):

@@ -14,6 +14,7 @@ from poet_hook.transform.choices import chosen, hint_of, span_of
 from poet_hook.transform.constants import Constant, first_line
 from poet_hook.transform.defaults import defaults_of, reads
 from poet_hook.transform.edits import decides, edits_of
+from poet_hook.transform.exits import guard_of
 from poet_hook.transform.values import dedented
 
 Number = ast.Constant | ast.UnaryOp
@@ -44,8 +45,10 @@ def find_tunables(
         numbers += [_number(n, name, None, node, name) for n, name, hints in defaults if hints]
         deciding = [c for c in of_module if any(_decides(c.number, hint) for hint in reads(node, c.name))]  # type: ignore[arg-type]
         numbers += _constants(node, [(constant, None) for constant in deciding])
-        edits = edits_of(node, lines, usable, numbers) if decides(node) else ()
-        return _named([*numbers, *edits]), problems
+        if not decides(node):
+            return _named(numbers), problems
+        guard = guard_of(node, lines, usable)
+        return _named([*numbers, *edits_of(node, lines, usable, numbers), *([guard] if guard else ())]), problems
     marked: list[Tunable] = []
     by_line = {constant.line: constant for constant in of_module}
     named = [(by_line[tune.line], tune) for tune in tunes if tune.line in by_line and not tune.choices]

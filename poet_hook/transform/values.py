@@ -16,6 +16,7 @@ from poet_hook.model import Plan, Span, Tunable, Value
 from poet_hook.transform import hygiene
 from poet_hook.transform.constants import replace_reads
 from poet_hook.transform.defaults import number_of, on_entry
+from poet_hook.transform.guards import written
 
 _Move = tuple[int, int, int, int]  # columns of a part in the new line, and of what stood there in the old one
 
@@ -71,7 +72,7 @@ def option_text(name: str, value: Value, whole: bool) -> str:
 
 def as_text(value: Value) -> str:
     """A value for people."""
-    return value if isinstance(value, str) else f"{value:g}"
+    return value or "-" if isinstance(value, str) else f"{value:g}"
 
 
 def set_values(node: ast.FunctionDef, plan: Plan, values: Mapping[str, Value]) -> None:
@@ -125,41 +126,45 @@ def _rewritten(
     found: dict[int, list[tuple[tuple[int, int, int], Span, bytes]]] = {}
     for order, tunable in enumerate(tunables):
         if variable is not None and tunable.name == variable[0]:
-            texts: Iterator[tuple[Span, str]] = iter([(_span(tunable), variable[1])])
+            texts: Iterator[tuple[Span, str, bool]] = iter([(_span(tunable), variable[1], True)])
         elif tunable.name in values and tunable.kind != "option":
             texts = _texts(tunable, values[tunable.name])
         else:
             continue
-        for number, (place, text) in enumerate(texts):
-            found.setdefault(place.line, []).append((_rank(place, number, order), place, text.encode()))
+        for place, text, opens in texts:
+            found.setdefault(place.line, []).append((_rank(place, opens, order), place, text.encode()))
     rows, moves = lines_of(source), {}
     for line, parts in found.items():
         rows[line], moves[line] = _row(rows[line], [(place, text) for _, place, text in sorted(parts)])
     return "".join(rows), moves
 
 
-def _texts(tunable: Tunable, value: Value) -> Iterator[tuple[Span, str]]:
-    """What a value writes, and where. Raises LookupError for no value of it."""
-    if not tunable.choices:
-        yield _span(tunable), repr(number_of(tunable, value))
-        return
-    if value not in tunable.choices:
-        raise LookupError(f"{tunable.name} can't be {value!r}")
-    yield from zip(tunable.places, tunable.texts[tunable.choices.index(str(value))], strict=True)
+def _texts(tunable: Tunable, value: Value) -> Iterator[tuple[Span, str, bool]]:
+    """What a value writes, where, and whether that opens what another text closes. Raises LookupError."""
+    if tunable.kind == "guard":
+        yield from written(tunable, str(value))
+    elif tunable.choices:
+        if value not in tunable.choices:
+            raise LookupError(f"{tunable.name} can't be {value!r}")
+        texts = tunable.texts[tunable.choices.index(str(value))]
+        for place, text in zip(tunable.places, texts, strict=True):
+            yield place, text, place == tunable.places[0]
+    else:
+        yield _span(tunable), repr(number_of(tunable, value)), True
 
 
 def _span(tunable: Tunable) -> Span:
     return Span(tunable.line, tunable.column, tunable.end_column)
 
 
-def _rank(place: Span, number: int, order: int) -> tuple[int, int, int]:
+def _rank(place: Span, opens: bool, order: int) -> tuple[int, int, int]:
     """What comes first in a line; of what is put in at one point, what closes before what opens, the outer around.
 
-    Tunables further back in their order lie around those before. The first text of a tunable opens, the others close.
+    Tunables further back in their order lie around those before.
     """
     if place.column < place.end_column:
         return place.column, 2, 0
-    return (place.column, 0, order) if number else (place.column, 1, -order)
+    return (place.column, 1, -order) if opens else (place.column, 0, order)
 
 
 def _row(line: str, parts: list[tuple[Span, bytes]]) -> tuple[str, list[_Move]]:

@@ -349,7 +349,8 @@ def fits(version: Version, plan: Plan) -> None:
         if not allowed(tunable, value):
             finite = not isinstance(value, str) and math.isfinite(value)
             other = "outside its range" if finite else "which is no number"
-            why = "which is none of its choices" if tunable.choices else other
+            why = "which is no guard that may stand there" if tunable.kind == "guard" else other
+            why = "which is none of its choices" if tunable.choices else why
             raise VersionError(f"v{version.number} sets {name!r} to {as_text(value)}, {why}")
     if with_values(plan.source, plan.tunables, version.values) != version.source:
         raise VersionError(f"v{version.number} changes more of {plan.function} than its values")

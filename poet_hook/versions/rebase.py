@@ -12,6 +12,7 @@ from poet_hook.errors import VersionError
 from poet_hook.model import Level, Plan, Tunable, Value, Verdict, Version
 from poet_hook.pragma.scan import find
 from poet_hook.transform.constants import Constant, in_text
+from poet_hook.transform.guards import fits_guard
 from poet_hook.transform.plan import UNPARSABLE
 from poet_hook.transform.tunables import find_tunables
 from poet_hook.transform.values import as_text, dedented, lines_of, with_values
@@ -42,7 +43,7 @@ def carry(version: Version, original: str, plan: Plan) -> Version:
         if (old.value, old.integer) != (new.value, new.integer):
             reasons.append(f"{new.name}: your own {as_text(new.value)} takes the place of {as_text(value)}")
         elif not allowed(new, value):
-            where = "is no choice any more" if new.choices else "lies outside its new range"
+            where = "lies outside its new range" if new.kind == "number" else "can't stand there any more"
             reasons.append(f"{new.name}: {as_text(value)} {where}, your own {as_text(new.value)} stays")
         else:
             values[new.name] = value
@@ -99,6 +100,8 @@ def allowed(tunable: Tunable, value: Value) -> bool:
 
 def _readable(tunable: Tunable, value: Value) -> bool:
     """Whether a value is one of those choices, or a number of that kind."""
+    if tunable.kind == "guard":
+        return isinstance(value, str) and fits_guard(tunable, value)
     if tunable.choices:
         return value in tunable.choices
     return not isinstance(value, str) and math.isfinite(value) and (not tunable.integer or value == int(value))

@@ -1,0 +1,116 @@
+"""A function that decides -> the place for a guard, which is each of its `return`s."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from poet_hook.model import Exit, Tunable
+from poet_hook.transform.edits import Text
+from poet_hook.transform.values import own_scope
+
+NAME = "guard"
+_ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+
+
+def guard_of(node: ast.FunctionDef, lines: list[str], usable: set[int]) -> Tunable | None:
+    """The place for a guard in `node`, which decides: it stands at each `return`; None where it can stand at none."""
+    text, exits, numbers = Text(node, lines, usable), [], {place: i for i, place in enumerate(returns_of(node))}
+    for place, names in _returns(node):
+        found = _exit(place, names, text, numbers[place])
+        if found is not None:
+            exits.append(found)
+    if not exits:
+        return None
+    start = exits[-1].start
+    return Tunable(
+        name=NAME,
+        value="",
+        line=start.line,
+        column=start.column,
+        end_column=start.column,
+        kind="guard",
+        exits=tuple(exits),
+        numbers=tuple(sorted(_numbers(node))),
+    )
+
+
+def _exit(place: ast.Return, names: frozenset[str], text: Text, number: int) -> Exit | None:
+    value = place.value
+    if value is None or not {value.lineno, value.end_lineno} <= text.usable or not names:
+        return None
+    assert value.end_lineno is not None
+    assert value.end_col_offset is not None
+    start = text.span(value.lineno, value.col_offset, value.col_offset)
+    end = text.span(value.end_lineno, value.end_col_offset, value.end_col_offset)
+    wraps: tuple[str, ...] = ()
+    if isinstance(value, ast.Constant):
+        if type(value.value) is not bool:
+            return None
+        whole = text.span(value.lineno, value.col_offset, value.end_col_offset)
+        return Exit(number, whole, end, tuple(sorted(names)), constant=value.value)
+    if isinstance(value, ast.BoolOp):
+        # of equal ones too under `and`, since what joins them may change
+        wraps = ("and",) if isinstance(value.op, ast.Or) else ("and", "or")
+    elif isinstance(value, (ast.IfExp, ast.Lambda, ast.NamedExpr, ast.Tuple, ast.Starred)):
+        wraps = ("and", "or")
+    return Exit(number, start, end, tuple(sorted(names)), wraps)
+
+
+def returns_of(node: ast.FunctionDef) -> list[ast.Return]:
+    """Each `return` of a function in source order."""
+    found = (part for part in own_scope(node) if isinstance(part, ast.Return))
+    return sorted(found, key=lambda part: (part.lineno, part.col_offset))
+
+
+def _returns(node: ast.FunctionDef) -> Iterator[tuple[ast.Return, frozenset[str]]]:
+    """Each `return`, with the parameters and the simple variables that are bound there for sure."""
+    gone = {n for part in own_scope(node) if isinstance(part, (ast.Global, ast.Nonlocal)) for n in part.names}
+    gone |= {p.id for p in own_scope(node) if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Del)}
+    gone |= {p.name for p in own_scope(node) if isinstance(p, ast.ExceptHandler) and p.name}
+    args = node.args
+    names = {argument.arg for argument in (*args.posonlyargs, *args.args, *args.kwonlyargs)}
+
+    def visit(body: list[ast.stmt], bound: set[str]) -> Iterator[tuple[ast.Return, frozenset[str]]]:
+        bound = set(bound)
+        for statement in body:
+            if isinstance(statement, ast.Return):
+                yield statement, frozenset(bound - gone)
+            elif isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
+                targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+                bound |= {target.id for target in targets if isinstance(target, ast.Name)}
+            elif not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                for block in _blocks(statement):
+                    yield from visit(block, bound)
+
+    return visit(node.body, names)
+
+
+def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
+    for part in (statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(part, name, None)
+            if isinstance(block, list):
+                yield block
+
+
+def _numbers(node: ast.FunctionDef) -> set[str]:
+    """The names that must be numbers already, by what the function does with them or what Perceive checks."""
+    args = node.args
+    found = {
+        argument.arg
+        for argument in (*args.posonlyargs, *args.args, *args.kwonlyargs)
+        if isinstance(argument.annotation, ast.Name) and argument.annotation.id in ("int", "float")
+    }
+    for part in own_scope(node):
+        sides: list[ast.expr] = []
+        if isinstance(part, ast.BinOp) and not isinstance(part.op, ast.Mod):
+            sides = [part.left, part.right]
+        elif isinstance(part, ast.Compare) and any(
+            isinstance(op, (ast.Lt, ast.LtE, ast.Gt, ast.GtE)) for op in part.ops
+        ):
+            sides = [part.left, *part.comparators]
+        elif isinstance(part, (ast.Assign, ast.AnnAssign)) and isinstance(part.value, ast.BinOp):
+            sides = part.targets if isinstance(part, ast.Assign) else [part.target]
+        found |= {side.id for side in sides if isinstance(side, ast.Name)}
+    return found
