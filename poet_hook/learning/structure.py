@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from poet_hook.learning.candidates import Terms, rank_share
+from poet_hook.learning.events import thinned
 from poet_hook.learning.gate import BEYOND, STRUCTURES, Judgement, judge
 from poet_hook.learning.guards import Guards
 from poet_hook.learning.search import Offer, Progress, Search, sizes_of, slack
 from poet_hook.model import Value
 from poet_hook.transform.values import as_text
 
+FEW = 60  # executions on which it is seen which change is worth fitting
 ALONE = 0.5  # of the share of structures; the rest is for those that are made on the way
 
 
@@ -48,7 +50,7 @@ def _structures(search: Search, offers: list[Offer]) -> Iterator[Offer]:
     yield from alone
     guards = [Guards(search, tunable) for tunable in search.structures if tunable.kind == "guard" and search.labels]
     made: list[Mapping[str, Value]] = []
-    for size in sizes_of(len(search.labels)):
+    for step, size in enumerate(sizes_of(len(search.labels))):
         weights = search.weights(search.first(size))
         least = _least(search, [*offers, *alone], weights)
         guarded, rules = [], {}
@@ -57,7 +59,9 @@ def _structures(search: Search, offers: list[Offer]) -> Iterator[Offer]:
             if text:
                 guarded.append({**champion, guard.tunable.name: text})
                 rules[text] = guard.why(text)
-        for values in (*guarded, _with_numbers(search, [*changes, *guarded], weights, least - BEYOND)):
+        several = step % 2 == 0 or size == len(search.labels)  # it takes long
+        fitted = _with_numbers(search, [*changes, *guarded], weights, least - BEYOND) if several else None
+        for values in (*guarded, fitted):
             if values is not None and values not in made:
                 made.append(values)
                 share = (1.0 - ALONE) * STRUCTURES * rank_share(len(made))
@@ -93,12 +97,19 @@ def _least(search: Search, offers: list[Offer], weights: Mapping[int, float]) ->
 def _with_numbers(
     search: Search, changes: list[dict[str, Value]], weights: Mapping[int, float], enough: float
 ) -> Mapping[str, Value] | None:
-    """The best change with the numbers fitted around it, where that does a good deal better than all else."""
-    order, best = range(len(search.tunables)), None
-    for values in changes if order and enough >= 0.0 else ():
+    """The best change with the numbers fitted around it, where that does a good deal better than all else.
+
+    Which one is tried in full is found on a sample.
+    """
+    order = range(len(search.tunables))
+    if not order or not changes or enough < 0.0:
+        return None
+    few = {number: weights[number] for number in thinned(list(weights), FEW)}
+    tried = []
+    for values in changes:
         if search.late:
-            break
-        fitted, loss = search.settled(values, weights, float("inf"), order)
-        if loss <= enough + slack(weights) and fitted not in changes:
-            best, enough = fitted, loss
-    return best
+            return None
+        tried.append(search.settled(values, few, float("inf"), order)[1])
+    best = changes[tried.index(min(tried))]
+    fitted, loss = search.settled(best, weights, float("inf"), order)
+    return fitted if loss <= enough + slack(weights) and fitted != best else None
