@@ -52,7 +52,9 @@ def _structures(search: Search, offers: list[Offer]) -> Iterator[Offer]:
     made: list[Mapping[str, Value]] = []
     for step, size in enumerate(sizes_of(len(search.labels))):
         weights = search.weights(search.first(size))
-        least = _least(search, [*offers, *alone], weights)
+        # what was made of later feedback must not decide whether something is offered now
+        known = [offer for offer in (*offers, *alone) if offer.terms.after <= size]
+        least = _least(search, known, weights)
         guarded, rules = [], {}
         for guard in guards:
             text = guard.best(weights, least - BEYOND)
