@@ -14,9 +14,10 @@ more than a point worse there than 0.5. The streams are those of `learning_strea
 The methods: no learning; TunedThresholdClassifierCV of scikit-learn around a classifier that hands the score on (the
 written constant stays where it can't be fitted); Optuna's TPE on the labelled executions, 0.5 tried first; ours without
 a gate (`constants.best`); ours as `poet_hook.learn` does it after every fifth feedback (--every): `gate.judge`,
-promotion of what is proven (or also of what is provisional, and refinements), rollback by `evidence.compare`. Only the
-last two are told of silence: the others have no use for it. Fits of scikit-learn and Optuna take long, so they have
-only the first run of each stream, and random labels; beside them stands ours on those runs.
+promotion of what is proven (or also of what is provisional, and refinements), rollback by `evidence.compare`. Only
+these are told of silence: the others have no use for it. "Asked" is ours where 400 executions are recorded, and at each
+look those are labelled that `poet_hook.ask` asks for. Fits of scikit-learn and Optuna take long, so they have only the
+first run of each stream, and random labels; beside them stands ours on those runs.
 
 `--big` learns a function of three constants from 100,000 recorded executions, 1,000 of them labelled.
 """
@@ -32,78 +33,28 @@ import random
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.learning_loop import Heard, Loop, aims_for, asked, executions, gated, losses  # noqa: E402
 from benchmarks.learning_report import FIRST, TOLERANCE, Point, counts_of, plot, refinements, summed_up, table  # noqa: E402
-from benchmarks.learning_streams import INCUMBENT, LOWER, NAMES, UPPER, Split, split  # noqa: E402
+from benchmarks.learning_streams import INCUMBENT, LOWER, NAMES, UPPER, split  # noqa: E402
 from poet_hook.learning import objective as objectives  # noqa: E402
-from poet_hook.learning.aims import Aims, aims_of  # noqa: E402
-from poet_hook.learning.candidates import Axis, Case  # noqa: E402
-from poet_hook.learning.constants import Steps, best, trace  # noqa: E402
-from poet_hook.learning.evidence import Difference, compare, e_value  # noqa: E402
-from poet_hook.learning.gate import ALPHA, Judgement, judge  # noqa: E402
-from poet_hook.learning.objective import Label, Objective  # noqa: E402
+from poet_hook.learning.constants import best  # noqa: E402
 
-MOST_EXECUTIONS = 1_000
 KINDS = ("random", "wrong", "complaints")
 METRICS = ("accuracy", "f1")
 NOTHING, SKLEARN, UNGATED = "no learning", "TunedThresholdClassifierCV", "ours, not gated"
-PROVEN, AUTO = "ours, proven", "ours, proven or provisional"
+PROVEN, AUTO, ASKED = "ours, proven", "ours, proven or provisional", "ours, asked"
 OPTUNA = {"Optuna TPE, 50 trials": 50, "Optuna TPE, 200 trials": 200}
 OTHERS = (SKLEARN, *OPTUNA)
 SAME_RUNS = f"{AUTO} {FIRST}"
-
-
-@dataclass
-class Heard:
-    """An execution: what it scored, which version ran, what was said (None: nothing) and the steps of its result."""
-
-    score: float
-    deserves: bool
-    version: float
-    said: bool | None
-    steps: Steps
-
-    @property
-    def alert(self) -> bool:
-        """What the version that ran returned."""
-        return self.score > self.version
-
-    def label(self, result: bool) -> Label:
-        """What is known of it; silence is agreement with `result`."""
-        truth = result if self.said is None else self.said
-        return Label("", "decision", truth, 1.0, self.alert == truth, 0)
-
-
-def executions(source: Split, kind: str, rng: random.Random, version: Callable[[], float]) -> Iterator[Heard]:
-    """What runs and what is said of it; `version` tells the constant in use."""
-    for _ in range(MOST_EXECUTIONS):
-        score, deserves = source.draw(rng)
-        said: bool | None = deserves
-        if kind == "complaints" and (score > version()) == deserves:
-            said = None
-        elif kind == "wrong":
-            said = deserves != (rng.random() < 0.1)
-        steps = trace(lambda t, score=score: score > t, LOWER, UPPER, start=INCUMBENT)
-        yield Heard(score, deserves, version(), said, steps)
-
-
-def aims_for(metric: str, labelled: Sequence[Heard], champion: float) -> Aims:
-    """The objective of each execution, as a learning run makes it from what was said before."""
-    rows = [(i, item.label(item.alert), item.steps(champion)) for i, item in enumerate(labelled)]
-    return aims_of(metric, (1.0, 1.0), rows)
-
-
-def losses(item: Heard, aim: Objective, champion: float) -> Steps:
-    known = item.label(item.steps(champion))
-    return item.steps.map(lambda result: aim.loss(known, result))
 
 
 # --------------------------------------------------------------------------- methods that fit once, at N
@@ -172,96 +123,6 @@ FITS: dict[str, Callable[[Sequence[Heard], str], float]] = {
     UNGATED: ungated,
 }
 
-# --------------------------------------------------------------------------- ours, gated
-
-
-@dataclass
-class Loop:
-    """What `poet_hook.learn` does at each look: roll back, or judge and perhaps promote."""
-
-    metric: str
-    levels: tuple[str, ...]
-    champion: float = INCUMBENT
-    since: int = 0  # feedback before that helped to find the champion
-    history: list[float] = field(default_factory=list)
-    turns: list[tuple[int, float]] = field(default_factory=list)  # feedback before each that replaced the last of these
-    began: float = 0.0  # with so much evidence
-    refined: list[tuple[float, float]] = field(default_factory=list)  # from, to
-    seconds: float = 0.0
-
-    def look(self, labelled: Sequence[Heard], silent: Sequence[Heard]) -> None:
-        """Change the champion where there is reason to."""
-        aims = aims_for(self.metric, labelled, self.champion)
-        if self.history and self._worse(labelled, silent, aims):
-            self.champion, self.since, self.turns = self.history.pop(), len(labelled), []
-            return
-        cases = [self._case(item, aims.at(i), i < self.since) for i, item in enumerate(labelled)]
-        # silence about what another version returned says nothing of a champion that returns something else
-        rest = [self._case(item, aims.last, False) for item in silent if item.steps(self.champion) == item.alert]
-        started = time.process_time()
-        found: Judgement = judge(cases, rest, [Axis(self.champion, LOWER, UPPER)])
-        self.seconds = time.process_time() - started
-        if found.level in self.levels and found.value is not None:
-            self.history.append(self.champion)
-            self.turns, self.began = [], found.e_value
-            self._put(found.value, len(labelled))
-        elif found.value is not None and found.harmless and self._may_refine(labelled, aims):
-            self.refined.append((self.champion, found.value))
-            self._put(found.value, len(labelled))
-
-    def _put(self, value: float, heard: int) -> None:
-        self.champion, self.since = value, heard
-        self.turns.append((heard, value))
-
-    def _may_refine(self, labelled: Sequence[Heard], aims: Aims) -> bool:
-        """Whether the versions in use since the last of the history are proven better: as in `learning/refine.py`."""
-        if not self.turns or "provisional" not in self.levels:
-            return False
-        gains = []
-        for (first, value), (last, _) in itertools.pairwise([*self.turns, (len(labelled), 0.0)]):
-            for i in range(first, last):
-                loss = losses(labelled[i], aims.at(i), self.champion)
-                gains.append(loss(self.history[-1]) - loss(value))
-        return self.began * e_value(gains) >= 1 / ALPHA
-
-    def _case(self, item: Heard, aim: Objective, older: bool) -> Case:
-        loss, alarm = losses(item, aim, self.champion), item.steps(self.champion)
-        approved = item.said is not None and item.said == item.alert
-        return Case("", loss(self.champion), (loss,), approved=approved, fits_only=older, alarm=alarm)
-
-    def _worse(self, labelled: Sequence[Heard], silent: Sequence[Heard], aims: Aims) -> bool:
-        parent, said, rest = self.history[-1], [], []
-        for i, item in enumerate(labelled[self.since :], self.since):
-            loss = losses(item, aims.at(i), self.champion)
-            now = loss(self.champion)
-            approved = (item.said == item.alert) if (item.said == item.alert) == (now <= 0.0) else None
-            said.append(Difference(now - loss(parent), 1.0, approved, item.steps(self.champion)))
-        for item in silent:
-            if item.version == self.champion:
-                rest.append(Difference(-losses(item, aims.last, self.champion)(parent), alarm=item.alert))
-        found = compare(said, rest)
-        return found.gain > 0 and found.e_value >= 1 / ALPHA
-
-
-def gated(source: Split, kind: str, seed: str, loop: Loop, every: int) -> Iterator[tuple[int, float, float]]:
-    """(feedbacks, constant in use, seconds of the last look) at each count (there may be fewer feedbacks)."""
-    labelled: list[Heard] = []
-    silent: list[Heard] = []
-    wanted = list(counts_of(kind))
-    for item in executions(source, kind, random.Random(seed), lambda: loop.champion):
-        if item.said is None:
-            silent.append(item)
-            continue
-        labelled.append(item)
-        if len(labelled) % every == 0:
-            loop.look(labelled, silent)
-        if len(labelled) == wanted[0]:
-            yield wanted.pop(0), loop.champion, loop.seconds
-        if not wanted:
-            return
-    for count in wanted:
-        yield count, loop.champion, loop.seconds
-
 
 # --------------------------------------------------------------------------- runs
 
@@ -307,6 +168,10 @@ class Task:
                 keep(method, count, value, seconds, steps)
                 if method == AUTO and self.others:
                     keep(SAME_RUNS, count, value, seconds)
+        if self.kind == "random":
+            loop = Loop(self.metric, ("proven", "provisional"))
+            for count, value, seconds in asked(source, seed, loop, self.every):
+                keep(ASKED, count, value, seconds)
         return found
 
 

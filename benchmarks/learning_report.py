@@ -89,7 +89,7 @@ def refinements(points: Sequence[Point], metric: str, kind: str) -> str:
     """How many refinements a run had, and how often they were worse than what they took the place of."""
     chosen = [p for p in points if (p.metric, p.kind) == (metric, kind) and not p.method.endswith(FIRST)]
     gains = [gain for p in chosen for gain in p.refined]
-    runs = max(sum(p.method == m and p.feedbacks == min(COUNTS) for p in chosen) for m in {p.method for p in chosen})
+    runs = sum(p.feedbacks == min(COUNTS) and p.method == chosen[0].method for p in chosen)
     if not gains:
         return f"{metric}, {kind}: no refinement in {runs} runs"
     worse, much = (sum(gain < -least for gain in gains) / len(gains) for least in (0.0, TOLERANCE))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -16,6 +17,7 @@ pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
 from benchmarks import learning, learning_big
+from benchmarks.learning_report import Point, refinements
 from benchmarks.learning_streams import INCUMBENT, NAMES, split
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +46,7 @@ def test_quick_prints_every_method_at_every_count_and_draws_it(tmp_path: Path) -
     for metric, kind in kinds:
         rows = [c for c in cells if (c["metric"], c["kind"]) == (metric, kind)]
         methods = {learning.NOTHING, learning.UNGATED, *OURS}
-        methods |= {learning.SKLEARN, learning.SAME_RUNS} if kind == "random" else set()
+        methods |= {learning.SKLEARN, learning.SAME_RUNS, learning.ASKED} if kind == "random" else set()
         assert {c["method"] for c in rows} == methods
         for method in methods:
             assert [c["feedbacks"] for c in rows if c["method"] == method] == list(learning.counts_of(kind))
@@ -79,6 +81,34 @@ def test_a_loop_goes_back_to_its_parent_once_feedback_speaks_for_it() -> None:
     said = learning.executions(source, "random", random.Random(1), lambda: 0.9)
     loop.look([next(said) for _ in range(40)], [])
     assert (loop.champion, loop.history, loop.since) == (INCUMBENT, [], 40)
+
+
+def test_a_proven_constant_is_refined_as_the_library_does_it() -> None:
+    loop = learning.Loop("accuracy", ("proven", "provisional"))
+    source = split("bells 3 apart, 50%", 0)
+    said = list(itertools.islice(learning.executions(source, "random", random.Random(1), lambda: INCUMBENT), 40))
+    loop.history, loop.champion, loop.turns, loop.began = [0.9], 0.7, [(0, 0.7)], 20.0  # 0.9 was replaced by 0.7
+    loop.since = 40
+    loop.look(said, [])
+    (step,) = loop.refined
+    assert step[0] == 0.7
+    assert abs(step[1] - INCUMBENT) < 0.1
+    assert (loop.history, loop.turns) == ([0.9], [(0, 0.7), (40, step[1])])
+    loop.began = 1e-30
+    loop.champion = 0.7
+    loop.look(said, [])
+    assert len(loop.refined) == 1
+
+
+def test_refinements_are_counted_with_what_they_gained() -> None:
+    points = [
+        Point(learning.AUTO, "accuracy", "random", "a", count, 1.0, 1.0, 0.0, steps)
+        for count, steps in ((5, ()), (10, (2.0, -1.5)), (20, (-0.5, 4.0)))
+    ]
+    told = refinements(points, "accuracy", "random")
+    assert told.startswith("accuracy, random: 4 refinements in 1 runs, +1.00 points each; 50 % worse")
+    assert "25 % by over 1 point" in told
+    assert refinements(points, "f1", "random") == "f1, random: no refinement in 0 runs"
 
 
 def test_a_thousand_random_labels_of_very_many_executions_lead_near_the_best_constants(tmp_path: Path) -> None:
