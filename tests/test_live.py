@@ -23,6 +23,7 @@ from poet_hook import api
 from poet_hook.cli.main import main
 from poet_hook.errors import PragmaWarning, VersionError, VersionWarning
 from poet_hook.model import Execution
+from poet_hook.runtime import trial
 from poet_hook.runtime.trial import Told, told
 from poet_hook.store import codec
 from poet_hook.versions.chain import Chain
@@ -452,6 +453,22 @@ def test_where_both_fail_the_champions_own_exception_goes_on(load: Load) -> None
     marks = [said(execution) for execution in newest(40)]
     assert any(marks)
     assert not all(marks)
+
+
+def test_what_it_takes_to_try_is_not_what_the_challenger_takes(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = trial.TimeLimit
+
+    def slow(seconds: float, function: str) -> trial.TimeLimit:
+        time.sleep(0.03)
+        return real(seconds, function)
+
+    m = canary(load, "x > 2.5", 3.5)
+    monkeypatch.setattr(trial, "TimeLimit", slow)
+    for _ in range(12):
+        m.f(3.0)
+    served = [execution for execution in newest(12) if execution.version == 2]
+    assert served
+    assert all(0.0 < execution.duration < 0.02 for execution in served)
 
 
 def test_a_cool_down_holds_for_both(load: Load) -> None:

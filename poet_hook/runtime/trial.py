@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FunctionType
@@ -156,12 +157,16 @@ class Shadow(Trial):
 
 @dataclass(slots=True)
 class Served:
-    """A call that the canary was chosen for: its `answer`, or by which `error` it failed; `steady` goes with it."""
+    """A call that the canary was chosen for: its `answer`, or by which `error` it failed; `steady` goes with it.
+
+    `spent` are the seconds of its attempts and of the pauses between them.
+    """
 
     number: int
     steady: Steady
     answer: Any = None
     error: str | None = None
+    spent: float = 0.0
 
 
 class Canary(Trial):
@@ -192,15 +197,23 @@ class Canary(Trial):
             return False
         if not self.sought:
             self.seek(slot)
-        challenger = self.challenger
+        challenger, begun = self.challenger, time.perf_counter()
         if challenger is None or not self._chooses(slot, challenger, call.key or call.stream):
             return False
         if call.limit is not None:
             call.limit.cancel()
         call.served = served = Served(challenger.number, challenger.options.steady)
+        try:
+            return self._attempted(slot, call, challenger, promise, served)
+        finally:  # what it takes to try is not what the challenger takes
+            call.clock += time.perf_counter() - begun - served.spent
+
+    def _attempted(
+        self, slot: Any, call: Any, challenger: Challenger, promise: Callable[..., Any] | None, served: Served
+    ) -> bool:
         for attempt in range(1, challenger.options.retries + 2):
             try:
-                served.answer = self._answer(slot, challenger, call.arguments, promise)
+                served.answer = self._answer(slot, challenger, call.arguments, promise, served)
                 served.error, call.attempt = None, attempt
                 return True
             except Exception as error:
@@ -210,14 +223,28 @@ class Canary(Trial):
                 if isinstance(error, RecursionError):
                     break
             if attempt <= challenger.options.retries:
+                start = time.perf_counter()
                 pause(attempt, challenger.options.backoff)
+                served.spent += time.perf_counter() - start
         served.steady = slot.steadies
         slot.arm(call)
         return False
 
     @staticmethod
-    def _answer(slot: Any, challenger: Challenger, arguments: Sequence[Any], promise: Callable[..., Any] | None) -> Any:
-        answer = _limited(slot, challenger.body, arguments, challenger.options.timeout or UNLIMITED)
+    def _answer(
+        slot: Any,
+        challenger: Challenger,
+        arguments: Sequence[Any],
+        promise: Callable[..., Any] | None,
+        served: Served,
+    ) -> Any:
+        limit = TimeLimit(challenger.options.timeout or UNLIMITED, slot.function)
+        start = time.perf_counter()
+        try:
+            answer = apply(challenger.body, arguments)
+        finally:
+            served.spent += time.perf_counter() - start
+            limit.cancel()
         slot.check(answer)
         if promise is not None:
             slot.keep(promise, answer, arguments)
