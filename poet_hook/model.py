@@ -40,6 +40,7 @@ SignalKind = Literal[
 
 # a string constant of generated code that starts so is replaced by a slot when the code is loaded
 SLOT_PREFIX = "poet_hook\x00"
+INSTRUCTION = "instruction"
 ANOMALY_FIELDS = ("is_anomaly", "anomaly", "drift_detected", "drift", "alert")
 
 
@@ -351,7 +352,8 @@ class Signal:
     keeps, by the names at_least, at_most, above and below ({"at_least": 3, "below": 10}); "reward" is a score in
     0..1, "cost" what the execution cost; "fields" carries a signal by the name of each field of the result that was
     spoken of; "requested" carries numbers by the names of tunables that somebody asked for, and says nothing of the
-    result; "unread" means that nothing understood it (`reason` says why). `confidence` is in 0..1, of "fields" the
+    result; "unread" means that nothing understood it (`reason` says why), and its value is
+    `INSTRUCTION` where it asks something of the function. `confidence` is in 0..1, of "fields" the
     least of its signals.
     """
 

@@ -172,7 +172,7 @@ def test_of_a_function_that_returns_numbers_only_a_named_number_is_meant(module:
 def test_an_option_is_meant_by_its_own_name_only(load: Load) -> None:
     module = load(
         """
-        # poet: domain=ml_monitoring, optimize_for=alert_quality, stream=room, after=1000
+        # poet: domain=ml_monitoring, optimize_for=alert_quality, stream=room, min_run=1, after=1000
         def hot(room: str, celsius: float) -> bool:
             return celsius > 45.0
         """
@@ -314,6 +314,18 @@ def test_a_request_is_no_label_and_revises_none(module: ModuleType) -> None:
         ("right", None),
     ]
     api.wait_for_learning()
+
+
+def test_an_instruction_that_is_refused_revises_nothing(module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    result = poet_hook.call(module.hot, 50.0)
+    say(result, "false alarm")
+    assert say(result, "raise the threshold to 40").kind == "unread"
+    assert [item.signal.kind for item in api.store().for_function("m:hot")] == ["expected", "unread"]
+    assert "the evidence is too weak" in poet_hook.learn("hot").reasons[-1] or poet_hook.learn("hot").verdict
+    assert main(["log", "hot"]) == 0
+    assert "'raise the threshold to 40' = unread (user: celsius_limit would not rise" in capsys.readouterr().out
+    assert say(result, "hm").kind == "unread"  # what can't be read may well take back what was said before
+    assert [item.signal.kind for item in api.store().for_function("m:hot")] == ["unread", "unread"]
 
 
 def test_with_learning_off_it_is_kept_for_later(load: Load) -> None:

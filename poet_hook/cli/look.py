@@ -194,7 +194,8 @@ def _signal_words(signal: Signal) -> str:
         return ", ".join(f"{name} {_signal_words(part)}" for name, part in signal.value.items())
     if signal.kind == "requested":
         return "requested " + ", ".join(f"{name} = {as_text(value)}" for name, value in signal.value.items())
-    return signal.kind if signal.value is None else f"{signal.kind} {shown(signal.value)}"
+    told = signal.value is not None and signal.kind != "unread"
+    return f"{signal.kind} {shown(signal.value)}" if told else signal.kind
 
 
 def feedback_document(item: Feedback) -> dict[str, Any]:

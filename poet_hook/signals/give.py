@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from poet_hook.domains.base import Domain, load
 from poet_hook.errors import CodecError, NotEnhancedError
-from poet_hook.model import UNSET, Execution, Signal
+from poet_hook.model import INSTRUCTION, UNSET, Execution, Signal
 from poet_hook.settings import Settings
 from poet_hook.signals.agreement import in_sum
 from poet_hook.signals.attach import execution_of
@@ -106,6 +106,8 @@ def _requested(
     asked = asked_for(request, execution.function, store, settings) if request is not None else None
     if request is None or asked is None:
         return []
+    if asked.kind == "unread":  # it says nothing of the result, and revises nothing that was said of it
+        asked = replace(asked, value=INSTRUCTION)
     rows = [Row(execution.id, item, replace(asked, comment=said))]
     if request.rest is not None:
         told = read(request.rest, outcome=outcome, domain=domain)

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from poet_hook.errors import CodecError, UnknownExecutionError
-from poet_hook.model import Feedback, Signal
+from poet_hook.model import INSTRUCTION, Feedback, Signal
 from poet_hook.store.codec import decode, encode
 from poet_hook.store.connection import clean
 from poet_hook.store.executions import Executions
@@ -128,10 +128,15 @@ def standing(said: Iterable[Feedback]) -> list[Feedback]:
         words.setdefault((item.execution_id, item.source), []).append(item)
     kept = []
     for items in words.values():
-        asked = [item for item in items if item.signal.kind == "requested"]
+        asked = [item for item in items if _asks(item.signal)]
         kept += [item for item in asked if item.given == asked[-1].given]
-        kept += _standing([item for item in items if item.signal.kind != "requested"])
+        kept += _standing([item for item in items if not _asks(item.signal)])
     return sorted(kept, key=lambda item: item.id)
+
+
+def _asks(signal: Signal) -> bool:
+    """Whether it asks something of the function, and says nothing of the result."""
+    return signal.kind == "requested" or (signal.kind == "unread" and signal.value == INSTRUCTION)
 
 
 def _standing(items: Sequence[Feedback]) -> list[Feedback]:
