@@ -11,6 +11,9 @@ given, `poet_hook.learn` is called after every fifth, and versions come and go u
 With `--assume` silence means that it was right (`assume_ok_after=`), beside the usual rule; with 50 feedbacks a stream.
 Default are then 100 streams.
 
+With `--change` the world changes after 200 feedbacks, or it does not, or a limit that was too low becomes the right
+one; each with and without `half_life=`, judged after every third feedback. Default are then 60 streams.
+
 With `--events` incidents are bursts of calls with nearly one score, and each of these is commented on: taken one by
 one, and as incidents (`group=`). They are judged after each incident. Default are then 100 streams.
 """
@@ -33,6 +36,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from change_streams import Change, followed
 from event_streams import Bursts, promotion
 from gate_report import Row, plot, table
 from gate_streams import BELOW, Comments, Scenario, World, stream
@@ -326,6 +330,26 @@ def assumptions() -> list[Scenario]:
     ]
 
 
+# --------------------------------------------------------------------------- a world that changes
+
+
+def measure_change(streams: int, seed: int) -> Iterator[Row]:
+    """The rows of worlds that change, by half-life; the median counts feedbacks since the change."""
+    world = World(0.32, 2.1)
+    low = world.below_optimum(10)
+    changes = [
+        Change("no change", world, world.optimum, 10**9, 0.0, 400),
+        Change("all scores higher by 2 after 200", world, world.optimum, 200, 2.0, 400),
+        Change("10 points too low, right after 40", world, low, 40, low - world.optimum),
+    ]
+    for change in changes:
+        for half_life in (None, 50, 100):
+            ends = [followed(change, random.Random(f"{seed} {change.name} {i}"), half_life) for i in range(streams)]
+            at = change.at if change.at < change.feedbacks else 0
+            since = [None if end is None else (end[0] - at, *end[1:]) for end in ends]
+            yield counted(f"{change.name}{f', half_life={half_life}' if half_life else ''}", since)
+
+
 # --------------------------------------------------------------------------- incidents
 
 
@@ -351,9 +375,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--loop", action="store_true", help="run whole streams through the library")
     parser.add_argument("--assume", action="store_true", help="silence that means that it was right")
+    parser.add_argument("--change", action="store_true", help="a world that changes, with and without half_life=")
     parser.add_argument("--events", action="store_true", help="bursts of alerts that are commented on one by one")
     parser.add_argument(
-        "--streams", type=int, help="of each scenario: 500, with --loop 40, with --assume or --events 100"
+        "--streams", type=int, help="of each scenario: 500; --loop: 40, --change: 60, --assume or --events: 100"
     )
     parser.add_argument(
         "--feedbacks", type=int, default=100, help="of a stream, with --loop; or incidents, with --events"
@@ -367,11 +392,12 @@ def main() -> None:
         print(json.dumps([asdict(row) for row in rows], indent=2) if options.json else loop_table(rows))
         return
     if options.events:
-        events = list(measure_events(options.streams or 100, options.seed, options.feedbacks))
-        print(json.dumps([asdict(row) for row in events], indent=2) if options.json else table(events))
-        return
-    chosen, streams = (assumptions(), 100) if options.assume else (scenarios(), 500)
-    simple = [measure(scenario, options.streams or streams, options.seed) for scenario in chosen]
+        simple = list(measure_events(options.streams or 100, options.seed, options.feedbacks))
+    elif options.change:
+        simple = list(measure_change(options.streams or 60, options.seed))
+    else:
+        chosen, streams = (assumptions(), 100) if options.assume else (scenarios(), 500)
+        simple = [measure(scenario, options.streams or streams, options.seed) for scenario in chosen]
     if options.out:
         plot(simple, options.out / "gate.png")
     print(json.dumps([asdict(row) for row in simple], indent=2) if options.json else table(simple))

@@ -115,7 +115,8 @@ class Pragma:
     """The typed options of one function. `line` is the first pragma line, `target_line` the first line after it.
 
     `group` is the gap within which alerts are one incident, calls where it is an int and seconds where it is a float,
-    or an expression over the arguments whose value names the incident.
+    or an expression over the arguments whose value names the incident. `half_life` counts feedbacks where it is an int,
+    and seconds where it is a float.
     """
 
     line: int
@@ -141,6 +142,7 @@ class Pragma:
     cost: tuple[float, float] = (1.0, 1.0)
     group: int | float | str | None = None
     assume_ok_after: float | None = None
+    half_life: int | float | None = None
     alpha: float = 0.05
     canary: float | None = None
     tunes: tuple[Tune, ...] = ()

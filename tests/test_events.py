@@ -13,14 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import poet_hook
+from benchmarks.change_streams import Change, followed
 from benchmarks.event_streams import Bursts, promotion
 from benchmarks.gate_streams import Comments, Scenario, World, stream
 from poet_hook import api
 from poet_hook.cli.teach import _say_learned
+from poet_hook.learning.ageing import moments_of, renewals, weights_of
 from poet_hook.learning.candidates import Axis, Case
 from poet_hook.learning.constants import Steps
 from poet_hook.learning.events import Call, Event, Incident, Timeline, agreed_on, combined, incidents, told
-from poet_hook.learning.gate import Judge
+from poet_hook.learning.evidence import KEPT, Renewed
+from poet_hook.learning.gate import Judge, judge
 from poet_hook.learning.objective import Label
 from poet_hook.learning.silence import EXECUTIONS, Opinions
 from poet_hook.store import codec
@@ -453,12 +456,12 @@ def test_what_is_assumed_is_approved_where_a_provisional_version_would_break_it(
 
     levels = []
     for broken in (False, True):
-        judge = Judge([Axis(1.0, 0.5, 8.0)], reading=EXECUTIONS._replace(assumed="1d"))
+        process = Judge([Axis(1.0, 0.5, 8.0)], reading=EXECUTIONS._replace(assumed="1d"))
         for n in range(6):
             if n == 3 and broken:
-                judge.hush(replace(case(1.25, True), now=0.0, weight=0.1))
-            judge.add(case(1.3, False))
-        levels.append(judge.judgement().level)
+                process.hush(replace(case(1.25, True), now=0.0, weight=0.1))
+            process.add(case(1.3, False))
+        levels.append(process.judgement().level)
     assert levels == ["provisional", None]
 
 
@@ -479,6 +482,145 @@ def test_the_bias_of_what_is_assumed(comments: Comments, points: float, learns: 
     gains = [end[2] for end in ends if end is not None]
     assert min(gains, default=0.0) >= 0.0
     assert (len(gains) >= 6) if learns else not gains
+
+
+# --------------------------------------------------------------------------- half_life
+
+
+def test_a_half_life_begins_with_the_first_bet_in_it() -> None:
+    assert renewals([], 10) == []
+    assert [place for place, renews in enumerate(renewals(range(30), 10)) if renews] == [0, 10, 20]
+    assert renewals([0.0, 9.0, 35.0, 8.0, 36.0, 41.0], 10.0) == [True, False, True, False, False, True]
+
+
+def renewed(*bets: float, between: int = 3) -> Renewed:
+    purse = Renewed()
+    for place, bet in enumerate(bets):
+        if place % between == 0:
+            purse.renew()
+        purse.bet(bet, (1.0, 2.0))
+    return purse
+
+
+@given(st.lists(st.floats(-1, 1), max_size=20), st.floats(-1, 1))
+def test_a_fair_bet_does_not_change_what_a_renewed_purse_expects(bets: list[float], d: float) -> None:
+    purses = [renewed(*bets, each) for each in (d, -d)]
+    before = renewed(*bets)
+    if len(bets) % 3 == 0:
+        before.renew()
+    assert (purses[0].mean() + purses[1].mean()) / 2 == pytest.approx(before.mean(), rel=1e-9)
+
+
+@given(st.lists(st.floats(-1, 1), max_size=20))
+def test_to_begin_anew_never_makes_richer(bets: list[float]) -> None:
+    purse = renewed(*bets)
+    before = purse.mean()
+    purse.renew()
+    assert purse.mean() <= before * (1 + 1e-9)
+
+
+def test_what_was_won_long_ago_is_no_evidence_and_what_was_not_lost_is_bet_again() -> None:
+    purse = renewed(*[1.0] * 8, between=8)
+    assert purse.mean() > 10
+    for _ in range(KEPT):
+        purse.renew()
+    assert purse.mean() == pytest.approx(1.0)
+    idle, unlucky = Renewed(), Renewed()
+    for _ in range(40):
+        for each, bet in ((idle, 0.0), (unlucky, -1.0)):
+            each.renew()
+            each.bet(bet, (1.0, 2.0))
+    for each in (idle, unlucky):
+        each.renew()
+        for _ in range(8):
+            each.bet(1.0, (1.0, 2.0))
+    assert idle.mean() > 6 > 1e-3 > unlucky.mean()
+
+
+def test_what_age_leaves_of_a_weight() -> None:
+    assert weights_of({0: 0.0, 1: 50.0, 2: 100.0, 3: 120.0}, 100.0, 50.0) == {0: 0.25, 1: 0.5, 2: 1.0, 3: 1.0}
+    assert weights_of({0: 0.0}, 1e9, 1.0)[0] > 0.0
+    labelled = [Event(said(True, order=n), (n,), n, given=10.0 * n) for n in range(1, 4)]
+    silent = [Event(None, (n,), n) for n in range(2)]
+    started = [0.0, 0.0, 0.0, 5.0, 25.0]
+    assert moments_of([*labelled, *silent], started, 50) == {0: 0.0, 1: 1.0, 2: 2.0, 3: 0.0, 4: 2.0}
+    assert moments_of([*labelled, *silent], started, 50.0) == {0: 10.0, 1: 20.0, 2: 30.0, 3: 5.0, 4: 25.0}
+
+
+def test_one_by_one_is_judged_as_all_at_once() -> None:
+    world = World(0.32, 2.1)
+    change = Change("", world, world.below_optimum(26), 10**9, 0.0, 80, every=1)
+    end = followed(change, random.Random(5), 20)
+    assert end is not None
+    rng, levels = random.Random(5), []
+    cases = [change.case(n, rng, 20) for n in range(end[0])]
+    for upto in (end[0] - 1, end[0]):
+        weights = weights_of(dict(enumerate(map(float, range(upto)))), upto - 1.0, 20)
+        faded = [replace(case, fresh=weights[n]) for n, case in enumerate(cases[:upto])]
+        levels.append(judge(faded, [], [Axis(change.incumbent, -3, 7)], ages=True).level)
+    assert levels == [None, end[1]]
+
+
+def taught(load: Load, module: str, options: str, old: int, new: int) -> Any:
+    """First everything above 30 deserves an alert, then only what is above 42."""
+    is_hot = load(ASSUMED.format(options=options), module).is_hot
+    rng = random.Random(7)
+    for number in range(old + new):
+        celsius = round(rng.uniform(20, 55), 2)
+        result = poet_hook.call(is_hot, celsius)
+        poet_hook.feedback(result, result.value == (celsius > (30 if number < old else 42)))
+    return is_hot
+
+
+def test_the_function_follows_a_world_that_changed(load: Load) -> None:
+    runs = {
+        module: poet_hook.learn(taught(load, module, options, 60, 60))
+        for module, options in (("never", ""), ("aged", ", half_life=20"))
+    }
+    never, aged = runs["never"], runs["aged"]
+    assert not never.promoted
+    assert aged.promoted
+    assert aged.candidate is not None
+    assert 41 < aged.candidate.values["celsius_limit"] < 43
+    assert aged.verdict is not None
+    assert aged.verdict.evidence.labelled == 20  # of which the metric is told
+    assert aged.verdict.evidence.after == 1.0
+    assert "half_life: the latest 80 of 120 labelled executions are evidence" in aged.reasons
+
+
+def test_a_champion_that_was_good_for_long_is_rolled_back_when_it_is_no_more(load: Load) -> None:
+    rolled = {}
+    for module, options in (("never", ""), ("aged", ", half_life=20")):
+        is_hot = taught(load, module, options, 0, 60)
+        assert poet_hook.learn(is_hot).promoted
+        rng = random.Random(8)
+        for number in range(120 + 30):  # it goes on being right, and then the world is as it was before
+            celsius = round(rng.uniform(20, 55), 2)
+            result = poet_hook.call(is_hot, celsius)
+            poet_hook.feedback(result, result.value == (celsius > (42 if number < 120 else 30)))
+        rolled[module] = " ".join(poet_hook.learn(is_hot).reasons)
+    assert "rolled back" not in rolled["never"]
+    assert "rolled back to v1" in rolled["aged"]
+    assert "did worse than v1 on the last" in rolled["aged"]
+
+
+def test_a_half_life_of_time(load: Load) -> None:
+    learned = poet_hook.learn(taught(load, "timed", ", half_life=30d", 0, 60))
+    assert learned.promoted
+    assert "half_life: the latest 60 of 60 labelled executions are evidence" in learned.reasons
+
+
+def test_with_half_life_a_change_is_followed_sooner_and_nothing_is_found_where_there_is_none() -> None:
+    world = World(0.32, 2.1)
+    change = Change("higher by 2", world, world.optimum, 80, 2.0, 240, every=4)
+    waits = {
+        half_life: [followed(change, random.Random(f"{change.name} {i}"), half_life) for i in range(5)]
+        for half_life in (None, 40)
+    }
+    late = {half_life: sum(end[0] if end else 240 for end in ends) for half_life, ends in waits.items()}
+    assert late[40] < late[None]
+    still = Change("none", world, world.optimum, 10**9, 0.0, 120, every=4)
+    assert not any(followed(still, random.Random(f"none {i}"), 40) for i in range(10))
 
 
 # --------------------------------------------------------------------------- simulations

@@ -73,6 +73,8 @@ def wrong(found: Found) -> list[tuple[str, str]]:
         (" optimize_for=accuracy group=ticket", {"optimize_for": "accuracy", "group": "ticket"}),
         (" optimize_for=accuracy group='a or b'", {"optimize_for": "accuracy", "group": "a or b"}),
         (" optimize_for=accuracy assume_ok_after=2d", {"optimize_for": "accuracy", "assume_ok_after": 172800.0}),
+        (" optimize_for=accuracy half_life=50", {"optimize_for": "accuracy", "half_life": 50}),
+        (" optimize_for=accuracy half_life=1.5d", {"optimize_for": "accuracy", "half_life": 129600.0}),
         (" optimize_for=accuracy alpha=0.2", {"optimize_for": "accuracy", "alpha": 0.2}),
         (" optimize_for=accuracy cost=1:5", {"optimize_for": "accuracy", "cost": (1.0, 5.0)}),
         (" retries=1  # noqa: E501, timeout=3", {"retries": 1}),
@@ -125,6 +127,7 @@ def test_each_option_is_read(options: str, fields: dict[str, Any]) -> None:
         ("optimize_for=f1 group=9999d", "PH204", "9999d"),
         ("optimize_for=f1 group='a b'", "PH206", "'a b'"),
         ("optimize_for=f1 assume_ok_after=soon", "PH204", "soon"),
+        ("optimize_for=f1 half_life=1", "PH204", "1"),
         ("optimize_for=f1 alpha=0", "PH204", "0"),
         ("optimize_for=f1 alpha=0.51", "PH204", "0.51"),
         ("optimize_for=f1 alpha=5%", "PH204", "5%"),
@@ -158,6 +161,7 @@ def test_each_option_is_read(options: str, fields: dict[str, Any]) -> None:
         ("alpha=0.1", "PH302", "alpha"),
         ("canary=5%", "PH302", "canary"),
         ("group=5", "PH302", "group"),
+        ("half_life=50", "PH302", "half_life"),
         ("assume_ok_after=2d", "PH302", "assume_ok_after"),
         ("off retries=2", "PH303", "retries"),
     ],
@@ -195,7 +199,7 @@ def test_a_mistyped_optimize_for_is_the_only_complaint() -> None:
         ("domain=zzz", "one of generic, ml_monitoring"),
         ("ensure=x>0", 'write ensure="x>0"'),
         ("fallback=null", "did you mean 'None'?"),
-        ("half_life", ""),
+        ("sample", ""),
     ],
 )
 def test_hints(options: str, hint: str) -> None:
@@ -470,6 +474,7 @@ def pragmas(draw: st.DrawFn) -> Pragma:
         "after": st.integers(1, 1_000_000),
         "cost": st.tuples(POSITIVE, POSITIVE),
         "alpha": st.floats(0.001, 0.5),
+        "half_life": st.integers(2, 1_000_000) | st.floats(0.001, 1e8),
         "assume_ok_after": POSITIVE,
         "canary": st.integers(1, 50).map(lambda percent: percent / 100),
         "group": st.integers(1, 1_000_000) | st.floats(0.001, 1e8) | NAMES | EXPRESSIONS,
@@ -508,6 +513,7 @@ def canonical(p: Pragma) -> list[str]:
         out += [f"record.{name}={mode}" for name, mode in p.record_arguments.items()]
         out += [f"cost={p.cost[0]!r}:{p.cost[1]!r}"]
         out += [f"key={quoted(p.key)}"] if p.key else []
+        out += [f"half_life={_group(p.half_life)}"] if p.half_life else []
         out += [f"assume_ok_after={p.assume_ok_after!r}s"] if p.assume_ok_after else []
         out += [f"canary={round(p.canary * 100)}%"] if p.canary else []
         out += [f"group={_group(p.group)}"] if p.group else []

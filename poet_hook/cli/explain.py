@@ -130,6 +130,8 @@ def _option_value(name: str, value: Any) -> str:
         return f"{value} calls" if isinstance(value, int) else as_duration(value)
     if name == "canary":
         return f"{value:.0%} of the calls"
+    if name == "half_life":
+        return f"{value} feedbacks" if isinstance(value, int) else as_duration(value)
     if name == "assume_ok_after":
         return as_duration(value)
     if name == "record_arguments":

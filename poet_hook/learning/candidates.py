@@ -21,7 +21,9 @@ class Case:
     that somebody called the recorded result right, `fits_only` that it is older evidence, which helps to
     fit but never to judge, `alarm` what the champion returned (None: all results are of one kind). `distances`
     are how far each number of the function may move before the result changes (left out: told by `losses`),
-    `asked` that it was labelled because somebody asked (`learning/ask.py`).
+    `asked` that it was labelled because somebody asked (`learning/ask.py`), `fresh` how much of its weight age has left
+    where a candidate is fitted, and where silence is evidence, relative to the others (`learning/ageing.py`), `renews`
+    that evidence begins anew with it.
     """
 
     id: str
@@ -34,6 +36,8 @@ class Case:
     distances: Near = ()
     offers: tuple[float, ...] = ()
     asked: bool = False
+    fresh: float = 1.0
+    renews: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class Leader:
         """Let another one lead, or the same, now that `new` were added to `cases`."""
         if change != self.change:
             self.change, self.said, new = change, 0.0, cases
-        self.said += sum((sure(c) * (c.now - change.loss(c))) ** 2 for c in new)
+        self.said += sum(c.fresh * (sure(c) * (c.now - change.loss(c))) ** 2 for c in new)
 
     def mean(self, scales: Sequence[float]) -> float:
         """The evidence that it has."""

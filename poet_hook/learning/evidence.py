@@ -11,6 +11,7 @@ from poet_hook.learning.silence import EXECUTIONS, KINDS, Near, Opinions, Readin
 
 STAKES = tuple((i + 0.5) / 100 for i in range(100))
 CEILING = 1e300
+KEPT = 4  # starts of a purse that is renewed
 HIGHEST = 0.95  # of a stake that a record tells: what never lost so far may lose
 
 
@@ -88,6 +89,51 @@ class Purse:
         return min(CEILING, (self.fixed.mean(silent_losses) + math.exp(min(log, 700.0))) / 2.0)
 
 
+class Renewed(Purse):
+    """A purse of which a half begins anew after each half-life, with the bets from there on.
+
+    Taking back a bet that was won would be no fair game, and neither would be to begin anew whenever that looks better.
+    But it may be done at times that were set before, with money that was kept back: at each of them a half of what is
+    kept back is put on a new start. The start before the latest `KEPT` ends there; what is left of its stake goes back,
+    and what it won is given away, so that evidence older than that counts for nothing. The whole is a fair game at
+    best: it ever reaches x with probability at most 1/x. (Shin, Ramdas and Rinaldo 2024 sum games begun at every
+    moment, each with 1; that bounds how often they err, not whether they ever do.)
+    """
+
+    __slots__ = ("_kept_back", "_starts")
+
+    def __init__(self) -> None:
+        self._kept_back = 1.0
+        self._starts: list[tuple[float, Purse]] = []
+
+    def renew(self) -> None:
+        """Begin a half-life."""
+        if len(self._starts) == KEPT:
+            stake, oldest = self._starts.pop(0)
+            self._kept_back += stake * min(1.0, oldest.mean())
+        self._kept_back /= 2.0
+        self._starts.append((self._kept_back, Purse()))
+
+    def bet(self, difference: float, record: tuple[float, float]) -> None:
+        """As `Purse.bet`, with every start."""
+        for _, purse in self._starts:
+            purse.bet(difference, record)
+
+    def mean(self, silent_losses: float = 0.0) -> float:
+        """All together; each start is charged with all silent losses."""
+        return min(CEILING, self._kept_back + sum(stake * purse.mean(silent_losses) for stake, purse in self._starts))
+
+    @property
+    def fixed(self) -> Wealth:  # type: ignore[override]
+        """The bets of the start that came furthest."""
+        return max(self._starts, key=lambda start: start[0] * start[1].mean(), default=(0.0, Purse()))[1].fixed
+
+
+def purse_of(*, ages: bool) -> Purse:
+    """A purse, or one that is renewed."""
+    return Renewed() if ages else Purse()
+
+
 class Answers:
     """What is known from answers to questions alone, where questions are drawn at random from what nobody spoke of.
 
@@ -97,14 +143,19 @@ class Answers:
 
     __slots__ = ("purse", "start")
 
-    def __init__(self) -> None:
-        self.purse = Purse()
+    def __init__(self, *, ages: bool = False) -> None:
+        self.purse = purse_of(ages=ages)
         self.start: float | None = None
 
     def begin(self, evidence: float) -> None:
         """The first answer comes, and there was this much evidence before it, silence left out."""
         if self.start is None:
             self.start = min(1.0, evidence)
+
+    def renew(self) -> None:
+        """Begin a half-life, where evidence ages."""
+        if isinstance(self.purse, Renewed):
+            self.purse.renew()
 
     def bet(self, difference: float, record: tuple[float, float], *, asked: bool) -> None:
         """As `Purse.bet`; nothing before the first answer."""
@@ -174,7 +225,8 @@ class Difference:
     """One execution under two fixed versions: what the challenger loses less than the champion, in [-1, 1].
 
     `approved` says whether the champion's result was called right (None: what was said was of another result);
-    `weight`, `alarm`, `distances` and `asked` are as in `Case`. Of a silent one `gain` is minus the challenger's loss.
+    `weight`, `alarm`, `distances`, `asked`, `fresh` and `renews` are as in `Case`. Of a silent one `gain` is minus the
+    challenger's loss.
     """
 
     gain: float
@@ -183,6 +235,8 @@ class Difference:
     alarm: bool | None = None
     distances: Near = ()
     asked: bool = False
+    fresh: float = 1.0
+    renews: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,27 +249,41 @@ class Comparison:
     reasons: tuple[str, ...]
 
 
-def compare(labelled: Iterable[Difference], silent: Iterable[Difference], reading: Reading = EXECUTIONS) -> Comparison:
+def compare(
+    labelled: Iterable[Difference],
+    silent: Iterable[Difference],
+    reading: Reading = EXECUTIONS,
+    *,
+    ages: bool = False,
+) -> Comparison:
     """Executions under two versions that none of this feedback helped to choose -> evidence for the challenger.
 
     If the challenger is no better, the evidence ever reaches x with probability at most 1/x, at whatever moment one
     looks. What silence counts for is assumed as in `judge`, and said in the reasons.
     """
-    wealth, answers, gain, squares = Wealth(), Answers(), 0.0, 0.0
+    wealth: Wealth | Renewed = Renewed() if ages else Wealth()
+    answers, gain, squares = Answers(ages=ages), 0.0, 0.0
     opinions = {kind: Opinions(kind, reading) for kind in KINDS}
     for case in labelled:
         bet = min(max(case.weight, 0.0), 1.0) * case.gain
         if case.asked:
             answers.begin(wealth.mean())
             opinions[case.alarm].answer(bool(case.approved))
-        wealth.bet(bet)
-        answers.bet(bet, (gain, squares), asked=case.asked)
-        gain += bet
-        squares += bet * bet
+        record = gain / case.fresh, squares / case.fresh
+        if isinstance(wealth, Wealth):
+            wealth.bet(bet)
+        else:
+            if case.renews:
+                wealth.renew()
+                answers.renew()
+            wealth.bet(bet, record)
+        answers.bet(bet, record, asked=case.asked)
+        gain += case.fresh * bet
+        squares += case.fresh * bet * bet
         if case.approved is not None and not case.asked:
             opinions[case.alarm].hear(case.approved, case.distances)
     for case in silent:
-        opinions[case.alarm].hush(case.weight, -case.gain, case.distances)
+        opinions[case.alarm].hush(case.weight * case.fresh, -case.gain, case.distances)
     weights = [(each, each.agreement()) for each in opinions.values()]
     lost = sum(each.flipped * weight for each, weight in weights)
     in_choice = sum(each.flipped * each.in_choice(weight) for each, weight in weights)

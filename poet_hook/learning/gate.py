@@ -24,7 +24,7 @@ from typing import Literal
 
 from poet_hook.learning.candidates import CHANNEL, UNHEARD, Axis, Case, Change, Leader, Offered, Terms, scaled, sure
 from poet_hook.learning.constants import Fit, Sweep
-from poet_hook.learning.evidence import STAKES, Answers, smallest_count
+from poet_hook.learning.evidence import STAKES, Answers, Renewed, purse_of, smallest_count
 from poet_hook.learning.silence import EXECUTIONS, KINDS, Near, Opinions, Reading, near
 from poet_hook.model import Level
 
@@ -83,16 +83,17 @@ class Judge:
         reading: Reading = EXECUTIONS,
         *,
         structures: bool = False,
+        ages: bool = False,
     ) -> None:
         self.axes, self.alpha, self.reading, self.structures = tuple(axes), alpha, reading, structures
         self.sweeps = [Sweep(a.incumbent, a.lower, a.upper, integer=a.integer, channels=len(UNHEARD)) for a in axes]
-        self.offered = [Offered(terms) for terms in offered]
+        self.offered = [Offered(terms, purse_of(ages=ages)) for terms in offered]
         self.champion = 0.0
         self.opinions = {kind: Opinions(kind, reading) for kind in KINDS}
         self.cases: list[Case] = []
-        self.leaders = (Leader(heeds=True), Leader(heeds=False))
+        self.leaders = (Leader(heeds=True, purse=purse_of(ages=ages)), Leader(heeds=False, purse=purse_of(ages=ages)))
         self.bets: list[float] = []
-        self.answers = Answers()
+        self.answers = Answers(ages=ages)
         self.weight = 0.0
         self._fitted = 0
         self._passing: Sequence[float] = (1.0, *UNHEARD[1:])  # the scales by which the leaders were chosen
@@ -107,7 +108,12 @@ class Judge:
         return best
 
     def _slack(self) -> float:
-        return 1e-9 * (1.0 + self.weight)
+        return 1e-9 * (self._fresh + self.weight)
+
+    @property
+    def _fresh(self) -> float:
+        """By what weights are measured now."""
+        return self.cases[-1].fresh if self.cases else 1.0
 
     def _total(self, change: Change, scales: Sequence[float]) -> float:
         """What a candidate loses in all, silence included."""
@@ -135,19 +141,20 @@ class Judge:
         self._fitted = heard
 
     def _record(self, change: Change, squares: float, scales: Sequence[float]) -> tuple[float, float]:
-        return self.champion - self._total(change, scales), squares + self._silent_loss(change, scales)
+        won, lost = self.champion - self._total(change, scales), self._silent_loss(change, scales)
+        return won / self._fresh, (squares + lost) / self._fresh
 
     def hush(self, case: Case) -> None:
         """Take in an execution without feedback."""
-        channel = CHANNEL[case.alarm]
+        channel, weight = CHANNEL[case.alarm], case.weight * case.fresh
         self._lead()
         for leader in self.leaders:
-            leader.flipped[channel] += case.weight * leader.change.loss(case)
+            leader.flipped[channel] += weight * leader.change.loss(case)
         self.opinions[case.alarm].hush(case.weight, 0.0, self._distances(case))
         for sweep, steps in zip(self.sweeps, case.losses, strict=True):
-            sweep.add(steps, case.weight, channel)
+            sweep.add(steps, weight, channel)
         for offer, loss in zip(self.offered, case.offers, strict=True):
-            offer.lost[channel] += case.weight * loss
+            offer.lost[channel] += weight * loss
 
     def _distances(self, case: Case) -> Near:
         return case.distances or tuple(
@@ -161,6 +168,8 @@ class Judge:
             self.answers.begin(self._led([1.0] + [0.0] * len(KINDS)))
             self.opinions[case.alarm].answer(case.approved)
         self._lead()
+        if case.renews:
+            self._renew()
         if not case.fits_only:
             for leader in self.leaders:
                 leader.purse.bet(weight * (now - leader.change.loss(case)), leader.record)
@@ -170,10 +179,17 @@ class Judge:
         if not case.asked and case.approved == (now <= 0.0):  # else it was said of a version that had another result
             self.opinions[case.alarm].hear(case.approved, self._distances(case))
         self.cases.append(case)
-        self.weight += weight
-        self.champion += weight * now
+        self.weight += weight * case.fresh
+        self.champion += weight * case.fresh * now
         for sweep, steps in zip(self.sweeps, case.losses, strict=True):
-            sweep.add(steps, weight)
+            sweep.add(steps, weight * case.fresh)
+
+    def _renew(self) -> None:
+        """Begin a half-life: what was bet before ages."""
+        self.answers.renew()
+        for purse in [*(leader.purse for leader in self.leaders), *(offer.purse for offer in self.offered)]:
+            if isinstance(purse, Renewed):
+                purse.renew()
 
     def _offered(self, case: Case, weight: float) -> None:
         """Let each offer that was made before bet for itself."""
@@ -182,8 +198,8 @@ class Judge:
             if offer.terms.after <= len(self.cases) and not case.fits_only:
                 offer.staked.append(gain)
                 offer.purse.bet(gain, self._record(Change(offer=i), offer.squares, self._passing))
-            offer.squares += gain * gain
-            offer.lost[0] += weight * loss
+            offer.squares += case.fresh * gain * gain
+            offer.lost[0] += weight * case.fresh * loss
 
     def _scales(self, *, in_passing: bool = False) -> list[float]:
         return [1.0, *(each.agreement(in_passing=in_passing) for each in self.opinions.values())]
@@ -237,7 +253,7 @@ class Judge:
         scales = self._scales()
         best = self._chosen(scales)
         gains = [(c, c.now - best.loss(c)) for c in self.cases]
-        gain = sum(sure(c) * d for c, d in gains)
+        gain = sum(sure(c) * c.fresh * d for c, d in gains)
         before = 1.0 - self.champion / self.weight if self.weight else 1.0
         found = gain > 0.0
         if not found:
@@ -339,10 +355,12 @@ def judge(
     reading: Reading = EXECUTIONS,
     *,
     structures: bool = False,
+    ages: bool = False,
 ) -> Judgement:
     """Labelled and silent executions, each in order of arrival -> whether a candidate may replace the champion.
 
-    `offered` are the terms of each offer, `structures` says whether some may be of another structure. Evidence for one
+    `offered` are the terms of each offer, `structures` says whether some may be of another structure, `ages`
+    whether evidence begins anew where a case says so. Evidence for one
     number is the mean of two e-values, of the numbers that led as feedback came when silence is heeded and when it is
     not; for an offer it is that of its own bets. "proven" needs 1/alpha; "provisional" needs half of that, a complaint
     settled, no approved execution broken and a change of one number by at most a factor 2 (half of the range, where it
@@ -350,7 +368,7 @@ def judge(
     is the champion's; silence is taken as spread evenly over the feedback. A sample of it must stand for all by its
     weights, and is best drawn among results nobody complains of.
     """
-    judge = Judge(axes, offered, alpha, reading, structures=structures)
+    judge = Judge(axes, offered, alpha, reading, structures=structures, ages=ages)
     heard = 0
     for i, case in enumerate(cases):
         share = len(silent) * i // len(cases)

@@ -24,7 +24,8 @@ def refinement(search: Search, judgement: Judgement) -> str:
     """Why the best candidate may take the place of the champion without a proof against it; "" where it may not."""
     study, pragma = search.study, search.study.plan.pragma
     pointer, alpha = study.chain.pointer(), pragma.alpha
-    allowed = pragma.learn == "auto" and pragma.canary is None and pointer.history and pointer.turns
+    lasts = pragma.half_life is None  # else what was proved before may be true no more
+    allowed = lasts and pragma.learn == "auto" and pragma.canary is None and pointer.history and pointer.turns
     if not allowed or judgement.decision != "wait" or not judgement.harmless:
         return ""
     evidence = standing(search, pointer.history[-1], pointer.turns)

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from poet_hook.domains.base import decision
+from poet_hook.learning.ageing import moments_of, renewals, weights_of
 from poet_hook.learning.aims import Aims
 from poet_hook.learning.candidates import Axis, Case, Terms, rank_share
 from poet_hook.learning.constants import Steps, Sweep
@@ -79,6 +80,14 @@ class Search:
             for number in every if not tunable.choices else ():  # of choices, one lies no nearer than another
                 distances[number] += near(self._place(number, traced), self.incumbent(tunable))
         self.distances: dict[int, Near] = {number: tuple(each) for number, each in distances.items()}
+        half_life = study.plan.pragma.half_life
+        moments: dict[int, float] = {}
+        if half_life is not None:
+            started = [study.known[event.first].execution.started for event in self.events]
+            moments = moments_of(self.events, started, half_life)
+        latest = max((moments[number] for number in self.labels if moments), default=0.0)
+        self.fresh = weights_of(moments, latest, half_life or 1.0) or dict.fromkeys(every, 1.0)
+        """What age has left of the weight of each event."""
 
     def _keep(self, traced: Mapping[int, Steps]) -> None:
         """Called with what each execution gives for every value of the next tunable."""
@@ -157,7 +166,9 @@ class Search:
     def cases(self, offers: Sequence[Offer] = ()) -> tuple[list[Case], list[Case]]:
         """Labelled and silent events, as the gate takes them."""
         since = self.study.chain.since()  # feedback before that helped to find the champion
-        agreeing = list(self.agreeing())
+        bets = [n for n in self.labels if self.events[n].given > since and n not in self.aims.fits_only]
+        older = self.labels.keys() - set(bets)
+        agreeing, renewing = list(self.agreeing()), self.renewing(bets)
         cases = [
             Case(
                 id=self.study.known[self.events[number].first].execution.id,
@@ -166,22 +177,37 @@ class Search:
                 alarm=self.alarm(number),
                 distances=self.distances[number],
                 offers=tuple(offer.losses[number] for offer in offers),
-                **self._weights(number, since),
+                fits_only=number in older,
+                renews=number in renewing,
+                fresh=self.fresh[number],
+                **self._weights(number),
             )
             for number in (*self.labels, *agreeing)
         ]
         return cases[: len(self.labels)], cases[len(self.labels) :]
 
-    def _weights(self, number: int, since: float) -> dict[str, Any]:
+    def _weights(self, number: int) -> dict[str, Any]:
         event = self.events[number]
         if event.label is None:
             return {"weight": event.stands_for}
         return {
             "weight": event.label.weight,
             "approved": event.label.approved,
-            "fits_only": event.given <= since or number in self.aims.fits_only,
             "asked": event.asked,
         }
+
+    def recent(self) -> dict[int, Label]:
+        """The labels whose weight age has not halved yet: what is told of the metric, and what it is told of."""
+        return {number: label for number, label in self.labels.items() if self.fresh[number] > 0.5}
+
+    def renewing(self, bets: Sequence[int]) -> set[int]:
+        """Of labelled events that are bets, in order, those with which a half-life of evidence begins."""
+        half_life = self.study.plan.pragma.half_life
+        if half_life is None or not bets:
+            return set()
+        begun = self.study.chain.since() or self.events[bets[0]].given
+        ages = [place if isinstance(half_life, int) else self.events[n].given - begun for place, n in enumerate(bets)]
+        return {n for n, renews in zip(bets, renewals(ages, half_life), strict=True) if renews}
 
     def agreeing(self) -> Iterator[int]:
         """The events that nobody spoke of, and where the champion gives what was recorded.
@@ -262,7 +288,7 @@ class Search:
         kinds: dict[bool | None, list[int]] = {kind: [] for kind in KINDS}
         for number in labelled:
             label = self.labels[number]
-            weights[number] = min(label.weight, 1.0)
+            weights[number] = min(label.weight, 1.0) * self.fresh[number]
             if self.events[number].asked:
                 opinions[self.alarm(number)].answer(label.approved)
             elif label.approved == (self.now(number) <= 0.0):
@@ -274,7 +300,8 @@ class Search:
             agreement = opinions[kind].in_choice(opinions[kind].agreement())
             kept = thinned(members, QUIET)
             for number in kept if agreement else ():
-                weights[number] = agreement * self.events[number].stands_for * len(members) / len(kept)
+                share = len(members) / len(kept)
+                weights[number] = agreement * self.events[number].stands_for * self.fresh[number] * share
         return weights
 
     def _promising(self, weights: Mapping[int, float]) -> int:

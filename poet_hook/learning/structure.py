@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from poet_hook.learning.ageing import counting
 from poet_hook.learning.candidates import Terms, rank_share
 from poet_hook.learning.events import thinned
 from poet_hook.learning.gate import BEYOND, STRUCTURES, Judgement, judge
@@ -28,9 +29,13 @@ def judged(search: Search, progress: Progress) -> tuple[Judgement, list[Offer]]:
     offers += _structures(search, offers)
     progress("judging", 0.9)
     labelled, silent = search.cases(offers)
-    terms = [offer.terms for offer in offers]
-    alpha = search.study.plan.pragma.alpha
-    found = judge(labelled, silent, search.axes(), terms, alpha, search.reading, structures=bool(search.structures))
+    axes, terms, pragma = search.axes(), [offer.terms for offer in offers], search.study.plan.pragma
+    structures, ages = bool(search.structures), pragma.half_life is not None
+    found = judge(labelled, silent, axes, terms, pragma.alpha, search.reading, structures=structures, ages=ages)
+    if ages:
+        bets = [case for case in labelled if not case.fits_only]
+        told = f"half_life: the latest {len(counting(bets))} of {len(bets)} {search.reading.labelled} are evidence"
+        found = replace(found, reasons=(*found.reasons, told))
     progress("", 1.0)
     if found.offer is not None:
         found = replace(found, reasons=(*_in_words(search, offers[found.offer]), *found.reasons))

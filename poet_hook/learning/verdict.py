@@ -98,7 +98,7 @@ def values_of_best(search: Search, judgement: Judgement, offers: Sequence[Offer]
 
 def _doubt(search: Search, after: Sequence[Outcome]) -> str:
     """Why the values, put in and run, are no better after all over the labelled executions; "" where they are."""
-    gains = [k.weight * (search.now(i) - search.loss(i, after)) for i, k in search.labels.items()]
+    gains = [k.weight * search.fresh[i] * (search.now(i) - search.loss(i, after)) for i, k in search.labels.items()]
     if sum(gains) <= 0:
         return "replay with the value itself does not confirm that it does better"
     for aims in search.parts:
@@ -142,8 +142,8 @@ def _verdict(
         level=judgement.level if decided in ("promote", "propose", "challenge") else None,
         alpha=study.plan.pragma.alpha,
         evidence=Evidence(
-            labelled=len(search.labels),
-            comments=None if study.incidents is None else sum(search.events[i].comments for i in search.labels),
+            labelled=len(search.recent()),
+            comments=None if study.incidents is None else sum(search.events[i].comments for i in search.recent()),
             wins=judgement.wins,
             losses=judgement.losses,
             e_value=judgement.e_value,
@@ -165,7 +165,7 @@ def _verdict(
 
 
 def _measured(search: Search, aims: Aims, outcomes: Sequence[Outcome]) -> float:
-    return aims.measured([(i, label, search.returned(i, outcomes)) for i, label in search.labels.items()])
+    return aims.measured([(i, label, search.returned(i, outcomes)) for i, label in search.recent().items()])
 
 
 def rolled_back(search: Search) -> Learned | None:
@@ -189,9 +189,10 @@ def rolled_back(search: Search) -> Learned | None:
             continue
         rollback(study.chain)
         back, by = history[-1], f" by {aims.name}" if len(search.parts) > 1 else ""
+        last = "last " if study.plan.pragma.half_life is not None else ""
         reason = (
-            f"v{number} did worse than v{back}{by} on the {result.labelled} {search.reading.labelled} since it was "
-            f"promoted (e = {result.found.e_value:.0f}, at least {needed:.0f} needed): rolled back to v{back}"
+            f"v{number} did worse than v{back}{by} on the {last}{result.labelled} {search.reading.labelled} since "
+            f"it was promoted (e = {result.found.e_value:.0f}, at least {needed:.0f} needed): rolled back to v{back}"
         )
         return Learned(study.plan.function, back, None, None, False, (reason, *result.found.reasons))
     return None

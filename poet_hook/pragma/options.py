@@ -33,6 +33,7 @@ OPTIONS = (
     "cost",
     "group",
     "assume_ok_after",
+    "half_life",
     "alpha",
     "canary",
     "off",
@@ -41,7 +42,6 @@ OPTIONS = (
 PLANNED = (
     "retry_on",
     "sample",
-    "half_life",
 )
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -51,7 +51,19 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "record": get_args(RecordMode),
     "learn": get_args(Learn),
 }
-TRAIN_ONLY = ("record", "key", "stream", "learn", "after", "cost", "group", "assume_ok_after", "alpha", "canary")
+TRAIN_ONLY = (
+    "record",
+    "key",
+    "stream",
+    "learn",
+    "after",
+    "cost",
+    "group",
+    "assume_ok_after",
+    "half_life",
+    "alpha",
+    "canary",
+)
 
 _MOST_OBJECTIVES = 3
 _MAX_SECONDS = 1e6  # of a call
@@ -274,6 +286,7 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "stream": _name_or_expression,
     "group": _group,
     "assume_ok_after": partial(_duration, _MAX_YEARS),
+    "half_life": partial(_gap, 2, _MAX_YEARS),
 }
 
 
