@@ -292,8 +292,7 @@ FLAKY = """
 
 
 def test_one_more_attempt_is_more_reliable(load: Load, at_once: None) -> None:
-    """Two of five attempts fail, each for itself."""
-    body = "if hash(str(len(calls) * 7919)) % 5 < 2: raise ConnectionError"
+    body = "if len(calls) % 3: raise ConnectionError"  # of three attempts in a row one succeeds
     m = load(FLAKY.format(objective="reliability", options="retries=1, backoff=1ms", body=body))
 
     def act() -> None:
