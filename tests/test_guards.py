@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import ast
+import io
 import random
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -16,7 +19,9 @@ from poet_hook.model import Learned, Plan, Tunable
 from poet_hook.transform.guards import Condition, Guard, read_guard
 from poet_hook.transform.plan import plan_module
 from poet_hook.transform.values import set_values, with_values
+from poet_hook.versions.apply import edit_of
 from poet_hook.versions.chain import Chain, fits
+from poet_hook.versions.exchange import line_of, read
 from poet_hook.versions.rebase import carry
 
 LOUD = """
@@ -278,3 +283,39 @@ def test_a_stored_guard_is_checked_and_carried_over(load: Load) -> None:
     other = carry(version, before.source, renamed)
     assert other.values == {"value_limit": 3.5}
     assert other.source.endswith("return value > 3.5\n")
+
+
+def test_a_guard_is_written_into_the_file_and_goes_to_others(load: Load, project: Path) -> None:
+    source = LOUD.replace("\n    ", "\n").lstrip("\n")
+    path = project / "m.py"
+    path.write_text(f"x = (1,2)  # kept\n{source}", encoding="utf-8")
+    plan = find_plan(path)
+    chain = Chain(poet_hook.api.settings(), "m:is_loud")
+    version = chain.add(plan, 1, {"guard": "and (source != 'cpu' or value > 3.5)"}, None, "")
+    line = line_of(version, plan.source)
+    edit = edit_of(version, plan, poet_hook.api.settings())
+    assert edit.after.decode() == edit.before.decode().replace(
+        "value > 2.0", "value > 2.0 and (source != 'cpu' or value > 3.5)"
+    )
+    shutil.rmtree(chain.folder)
+    (fate,) = read(io.BytesIO(line.encode()), {"m:is_loud": plan}.get, poet_hook.api.settings())
+    assert fate.kind == "stored"
+    assert fate.version is not None
+    assert fate.version.values == version.values
+    hostile = line.replace("source != 'cpu'", "print(value)")
+    (fate,) = read(io.BytesIO(hostile.encode()), {"m:is_loud": plan}.get, poet_hook.api.settings())
+    assert (fate.kind, "no guard" in fate.reason) == ("refused", True)
+
+
+def test_what_is_applied_looks_as_black_would_write_it(load: Load, project: Path) -> None:
+    path = project / "m.py"
+    path.write_text(LOUD.replace("\n    ", "\n").lstrip("\n"), encoding="utf-8")
+    plan = find_plan(path)
+    version = Chain(poet_hook.api.settings(), "m:is_loud").add(plan, 1, {"guard": "and source != 'cpu'"}, None, "")
+    edit = edit_of(version, plan, poet_hook.api.settings())
+    assert edit.after.decode().endswith('    return value > 2.0 and source != "cpu"\n')
+
+
+def find_plan(path: Path) -> Plan:
+    (target,) = plan_module(path.read_text(encoding="utf-8"), str(path), "m").targets
+    return target.plan

@@ -241,8 +241,8 @@ def _black(data: bytes, path: Path, root: Path) -> bytes | None:
 def _keeps(data: bytes, plan: Plan, text: str, wanted: Pragma) -> bool:
     """Whether formatting left the function what it is; a `# poet: tune` may lose its line where one is split."""
     now = _planned(data, plan)
-    ranges = [
-        [(t.name, t.lower, t.upper, set(t.choices)) for t in found if t.kind != "option"]
+    ranges = [  # another structure has other places for structures, and options are compared as such
+        [(t.name, t.lower, t.upper, set(t.choices)) for t in found if t.kind != "option" and not t.structural]
         for found in (now.tunables, plan.tunables)
     ]
     return same_code(now.source, text) and _says(now.pragma, wanted) and ranges[0] == ranges[1]
