@@ -844,8 +844,8 @@ def test_what_was_missed_is_looked_at_itself(load: Load) -> None:
     """Of the quiet calls around it only a sample is."""
     m = load(REPEATED.replace("stream=name", "stream=name, group=40"))
     for number in range(8):
-        results = [poet_hook.call(m.loud, "ab"[number % 2], x) for x in [1.0] * 50 + [1.9] + [1.0] * 50]
-        poet_hook.feedback(results[50], "you missed this")
+        results = [poet_hook.call(m.loud, str(number), x) for x in [1.0] * 31 + [1.9] + [1.0] * 60]
+        poet_hook.feedback(results[31], "you missed this")
     learned = poet_hook.learn(m.loud)
     assert learned.candidate is not None
     assert 1.0 < float(learned.candidate.values["x_limit"]) < 1.9
