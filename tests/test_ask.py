@@ -111,7 +111,7 @@ def test_asking_twice_asks_the_same_and_writes_nothing(load: Load, project: Path
     [
         (HOT.format(limit=50.0, more=", learn=off"), 1, "learn=off"),
         (
-            "# poet: optimize_for=accuracy\ndef is_hot(x: float, y: float) -> bool:\n    return bool(y)\n",
+            "# poet: optimize_for=accuracy\ndef is_hot(x: float, y: float) -> float:\n    return x + y\n",
             1,
             "nothing in it",
         ),

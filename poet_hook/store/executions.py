@@ -224,9 +224,9 @@ class Executions(Database):
         Of those that recorded `unchanged` the result is left out.
         """
         return self.query(
-            "SELECT shadow, CASE WHEN shadow = ?2 THEN NULL ELSE coalesce(raw, result) END, count(*) FROM executions"
-            " WHERE function = ?1 AND shadow IS NOT NULL GROUP BY 1, 2",
-            (function, unchanged),
+            "SELECT shadow, CASE WHEN shadow = ? THEN NULL ELSE coalesce(raw, result) END, count(*) FROM executions"
+            " WHERE function = ? AND shadow IS NOT NULL GROUP BY 1, 2",
+            (unchanged, function),
         )
 
     def differing(self, function: str, unchanged: bytes) -> list[str]:
