@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import os
+import signal
 import time
 
 import pytest
@@ -93,6 +94,22 @@ def test_a_child_that_dies_is_an_error() -> None:
     worker.process.wait()
     with pytest.raises(ReplayError, match="replay process ended"):
         worker.ask({"op": "run"}, 5.0)
+
+
+def test_a_candidate_that_ends_the_process_has_failed_and_others_are_tried() -> None:
+    with replay(LOUD, (1.0,), (3.0,)) as running:
+        tunable, ended = running.plan.tunables[0], ("x", "it ended the process")
+        os.kill(running.worker.process.pid, signal.SIGKILL)
+        assert running.run({"x_limit": 0.5}) == [ended, ended]
+        assert [codec.decode(data) for _, data in running.run({})] == [False, True]  # type: ignore[arg-type]
+        os.kill(running.worker.process.pid, signal.SIGKILL)
+        assert running.run({}, [1]) == [ended]
+        os.kill(running.worker.process.pid, signal.SIGKILL)
+        (steps,) = running.trace(tunable, {}, 0.0, 10.0, [1])
+        assert (steps.values, steps.exact) == ((ended,), False)
+        os.kill(running.worker.process.pid, signal.SIGKILL)
+        with pytest.raises(ReplayError, match="the replay process ended"):
+            running.run({})
 
 
 def test_the_child_can_write_no_file(tmp_path: object) -> None:

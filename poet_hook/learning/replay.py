@@ -35,8 +35,11 @@ _ONE_TRACE = 3.0  # seconds for one execution with all values of a tunable
 _ALL_TRACES = 120.0  # seconds for all executions
 _WHOLE = 300.0  # seconds for one request, enforced from outside
 
+MOST_DEATHS = 3  # of a learning run: a candidate that ends the process has failed, and others are tried
+
 # an outcome on the wire: ("r", encoded result), ("e", "Type: text"), or ("x", why it can't be compared)
 Outcome = tuple[str, bytes | str]
+_ENDED: Outcome = ("x", "it ended the process")
 
 
 class Replay:
@@ -44,21 +47,24 @@ class Replay:
 
     def __init__(self, plan: Plan, part: Slice, source: str, arguments: Sequence[bytes]) -> None:
         self.plan = plan
+        self.deaths = 0
+        self._loading = {
+            "op": "load",
+            "source": source,
+            "path": plan.path,
+            "module": plan.module,
+            "kept_as": plan.function.partition(":")[0],
+            "keep": list(part.keep),
+            "names": sorted(part.names),
+            "sys_path": [*sys.path, *_import_folder(plan)],
+            "defaults": [[t.parameter, t.value, t.integer] for t in plan.tunables if t.parameter],
+            "arguments": list(arguments),
+        }
+        self._load()
+
+    def _load(self) -> None:
         self.worker = Worker("poet_hook.learning.replay")
-        self._ask(
-            {
-                "op": "load",
-                "source": source,
-                "path": plan.path,
-                "module": plan.module,
-                "kept_as": plan.function.partition(":")[0],
-                "keep": list(part.keep),
-                "names": sorted(part.names),
-                "sys_path": [*sys.path, *_import_folder(plan)],
-                "defaults": [[t.parameter, t.value, t.integer] for t in plan.tunables if t.parameter],
-                "arguments": list(arguments),
-            }
-        )
+        self._ask(self._loading)
 
     def __enter__(self) -> Replay:
         return self
@@ -71,7 +77,9 @@ class Replay:
     def run(self, values: Mapping[str, Value], chosen: Sequence[int] | None = None) -> list[Outcome]:
         """The outcome of each execution, or of those chosen (by index), with `values` in place of the original's."""
         text = with_values(self.plan.source, self.plan.tunables, values)
-        reply = self._ask({"op": "run", "text": text, "chosen": None if chosen is None else list(chosen)})
+        reply = self._tried({"op": "run", "text": text, "chosen": None if chosen is None else list(chosen)})
+        if reply is None:
+            return [_ENDED] * (len(self._loading["arguments"]) if chosen is None else len(chosen))
         return [(kind, data) for kind, data in reply["outcomes"]]
 
     def names(
@@ -83,7 +91,9 @@ class Replay:
         """
         exits = {place.number: list(place.names) for place in tunable.exits}
         text = with_values(self.plan.source, self.plan.tunables, values)
-        reply = self._ask({"op": "names", "text": text, "exits": exits, "chosen": list(chosen)})
+        reply = self._tried({"op": "names", "text": text, "exits": exits, "chosen": list(chosen)})
+        if reply is None:
+            return [_ENDED] * len(chosen), [None] * len(chosen)
         return [(kind, data) for kind, data in reply["outcomes"]], reply["names"]
 
     def trace(
@@ -96,7 +106,7 @@ class Replay:
         if tunable.choices:
             runs = [self.run({**values, tunable.name: choice}, chosen) for choice in tunable.choices]
             return [of_choices(outcomes) for outcomes in zip(*runs, strict=True)]
-        reply = self._ask(
+        reply = self._tried(
             {
                 "op": "trace",
                 "text": with_values(self.plan.source, self.plan.tunables, values, (tunable.name, _VARIABLE)),
@@ -107,11 +117,24 @@ class Replay:
                 "chosen": list(chosen),
             }
         )
+        if reply is None:
+            return [Steps((), (_ENDED,), (), exact=False)] * len(chosen)
         outcomes = [(kind, data) for kind, data in reply["outcomes"]]
         return [
             Steps(tuple(breaks), tuple(outcomes[i] for i in inside), tuple(outcomes[i] for i in at), exact)
             for breaks, inside, at, exact in reply["steps"]
         ]
+
+    def _tried(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """The reply; None where that ended the process, as endless recursion can: then a new one takes its place."""
+        try:
+            return self._ask(request)
+        except ReplayError:
+            self.deaths += 1
+            if self.deaths > MOST_DEATHS:
+                raise
+            self._load()
+            return None
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         reply = self.worker.ask(request, _WHOLE)
