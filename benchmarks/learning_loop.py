@@ -60,7 +60,7 @@ def executions(source: Split, kind: str, rng: random.Random, version: Callable[[
 def aims_for(metric: str, labelled: Sequence[Heard], champion: float) -> Aims:
     """The objective of each execution, as a learning run makes it from what was said before."""
     rows = [(i, item.label(item.alert), item.steps(champion)) for i, item in enumerate(labelled)]
-    return aims_of(metric, (1.0, 1.0), rows)
+    return aims_of(metric, (1.0, 1.0), rows, asked=[i for i, item in enumerate(labelled) if item.asked])
 
 
 def losses(item: Heard, aim: Objective, champion: float) -> Steps:

@@ -217,6 +217,8 @@ def test_f1_is_known_from_earlier_labels_and_begins_in_the_middle() -> None:
     assert aims.at(39).false_alarm < aims.last.false_alarm < 1.0
     wrong = [(i, Label(str(i), "decision", False, 1.0, False, i), True) for i in range(40)]
     assert aims_of("f1", (1, 1), wrong).last.false_alarm == pytest.approx(0.3 / 1.7)  # only complaints: not for nothing
+    answered = aims_of("f1", (1, 1), wrong, asked=range(20, 40))
+    assert answered.last == aims_of("f1", (1, 1), wrong[:20]).last
 
 
 def test_the_scale_of_absolute_errors_is_told_by_the_first_five_or_by_all_that_are_older() -> None:

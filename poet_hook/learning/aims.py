@@ -3,8 +3,8 @@
 A bet is only fair if its stake was known before. So what an objective takes from the labels themselves comes from
 earlier labels than the one that it judges:
 
-    f1              F, the champion's score, from the labels before this one, begun as ten executions at 0.5, and
-                    taken for 0.3 at least: where only mistakes are commented on, it seems to be 0
+    f1              F, the champion's score, from the labels before this one that nobody asked for, begun as ten
+                    executions at 0.5, and taken for 0.3 at least: where only mistakes are commented on, it seems to be 0
     absolute_error  the scale, from the labels before the champion came into use, or from the first five; these help to
                     fit and never judge
 
@@ -15,7 +15,7 @@ becomes "has no better F1". The others have the same costs throughout.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from poet_hook.learning.objective import Label, Loss, Objective, Score, distances, objective, score
@@ -128,24 +128,33 @@ def shares(counted: Score) -> dict[Metric, float | None]:
 
 
 def aims_of(
-    name: str, cost: tuple[float, float], labelled: Sequence[Labelled], older: int = 0, own: Loss | None = None
+    name: str,
+    cost: tuple[float, float],
+    labelled: Sequence[Labelled],
+    older: int = 0,
+    own: Loss | None = None,
+    asked: Collection[int] = (),
 ) -> Aims:
     """How each of these executions is judged, in the order in which feedback came.
 
-    The first `older` of them came before the champion was in use; `own` is the loss of an objective `module:function`.
+    The first `older` of them came before the champion was in use; `own` is the loss of an objective `module:function`;
+    `asked` are the indices of answers to questions.
     """
     if name == "f1":
-        return _running_f1(labelled)
+        return _running_f1(labelled, asked)
     if name == "absolute_error":
         return _scaled(labelled, older)
     return Aims(name, objective(name, cost, own=own))
 
 
-def _running_f1(labelled: Sequence[Labelled]) -> Aims:
+def _running_f1(labelled: Sequence[Labelled], asked: Collection[int]) -> Aims:
+    """Answers are left out of F: what is asked lies where mistakes are, and is no sample of all results."""
     each = {}
     agree, total = PRIOR_F1 * PRIOR_WEIGHT, PRIOR_WEIGHT
     for index, known, outcome in labelled:
         each[index] = objective("f1", f1=max(agree / total, LEAST_F1))
+        if index in asked:
+            continue
         counted = score([(known, outcome)])
         agree += 2 * counted.true_alarms
         total += 2 * counted.true_alarms + counted.false_alarms + counted.misses

@@ -216,4 +216,5 @@ def objectives_of(study: Study, champion: Sequence[Outcome], own: Loss | None) -
         if event.label is not None
     ]
     older = sum(study.events[number].given <= since for number, _, _ in labelled)
-    return [aims_of(name, pragma.cost, labelled, older, own) for name in pragma.objectives]
+    asked = {number for number, _, _ in labelled if study.events[number].asked}
+    return [aims_of(name, pragma.cost, labelled, older, own, asked) for name in pragma.objectives]
