@@ -4,7 +4,7 @@ A bet is only fair if its stake was known before. So what an objective takes fro
 earlier labels than the one that it judges:
 
     f1              F, the champion's score, from the labels before this one that nobody asked for, begun as ten
-                    executions at 0.5, and taken for 0.3 at least: where only mistakes are commented on, it seems to be 0
+                    executions at 0.5, and taken for 0.3 at least: where only mistakes are told, it seems to be 0
     absolute_error  the scale, from the labels before the champion came into use, or from the first five; these help to
                     fit and never judge
 
