@@ -133,6 +133,13 @@ def test_choices_that_can_not_be_meant(line: str, code: str) -> None:
     assert planned.targets[0].plan.tunables == ()
 
 
+def test_what_does_not_fit_tune_says_what_to_do() -> None:
+    source = "# poet: optimize_for=f1\ndef f(x: float) -> bool:\n    return x > 1.0  # poet: tune {}\n"
+    for tune, hint in (("ks|psi", "one of the choices must be"), ("5..9", "widen the range")):
+        (found,) = plan_module(source.format(tune), "m.py", "m").diagnostics
+        assert (found.code, found.hint.partition(hint)[1]) == ("PH405", hint)
+
+
 LINES = {
     "a = 'ks'  # poet: tune ks|psi": ("a", ("ks", "psi"), "a = 'psi'"),
     'a = "ks"  # poet: tune psi|ks|"x|y" as test': ("test", ("ks", "psi", "x|y"), 'a = "psi"'),

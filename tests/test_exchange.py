@@ -192,6 +192,11 @@ def test_a_version_that_is_too_long_is_not_exported(project: Path) -> None:
         line_of(version, plan.source)
 
 
+def test_an_import_of_no_file_says_which(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import", "away.jsonl"]) == 1
+    assert capsys.readouterr().err == "poet_hook: away.jsonl: No such file or directory\n"
+
+
 def test_what_export_prints_import_takes(project: Path) -> None:
     source = "# poet: optimize_for=f1\ndef f(x):\n    s = 'é🙂\\ud800\\n'\n    return 1e-300 < x < 3 or x == 9_007_199_254_740_993\n"
     plan = plan_of(source=source)

@@ -64,6 +64,7 @@ def test_a_key_of_several_executions_is_ambiguous(load: Load) -> None:
     with pytest.raises(poet_hook.AmbiguousResultError, match="2 executions have the key 'twice'") as error:
         poet_hook.feedback("twice", True)
     assert len(error.value.execution_ids) == 2
+    assert all(f"{id} of {module.__name__}:check" in str(error.value) for id in error.value.execution_ids)
 
 
 def test_feedback_by_the_returned_object(load: Load) -> None:

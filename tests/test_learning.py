@@ -196,7 +196,13 @@ def test_unread_feedback_counts_for_nothing_and_is_said(load: Load) -> None:
         assert poet_hook.feedback(poet_hook.call(is_hot, value), "qwertz uiop").signal.kind == "unread"
     learned = poet_hook.learn(is_hot)
     assert learned.verdict is None
-    assert any("10 feedbacks could not be read" in reason for reason in learned.reasons)
+    assert any("10 feedbacks could not be read and count for nothing" in reason for reason in learned.reasons)
+
+
+def test_one_unread_feedback_is_told_in_the_singular(load: Load) -> None:
+    is_hot = hot(load)
+    poet_hook.feedback(poet_hook.call(is_hot, 3.0), "qwertz uiop")
+    assert "1 feedback could not be read and counts for nothing" in poet_hook.learn(is_hot).reasons
 
 
 def test_contradictory_sources_cancel_out(load: Load) -> None:

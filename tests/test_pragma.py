@@ -199,6 +199,7 @@ def test_a_mistyped_optimize_for_is_the_only_complaint() -> None:
         ("domain=zzz", "one of generic, ml_monitoring"),
         ("ensure=x>0", 'write ensure="x>0"'),
         ("fallback=null", "did you mean 'None'?"),
+        ("optimize_for=precision, optimize_for=recall", "join objectives by +: optimize_for=precision+recall"),
         ("sample", ""),
     ],
 )
@@ -353,7 +354,9 @@ def test_a_tune_keeps_its_range_beside_a_misplaced_option() -> None:
 
 
 def test_a_tune_needs_a_number_on_its_line() -> None:
-    assert wrong(find("y = x  # poet: tune\nz = 1\n")) == [("PH005", "# poet: tune")]
+    found = find("y = x  # poet: tune\nz = 1\n")
+    assert wrong(found) == [("PH005", "# poet: tune")]
+    assert found.diagnostics[0].hint.startswith("put it on the line of the number")
 
 
 @pytest.mark.parametrize(

@@ -856,3 +856,15 @@ def test_the_remedy_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
         Store(home).count("m:f")
     assert shlex.quote(str(home / "poet.db")) in str(error.value)
     moved_away(error, home)
+
+
+def test_a_full_disk_says_what_to_do(tmp_path: Path) -> None:
+    store = Store(tmp_path / "home")
+
+    def fill() -> None:
+        with store.write() as connection:
+            connection.execute("PRAGMA max_page_count = 1")
+            connection.execute("CREATE TABLE more AS SELECT zeroblob(1000000)")
+
+    with pytest.raises(StoreError, match="Make room on it, or set POET_HOME"):
+        fill()

@@ -55,7 +55,8 @@ def _carried_out(options: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered has nowhere to go
         return 141
     except OSError as error:
-        print(f"poet_hook: {error}", file=sys.stderr)
+        told = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error
+        print(f"poet_hook: {told}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("poet_hook: interrupted", file=sys.stderr)

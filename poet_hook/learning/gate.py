@@ -330,9 +330,8 @@ class Judge:
         if not self.cases:
             return ["nothing was said about any execution yet"]
         if not found:
-            values = " and ".join(f"{axis.incumbent:g}" for axis in self.axes if axis.number)
-            plain = values and not self.structures and all(axis.number for axis in self.axes)
-            than = values if plain else "what is in use"
+            alone = len(self.axes) == 1 and self.axes[0].number and not self.structures
+            than = f"{self.axes[0].incumbent:g}" if alone else "what is in use"
             return [f"no other value does better than {than} on what was said, silence included"]
         if level == "proven":
             return [f"{reached} {1 / self.alpha:g}: an error happens in at most {100 * self.alpha:g}% of such cases"]

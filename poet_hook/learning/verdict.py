@@ -132,7 +132,7 @@ def _verdict(
     reasons = [*judgement.reasons]
     reasons += [f"{count} executions with feedback were set aside: {why}" for why, count in study.set_aside.items()]
     if study.unread:
-        reasons.append(f"{study.unread} feedbacks could not be read and count for nothing")
+        reasons.append(_unread(study.unread))
     reasons += why
     told = judgement.bets and len(search.parts) == 1  # what is gained by several at once has no unit
     gains = mean_gain(judgement.bets, study.plan.pragma.alpha) if told else ()
@@ -198,12 +198,18 @@ def rolled_back(search: Search) -> Learned | None:
     return None
 
 
+def _unread(count: int) -> str:
+    if count == 1:
+        return "1 feedback could not be read and counts for nothing"
+    return f"{count} feedbacks could not be read and count for nothing"
+
+
 def nothing(study: Study, reason: str) -> Learned:
     """What a run says that could judge nothing."""
     reasons = [reason]
     reasons += [f"{count} executions with feedback were set aside: {why}" for why, count in study.set_aside.items()]
     if study.unread:
-        reasons.append(f"{study.unread} feedbacks could not be read and count for nothing")
+        reasons.append(_unread(study.unread))
     return Learned(study.plan.function, study.champion.version, None, None, False, tuple(reasons))
 
 

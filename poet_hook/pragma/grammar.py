@@ -175,7 +175,8 @@ def read_options(lines: Sequence[Place]) -> tuple[dict[str, Any], tuple[Diagnost
             diagnostics.append(value)
             continue
         if name in given:
-            diagnostics.append(item.name.diagnostic("PH301", f"{name} is given twice; this one counts"))
+            hint = "join objectives by +: optimize_for=precision+recall" if name == "optimize_for" else ""
+            diagnostics.append(item.name.diagnostic("PH301", f"{name} is given twice; this one counts", hint))
         given[name] = item.name
         family, dot, argument = name.partition(".")
         if dot:

@@ -13,6 +13,7 @@ from .grammar import MAX_LENGTH, read_options, read_tune
 from .options import OPTIONS, PLANNED
 
 _HINT = re.compile(r"#[ \t]*poet\b", re.IGNORECASE)
+_NUMBER = "put it on the line of the number; choices are written tune ks|psi"
 _LAYOUT = frozenset({tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT})
 _WORDS = frozenset({*OPTIONS, *PLANNED, "tune", "module"})
 
@@ -244,7 +245,7 @@ class _Scan:
         else:
             tune, diagnostics = read_tune(body)
             if self.number_line != whole.line and not (tune and tune.choices):
-                self._report(whole, "PH005", "no number stands on this line, so there is nothing to tune")
+                self._report(whole, "PH005", "no number stands on this line, so there is nothing to tune", _NUMBER)
                 return
             self.diagnostics.extend(diagnostics)
             if tune is not None:

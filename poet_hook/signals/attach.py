@@ -47,9 +47,8 @@ def _by_text(text: str, store: Store) -> Execution | None:
         return execution
     ids = store.ids_for_key(None, text)
     if len(ids) > 1:
-        raise AmbiguousResultError(
-            f"{len(ids)} executions have the key {text!r}: {', '.join(ids[:5])}. Name one by its id", ids
-        )
+        named = ", ".join(f"{id} of {_stored(id, store).function}" for id in ids[:5])
+        raise AmbiguousResultError(f"{len(ids)} executions have the key {text!r}: {named}. Name one by its id", ids)
     return _stored(ids[0], store) if ids else None
 
 

@@ -77,7 +77,9 @@ class Database:
                 code = getattr(error, "sqlite_errorcode", 0) & 0xFF
                 if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                     raise self._unusable(f"is damaged ({error})") from error
-                raise StoreError(f"{self.path}: {error}") from error
+                full = "; is the disk full? Make room on it, or set POET_HOME to another folder"
+                room = full if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) else ""
+                raise StoreError(f"{self.path}: {error}{room}") from error
 
     def _unusable(self, reason: str) -> StoreError:
         place = shlex.quote(str(self.home / "moved-away"))

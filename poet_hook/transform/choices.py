@@ -26,8 +26,10 @@ def chosen(
     ]
     listed = [(part, hint) for part, hint in here if any(_means(part, choice) for choice in tune.choices)]
     if not listed:
-        word = "|".join(tune.choices)
-        raise RefusedError("PH405" if here else "PH404", f"none of {word} stands on this line" if here else _NOTHING)
+        if not here:
+            raise RefusedError("PH404", _NOTHING)
+        message = f"none of {'|'.join(tune.choices)} stands on this line"
+        raise RefusedError("PH405", message, "one of the choices must be what is written there now")
     if len(listed) > 1:
         raise RefusedError("PH404", f"{len(listed)} of the choices stand on this line; put each on a line of its own")
     part, hint = listed[0]

@@ -66,7 +66,13 @@ def find_tunables(
             end = len(source_line)
             problems.append(
                 Diagnostic(
-                    refused.code, refused.message, tune.line, source_line.rfind("#"), end, source_line=source_line
+                    refused.code,
+                    refused.message,
+                    tune.line,
+                    source_line.rfind("#"),
+                    end,
+                    refused.hint,
+                    source_line,
                 )
             )
     fitting = [(constant, tune) for constant, tune in named if tune.line not in {item.line for item in problems}]
@@ -92,7 +98,8 @@ def _marked(node: ast.FunctionDef, tune: Tune, here: list[tuple[Number, str]], d
 
 def _in_range(value: float, tune: Tune) -> None:
     if (tune.lower is not None and value < tune.lower) or (tune.upper is not None and value > tune.upper):
-        raise RefusedError("PH405", f"the number {value:g} lies outside the range that it may be tuned in")
+        message = f"the number {value:g} lies outside the range that it may be tuned in"
+        raise RefusedError("PH405", message, "widen the range, or mend the number: learning starts from it")
 
 
 def _constants(node: ast.FunctionDef, chosen: Sequence[tuple[Constant, Tune | None]]) -> list[Tunable]:
