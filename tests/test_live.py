@@ -551,7 +551,7 @@ def test_a_trial_begins_and_ends_by_hand(load: Load, capsys: pytest.CaptureFixtu
     assert main(["versions", "f"]) == 0
     assert capsys.readouterr().out.splitlines()[:3] == [
         "m:f: v2 is on trial, v1 stays in use",
-        "m:f: v2 is on trial no more",
+        "m:f: v2 is on trial no more; to begin again: python -m poet_hook challenge f 2",
         "m:f: no version is on trial",
     ]
     assert chain().pointer().withdrawn[0].why == "its trial was ended by hand"

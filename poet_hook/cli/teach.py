@@ -132,7 +132,8 @@ def challenge(options: argparse.Namespace) -> int:
     if options.version is not None:
         say(f"{function}: v{options.version} is on trial, v{api.champion(function)} stays in use")
     elif before is not None:
-        say(f"{function}: v{before} is on trial no more")
+        again = f"python -m poet_hook challenge {options.function} {before}"
+        say(f"{function}: v{before} is on trial no more; to begin again: {again}")
     else:
         say(f"{function}: no version is on trial")
     return 0

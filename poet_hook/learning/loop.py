@@ -89,5 +89,6 @@ def _alone(chain: Chain) -> Iterator[None]:
         try:
             stack.enter_context(alone(chain.folder, ".lock"))
         except OSError as error:
-            raise StoreError(f"{chain.folder}: can't be written: {error}") from error
+            fix = "make it writable, or set POET_HOME to another folder"
+            raise StoreError(f"{chain.folder}: can't be written: {error}; {fix}") from error
         yield
