@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import builtins
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from poet_hook.model import Diagnostic, LeftAlone, Parameter, Plan, Pragma, Tunable, Tune
 from poet_hook.pragma.options import LIVE_OBJECTIVES, STEADY
 from poet_hook.pragma.scan import find
-from poet_hook.transform.constants import GAP, Constants
+from poet_hook.transform.constants import GAP, Constant, Constants
 from poet_hook.transform.offered import offered
 from poet_hook.transform.tunables import find_tunables
 from poet_hook.transform.values import dedented, lines_of, own_scope
@@ -20,6 +21,13 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # what reading anybody's source may raise
 _KINDS = frozenset({"float", "int", "str", "bool", "bytes", "list", "dict", "tuple", "set"})
 _COMPILED = frozenset({"njit", "jit", "vectorize", "guvectorize", "cfunc", "stencil", "cuda"})
+# what is wrong with them costs these options, and no more
+_DROPPED: dict[str, tuple[str, ...]] = {
+    "PH402": ("ensure",),
+    "PH406": ("fallback",),
+    "PH411": STEADY,
+    "PH412": ("canary",),
+}
 
 
 @dataclass(slots=True)
@@ -72,14 +80,8 @@ def plan_module(source: str, path: str, module: str, kept_as: str = "") -> Plann
         kind, optional = _kind(node.returns, shadowed)
         complaints = list(_check_names(node, pragma, shadowed, lines)) + list(_idle(pragma, tunes, kind, lines))
         wrong = {complaint.code for complaint in complaints}
-        if "PH412" in wrong:
-            pragma = replace(pragma, canary=None)
-        if "PH406" in wrong:
-            pragma = replace(pragma, fallback=None)
-        if "PH402" in wrong:
-            pragma = replace(pragma, ensure=None)
-        if "PH411" in wrong:
-            pragma = replace(pragma, min_run=None, hold=None, cooldown=None)
+        dropped: dict[str, Any] = {option: None for code in wrong for option in _DROPPED.get(code, ())}
+        pragma = replace(pragma, **dropped)
         known = constants.of(node) if pragma.trains else []
         on_constants = tuple(
             t for t in found.tunes if not t.choices and t.line in {constant.line for constant in known}
@@ -93,8 +95,7 @@ def plan_module(source: str, path: str, module: str, kept_as: str = "") -> Plann
         planned.diagnostics += complaints + problems
         behind = {tunable.constant for tunable in tunables} - {""}
         kept = [constant for constant in known if constant.name in behind]
-        text = function_source(node, lines) + "\n" * (GAP if kept else 0)
-        text += "".join(lines[constant.line - 1].rstrip("\r\n") + "\n" for constant in kept)
+        text = function_source(node, lines) + _behind(kept, lines)
         plan = Plan(
             function=function,
             module=module,
@@ -117,6 +118,12 @@ def plan_module(source: str, path: str, module: str, kept_as: str = "") -> Plann
         if tune.line not in used and (reason := constants.why_not(tune)):
             planned.diagnostics.append(_at(tune.line, lines[tune.line - 1].rstrip("\r\n"), "PH404", reason, "tune"))
     return planned
+
+
+def _behind(constants: Sequence[Constant], lines: list[str]) -> str:
+    """The lines of the module's constants that belong to a function, as they stand behind its own text."""
+    own = "".join(lines[constant.line - 1].rstrip("\r\n") + "\n" for constant in constants)
+    return "\n" * GAP + own if own else ""
 
 
 def function_source(node: ast.FunctionDef, lines: list[str]) -> str:
