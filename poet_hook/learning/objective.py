@@ -79,6 +79,14 @@ def label(execution_id: str, said: Sequence[Feedback], recorded: Any) -> Label |
     return Label(execution_id, "fields", tuple(parts), sure, all(part.approved for _, part in parts), order)
 
 
+def alike(one: Label, other: Label) -> bool:
+    """Whether two labels of one execution say the same, however sure they are."""
+    if one.kind != other.kind or one.kind != "fields":
+        return one.kind == other.kind and equal(one.value, other.value)
+    mine, theirs = dict(one.value), dict(other.value)
+    return mine.keys() == theirs.keys() and all(alike(part, theirs[path]) for path, part in mine.items())
+
+
 def contradictions(said: Sequence[Feedback], recorded: Any) -> list[str]:
     """What was said (latest per source) about one execution and can't all be true, in words; empty where it can."""
     found = []

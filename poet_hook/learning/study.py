@@ -31,6 +31,7 @@ from poet_hook.learning.replay import Outcome
 from poet_hook.model import UNSET, Execution, Feedback, Plan, Value
 from poet_hook.store import codec
 from poet_hook.store.database import Store
+from poet_hook.store.feedback import standing
 from poet_hook.transform.compile import Champion
 from poet_hook.versions.chain import Chain
 
@@ -91,10 +92,9 @@ class Study:
 
 def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
     said: dict[str, list[Feedback]] = {}
-    unread = 0
-    for item in store.for_function(plan.function):
+    for item in store.all_for_function(plan.function):
         said.setdefault(item.execution_id, []).append(item)
-        unread += item.signal.kind == "unread"
+    unread = sum(item.signal.kind == "unread" for words in said.values() for item in standing(words))
     aside: dict[str, int] = {}
     known: list[Known] = []
     spoken = store.executions(plan.function, with_feedback=True, newest_first=True, limit=MOST_LABELLED)
@@ -103,11 +103,12 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
         if reason:
             aside[reason] = aside.get(reason, 0) + 1
             continue
-        items = said.get(execution.id, [])
-        label = objectives.label(execution.id, items, value_of(execution.result)) if items else None
-        if label is not None:  # what is unread or contradicts itself is no label, and no silence either
-            first = min(items, key=lambda item: item.id)
-            given = max(item.given for item in items)
+        words = said.get(execution.id, [])
+        heard = _heard(execution, words)
+        if heard is not None:  # what is unread or contradicts itself is no label, and no silence either
+            label, first = heard
+            # of an incident the first word decides, whatever was said of it later
+            given = first.given if plan.pragma.group is None else words[0].given
             known.append(Known(execution, label, given, asked=first.source.partition(":")[0] == ASKED))
     known.sort(key=lambda item: item.label.order if item.label else 0)
     found = None if plan.pragma.group is None else _incidents(plan, store, known, said)
@@ -118,6 +119,27 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
     context, places = _context(plan, store, {item.execution.id for item in known}) if plan.remembers else ([], {})
     calls = store.versions_used(plan.function) if plan.pragma.canary else {}
     return Study(plan, source, chain, chain.champion(plan), known, unread, aside, context, places, calls, found)
+
+
+def _heard(execution: Execution, words: Sequence[Feedback]) -> tuple[Label, Feedback] | None:
+    """What is known of an execution by all that was said about it, and with which word it first was.
+
+    To say the same again, later or by another source, is nothing new: what helped to choose a version is no evidence
+    for the next. None where nothing is left.
+    """
+    recorded = value_of(execution.result)
+    label = objectives.label(execution.id, standing(words), recorded) if words else None
+    if label is None:
+        return None
+    first = words[-1]
+    for place, word in enumerate(words):
+        if place + 1 < len(words) and words[place + 1].given == word.given:
+            continue  # what was said at one time is one word
+        before = objectives.label(execution.id, standing(words[: place + 1]), recorded)
+        if before is not None and objectives.alike(before, label):
+            first = word
+            break
+    return replace(label, order=first.id), first
 
 
 def _context(plan: Plan, store: Store, known: Set[str]) -> tuple[list[Execution], dict[str, Place]]:

@@ -80,12 +80,16 @@ class FeedbackLog(Executions):
 
     def for_function(self, function: str) -> list[Feedback]:
         """Return what stands of what each source said on each execution of a function, in order of arrival."""
+        return standing(self.all_for_function(function))
+
+    def all_for_function(self, function: str) -> list[Feedback]:
+        """Return all that was said about a function's executions, in order of arrival, what was revised included."""
         rows = self.query(
             f"{_SELECT} WHERE id IN (SELECT feedback.id FROM feedback JOIN executions"
             " ON executions.id = execution_id WHERE function = ?) ORDER BY id",
             (function,),
         )
-        return standing(_feedback(*row) for row in rows)
+        return [_feedback(*row) for row in rows]
 
     def for_execution(self, execution_id: str) -> list[Feedback]:
         """Return all that was said about one execution, in order of arrival, what was revised included."""
