@@ -275,13 +275,13 @@ def on_trial(function: str | Callable[..., Any]) -> OnTrial | None:
 
     name = name_of(function)
     try:
-        challenger = Chain(settings(), name).pointer().challenger
+        pointer = Chain(settings(), name).pointer()
         pragma = plan_of(name, store(), settings())[0].pragma
     except PoetError:  # the source has gone, or the pointer is damaged, which `in_use` reports
         return None
-    if challenger is None or not (pragma.learn == "shadow" or pragma.canary):
+    if not (pragma.learn == "shadow" or pragma.canary):
         return None
-    return live.on_trial(store(), name, challenger, pragma.canary)
+    return live.on_trial(store(), name, pointer, pragma.canary)
 
 
 def executions(function: str | Callable[..., Any], *, limit: int | None = None) -> Iterator[Execution]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 import poet_hook
 from poet_hook import api
+from poet_hook.cli.main import main
 from poet_hook.errors import PragmaWarning, VersionWarning
 from poet_hook.learning import trial as trials
 from poet_hook.learning.contest import REACH, SETTLING, Observed, contest, differences, scale_of
@@ -27,6 +29,7 @@ from poet_hook.transform.plan import plan_module
 from poet_hook.versions import apply
 from poet_hook.versions.chain import Chain
 from poet_hook.versions.current import plan_of
+from poet_hook.versions.promote import promote
 from poet_hook.versions.watch import refresh
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -133,6 +136,112 @@ def test_a_slower_neighbour_is_withdrawn_and_a_faster_one_promoted(load: Load, a
     assert 0.0 < evidence.gain_low < evidence.gain < 0.004
     assert chain().pointer().withdrawn == ()
     assert api.status()[0].metric == "latency"
+
+
+RELIABLE = "calls.append(x)\n        if len(calls) % 2 and {}: raise OSError"
+
+
+def test_what_was_replaced_is_held_back_until_the_version_is_upheld(
+    load: Load, at_once: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    m = function(load, "reward", "x = pause")
+
+    def act() -> None:
+        for _ in range(40):
+            result = poet_hook.call(m.f, 1)
+            poet_hook.feedback(result, "good" if result.value > 0.003 else "wrong")
+
+    act()
+    learned_until(act, lambda: api.champion("f") > 1)
+    champion, since = api.champion("f"), chain().since()
+    pointer = chain().pointer()
+    assert (pointer.challenger, pointer.held_back, pointer.history) == (1, True, (1,))
+    (reason,) = poet_hook.learn("f").reasons
+    assert reason.startswith(f"v1 is held back, to judge v{champion}: mean reward ")
+    act()
+    served = [e.version for e in api.executions("f") if e.started > since]
+    assert set(served) == {1, champion}  # half of the calls each
+    found = api.on_trial("f")
+    assert found is not None
+    assert (found.challenger, found.held_back, found.calls) == (1, True, served.count(1))
+    assert main(["status"]) == 0
+    assert f"held back v1 (50% of the calls): {served.count(1)} answered" in capsys.readouterr().out
+    said = learned_until(act, lambda: not chain().pointer().held_back)
+    assert f"v{champion} is upheld against v1: it does better: mean reward 0 -> 1, by " in said[-2]
+    assert "is on trial: pause = 0.008" in said[-1]  # and learning goes on
+    assert (api.champion("f"), chain().pointer().withdrawn) == (champion, ())
+    assert main(["versions", "f"]) == 0
+    assert f"v{champion} was upheld against what it replaced: it does better" in capsys.readouterr().out
+
+
+def test_a_version_that_live_calls_speak_against_is_rolled_back(
+    load: Load, at_once: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    m = function(load, "reliability", RELIABLE.format("(pause > 0.003) == m.turned"))
+    m.calls, m.m, m.turned = [], m, False
+
+    def act() -> None:
+        for number in range(40):
+            with contextlib.suppress(OSError):
+                m.f(number)
+
+    act()
+    learned_until(act, lambda: api.champion("f") > 1)
+    champion = api.champion("f")
+    m.turned = True
+    said = learned_until(act, lambda: api.champion("f") == 1)
+    assert re.match(
+        rf"v{champion} did worse than v1, which it had replaced, on the calls since then: reliability \S+ -> 0\.\d+, "
+        rf"by \d+ calls of v1 \(e = \S+, at least 20 needed\): rolled back to v1$",
+        said[-1],
+    )
+    (gone,) = chain().pointer().undone
+    assert (gone.version, gone.why, chain().pointer().challenger) == (champion, said[-1], None)
+    assert main(["versions", "f"]) == 0
+    assert said[-1] in capsys.readouterr().out.replace("\n  ", " ")
+    (reason,) = poet_hook.learn("f").reasons  # what was rolled back is not tried again
+    assert "is on trial: pause = 0.001" in reason
+    api.promote("f", champion)  # but by a person
+    assert chain().pointer().undone == (gone,)
+    assert chain().pointer().challenger is None
+
+
+def test_a_version_that_is_told_apart_by_nothing_stays(
+    load: Load, at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "MOST", 30)
+    m = function(load, "reliability", "pass")
+    m.f(1)
+    plan, _ = plan_of("m:f", api.store(), api.settings())
+    promote(chain(), chain().add(plan, 1, {"pause": 0.004}, None, "").number, plan, learned=True, held_back=True)
+    refresh(api.settings())
+    said = learned_until(lambda: [m.f(1) for _ in range(50)], lambda: not chain().pointer().held_back)
+    assert any("v2 is upheld against v1: nothing speaks against it: reliability 1 -> 1" in reason for reason in said)
+    assert api.champion("f") == 2
+
+
+def test_what_is_held_back_and_fails_is_held_back_no_more(load: Load, at_once: None) -> None:
+    m = function(load, "reliability", "if pause < 0.003: raise OSError")
+    with contextlib.suppress(OSError):
+        m.f(1)
+    plan, _ = plan_of("m:f", api.store(), api.settings())
+    promote(chain(), chain().add(plan, 1, {"pause": 0.004}, None, "").number, plan, learned=True, held_back=True)
+    refresh(api.settings())
+    with pytest.warns(VersionWarning, match="m:f: v1 is held back no more: it failed 3 calls"):
+        assert [m.f(number) for number in range(40)] == list(range(40))
+    pointer = chain().pointer()
+    assert (pointer.champion, pointer.challenger, pointer.withdrawn) == (2, None, ())
+    assert pointer.upheld.startswith("it failed 3 calls that the version in use answered: OSError")
+
+
+@pytest.mark.parametrize("name", live.DRAWS)
+def test_after_a_promotion_an_equal_version_is_seldom_rolled_back(name: str) -> None:
+    fates = [live.fate(name, 1.0, 0.5 * (seed % 2), 0.25, 600, seed) for seed in range(40)]
+    assert sum(fate == "rolled back" for fate in fates) <= 5
+    worse = [live.fate(name, 2.0, 0.0, 0.25, 1500, seed) for seed in range(8)]
+    assert sum(fate == "rolled back" for fate in worse) >= 6
+    better = [live.fate(name, 0.5, 0.0, 0.25, 1500, seed) for seed in range(8)]
+    assert sum(fate == "upheld" for fate in better) >= 7
 
 
 def test_ratings_of_live_calls(load: Load, at_once: None) -> None:

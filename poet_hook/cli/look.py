@@ -21,6 +21,7 @@ from poet_hook.transform.render import render
 from poet_hook.transform.values import as_text
 from poet_hook.versions.chain import Chain
 from poet_hook.versions.diff import diff as text_diff
+from poet_hook.versions.pointer import FIRST
 
 _START = "Put `# poet: optimize_for=...` above a function, and run: python -m poet_hook run SCRIPT"
 
@@ -61,7 +62,8 @@ def status(options: argparse.Namespace) -> int:
 def _trial_words(trial: OnTrial) -> str:
     failed = f", {trial.failed:,} failed" if trial.failed else ""
     if trial.share is not None:
-        return f"canary v{trial.challenger} ({trial.share:.0%} of the calls): {trial.calls:,} answered{failed}"
+        what = "held back" if trial.held_back else "canary"
+        return f"{what} v{trial.challenger} ({trial.share:.0%} of the calls): {trial.calls:,} answered{failed}"
     return f"shadow v{trial.challenger}: {trial.calls:,} calls, {trial.differ:,} differ{failed}"
 
 
@@ -229,8 +231,13 @@ def versions(options: argparse.Namespace) -> int:
     trial = api.on_trial(function)
     if trial:
         aside(_trial_words(trial))
-    for gone in [] if problem else Chain(api.settings(), function).pointer().withdrawn:
+    pointer = FIRST if problem else Chain(api.settings(), function).pointer()
+    for gone in pointer.withdrawn:
         aside(f"v{gone.version} was on trial, and withdrawn: {gone.why}")
+    for gone in pointer.undone:
+        aside(f"{local_time(gone.at)}: {gone.why}")
+    if pointer.upheld:
+        aside(f"v{pointer.champion} was upheld against what it replaced: {pointer.upheld}")
     if problem:
         aside(problem)
     return 0

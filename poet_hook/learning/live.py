@@ -11,13 +11,15 @@ from poet_hook.learning.study import Study, value_of, values_of
 from poet_hook.model import UNSET, Decision, Level, Value, Version
 from poet_hook.runtime.trial import told, unchanged
 from poet_hook.store.database import Store
+from poet_hook.versions.pointer import Pointer
 
 ENOUGH = 20  # calls that a canary must have answered before it may be promoted
 
 
 @dataclass(frozen=True, slots=True)
 class OnTrial:
-    """A challenger of `share` of the calls, or, where that is None, one in the shadow.
+    """A challenger of `share` of the calls, or, where that is None, one in the shadow; `held_back` where it is what the
+    version in use replaced.
 
     `calls` are those that it answered, or ran beside; `differ` those of the latter that it would have answered
     otherwise; `failed` those that it was to answer and could not.
@@ -28,10 +30,14 @@ class OnTrial:
     calls: int
     differ: int
     failed: int
+    held_back: bool = False
 
 
-def on_trial(store: Store, function: str, challenger: int, share: float | None) -> OnTrial:
-    """What the recorded calls say of a challenger; of a yes or no, only that differs."""
+def on_trial(store: Store, function: str, pointer: Pointer, share: float | None) -> OnTrial | None:
+    """What the recorded calls say of the challenger, if there is one; of a yes or no, only that differs."""
+    challenger = pointer.challenger
+    if challenger is None:
+        return None
     calls = differ = failed = 0
     for shadow, result, count in store.shadows(function, unchanged(challenger)):
         said = told(shadow)
@@ -42,8 +48,9 @@ def on_trial(store: Store, function: str, challenger: int, share: float | None) 
         if said.error is None and not said.same and differs(value_of(result), value_of(said.result)):
             differ += count
     if share is not None:
-        calls = store.versions_used(function).get(challenger, 0)
-    return OnTrial(challenger, share, calls, differ, failed)
+        since = pointer.challenged if pointer.held_back else 0.0  # all calls were its own before
+        calls = store.versions_used(function, since).get(challenger, 0)
+    return OnTrial(challenger, share, calls, differ, failed, pointer.held_back)
 
 
 def differs(returned: object, other: object) -> bool:

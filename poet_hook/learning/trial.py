@@ -9,6 +9,9 @@ Challengers are the neighbours of the version in use: one thing changed that `# 
 two, one of `retries=`, `backoff=` and `timeout=`. Each is served to the share of calls that `canary=` says, until
 `contest` tells which of the two is better. For each champion all challengers together have its alpha: the first half of
 it, the next a sixth, a twelfth, and so on.
+
+After a promotion the roles are exchanged: what was replaced is held back for that share of the calls, and the contest
+begins anew, until one of the two is shown to be better, or they can't be told apart.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from poet_hook.store.executions import Served
 from poet_hook.transform.compile import Champion
 from poet_hook.transform.render import render
 from poet_hook.transform.values import as_text
-from poet_hook.versions.promote import promote
+from poet_hook.versions.promote import promote, rollback
 
 GRACE = 2.0  # seconds until every process has heard of a challenger; its calls do not count before
 MOST = 500  # losses of a challenger: who is not told apart by then is withdrawn
@@ -40,17 +43,18 @@ _RATED = {"right": 1.0, "wrong": 0.0}
 
 
 def tried(study: Study, store: Store) -> Learned:
-    """Judge the challenger, if there is one; promote it, take it back, or put the next one on trial."""
+    """Judge the challenger, or what is held back; move the champion, take it back, or put the next one on trial."""
     plan = study.plan
     name = plan.pragma.optimize_for or ""
     if plan.pragma.canary is None:
         return _nothing(study, f"optimize_for={name} is told by live calls: it needs a canary=, such as canary=5%")
     court = _Court(study, store, name)
     reasons: list[str] = []
-    number = study.chain.pointer().challenger
-    if number is not None:
-        learned = court.judged(number)
-        if study.chain.pointer().challenger == number or learned.promoted:
+    pointer = study.chain.pointer()
+    if pointer.challenger is not None:
+        learned = court.watched(pointer.challenger) if pointer.held_back else court.judged(pointer.challenger)
+        now = study.chain.pointer()
+        if now.challenger == pointer.challenger or now.champion != pointer.champion:
             return learned
         reasons = list(learned.reasons)
     return court.opened(reasons)
@@ -70,7 +74,7 @@ class _Court:
         """What is known of the challenger by now, and what follows from it."""
         study, chain = self.study, self.study.chain
         values = values_of(study, number)
-        scale = self._scale(chain.pointer().challenged)
+        scale = self._scale(study.champion.version, chain.pointer().challenged)
         if values is None or scale is None:
             end_trial(study, "the function was edited since it was put on trial")
             return _nothing(study, f"v{number} is on trial no more: the function was edited")
@@ -78,8 +82,7 @@ class _Court:
         alpha = study.plan.pragma.alpha
         place = len(chain.pointer().withdrawn) + 1
         needed = place * (place + 1) / alpha
-        before, after = self._told(result.champion, scale), self._told(result.challenger, scale)
-        said = f"{WORDS[METRIC[self.name]]} {before:.3g} -> {after:.3g}, by {result.served} calls of v{number}"
+        said = self._words(result.champion, result.challenger, scale, result.served, number)
         if result.better >= needed:
             verdict = self._verdict(result, scale, alpha, (f"evidence {result.better:.3g} reaches {needed:g}: {said}",))
             return self._promoted(values, verdict)
@@ -92,6 +95,38 @@ class _Court:
             end_trial(study, why)
             return _nothing(study, f"v{number} is on trial no more: {why}")
         return _nothing(study, f"v{number} is on trial: {said}; evidence {result.better:.3g} is below {needed:g}")
+
+    def watched(self, number: int) -> Learned:
+        """What is known of the champion by now, against what it replaced, and what follows from it."""
+        study, champion = self.study, self.study.champion.version
+        scale = self._scale(number, study.chain.pointer().challenged)
+        if scale is None or champion == 1:
+            end_trial(study, "the function was edited")
+            return _nothing(study, f"v{number} is held back no more: the function was edited")
+        result = contest(self._observed(number, scale))
+        said = self._words(result.challenger, result.champion, scale, result.served, number)
+        needed = 1.0 / study.plan.pragma.alpha
+        if result.better >= needed:
+            why = (
+                f"v{champion} did worse than v{number}, which it had replaced, on the calls since then: {said} "
+                f"(e = {result.better:.3g}, at least {needed:g} needed): rolled back to v{number}"
+            )
+            rollback(study.chain, why)
+            return Learned(study.plan.function, number, None, None, False, (why,))
+        if result.worse >= needed:
+            why = f"it does better: {said} (e = {result.worse:.3g}, at least {needed:g} needed)"
+        elif result.served >= MOST:
+            why = f"nothing speaks against it: {said} (e = {result.better:.3g})"
+        else:
+            return _nothing(
+                study, f"v{number} is held back, to judge v{champion}: {said}; evidence {result.better:.3g} against it"
+            )
+        end_trial(study, why)
+        return _nothing(study, f"v{champion} is upheld against v{number}: {why}")
+
+    def _words(self, before: float, after: float, scale: float, served: int, number: int) -> str:
+        then, now = self._told(before, scale), self._told(after, scale)
+        return f"{WORDS[METRIC[self.name]]} {then:.3g} -> {now:.3g}, by {served} calls of v{number}"
 
     def _verdict(self, result: Result, scale: float, alpha: float, reasons: tuple[str, ...]) -> Verdict:
         gain, low, high = (scale * each for each in mean_gain(result.differences, alpha))
@@ -112,7 +147,7 @@ class _Court:
     def _promoted(self, values: Mapping[str, Value], verdict: Verdict) -> Learned:
         study = self.study
         number = self._stored(values, verdict)
-        promote(study.chain, number, study.plan, learned=True)
+        promote(study.chain, number, study.plan, learned=True, held_back=True)
         return Learned(study.plan.function, study.champion.version, verdict, number, True, verdict.reasons)
 
     def _stored(self, values: Mapping[str, Value], verdict: Verdict | None) -> int:
@@ -126,12 +161,12 @@ class _Court:
 
     # -- what was recorded
 
-    def _scale(self, until: float) -> float | None:
-        """What counts as a loss of 1, by the calls of the champion before the trial; None if there are too few."""
+    def _scale(self, version: int, until: float) -> float | None:
+        """What counts as a loss of 1, by the calls of a version before the trial; None if there are too few."""
         if METRIC[self.name] in HIGHER:
             return 1.0
         served = self.store.served(self.study.plan.function, self.study.plan.source_hash, 0.0, until)
-        own = [call for call in served if call.version == self.study.champion.version]
+        own = [call for call in served if call.version == version]
         numbers = [number for _, call, said in self._in_order(own) if (number := self._number(call, said)) is not None]
         return scale_of(numbers[-1000:])
 
@@ -180,11 +215,12 @@ class _Court:
     def opened(self, reasons: Sequence[str]) -> Learned:
         """Put the next neighbour on trial."""
         study = self.study
-        if self._scale(float("inf")) is None:
+        if self._scale(study.champion.version, float("inf")) is None:
             what = "calls" if self.name == "latency" else "calls of which the cost is known"
             return _nothing(study, f"v{study.champion.version} needs {SETTLING} {what} first")
         pointer = study.chain.pointer()
-        seen = [*(gone.version for gone in pointer.withdrawn), *pointer.history, study.champion.version]
+        gone = [gone.version for gone in (*pointer.withdrawn, *pointer.undone)]
+        seen = [*gone, *pointer.history, study.champion.version]
         known = [self._whole(found) for number in seen if (found := values_of(study, number)) is not None]
         shortest = self._shortest()
         for values in neighbours(study.plan.tunables, study.champion.values):

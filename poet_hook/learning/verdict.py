@@ -187,13 +187,13 @@ def rolled_back(search: Search) -> Learned | None:
         result = compared(search, before, aims, judging, silent)
         if result.found.gain <= 0 or result.found.e_value < needed:
             continue
-        rollback(study.chain)
         back, by = history[-1], f" by {aims.name}" if len(search.parts) > 1 else ""
         last = "last " if study.plan.pragma.half_life is not None else ""
         reason = (
             f"v{number} did worse than v{back}{by} on the {last}{result.labelled} {search.reading.labelled} since "
             f"it was promoted (e = {result.found.e_value:.0f}, at least {needed:.0f} needed): rolled back to v{back}"
         )
+        rollback(study.chain, reason)
         return Learned(study.plan.function, back, None, None, False, (reason, *result.found.reasons))
     return None
 

@@ -209,12 +209,13 @@ class Executions(Database):
         rows = self.query("SELECT count(*) FROM executions WHERE function = ?", (function,))
         return rows[0][0] if rows else 0
 
-    def versions_used(self, function: str) -> dict[int, int]:
-        """Return how many executions each version of a function had, by its number."""
+    def versions_used(self, function: str, since: float = 0.0) -> dict[int, int]:
+        """Return how many executions each version of a function had, by its number, started since then."""
         return dict(
             self.query(
-                "SELECT version, count(*) FROM executions WHERE function = ? GROUP BY version ORDER BY version",
-                (function,),
+                "SELECT version, count(*) FROM executions WHERE function = ? AND started >= ?"
+                " GROUP BY version ORDER BY version",
+                (function, since),
             )
         )
 

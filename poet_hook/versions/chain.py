@@ -39,6 +39,7 @@ from poet_hook.versions.rebase import MISFIT, allowed, carry, edited, same_code
 from poet_hook.versions.sign import signature, verified
 
 _LIMIT = 1_000_000
+_MOST_UNDONE = 50  # of which a pointer keeps why
 _HIGHEST = 1 << 30  # a pointer may name any number, and the version after it must have one that can be written
 
 
@@ -279,20 +280,36 @@ class Chain:
         except (OSError, ValueError):
             return False
 
-    def point(self, number: int, history: list[int], turns: Sequence[Turn] | None = None) -> None:
+    def point(
+        self,
+        number: int,
+        history: list[int],
+        turns: Sequence[Turn] | None = None,
+        *,
+        held_back: bool = False,
+        why: str = "",
+    ) -> None:
         """Move the champion pointer, and tell running processes; a challenger of the one before is on trial no more.
 
-        `turns` came before the champion in its place (None: learning did not choose it).
+        `turns` came before the champion in its place (None: learning did not choose it). With `held_back` the last of
+        `history` goes on being served to a share of the calls. `why` is kept of a champion that is rolled back.
         """
         now = time.time()
         with self._moving():
+            undone: tuple[Withdrawn, ...] = ()
+            with contextlib.suppress(VersionError):  # a damaged pointer is written anew
+                before = self.pointer()
+                undone = (*before.undone, Withdrawn(before.champion, now, why)) if why else before.undone
             took = () if turns is None else (*turns, Turn(number, now))
-            self._put(Pointer(number, tuple(history), now, turns=took))
+            pointer = Pointer(number, tuple(history), now, turns=took, undone=undone[-_MOST_UNDONE:])
+            if held_back:
+                pointer = replace(pointer, challenger=history[-1], challenged=now, held_back=True)
+            self._put(pointer)
 
     def challenge(self, number: int) -> None:
         """Put a version on trial against the champion, in place of the one that is, and tell running processes."""
         with self._moving():
-            self._put(replace(self.pointer(), challenger=number, challenged=time.time()))
+            self._put(replace(self.pointer(), challenger=number, challenged=time.time(), held_back=False))
 
     def withdraw(self, number: int, why: str) -> bool:
         """Take a challenger back, and keep the reason; False where that version is on trial no more."""
@@ -300,8 +317,11 @@ class Chain:
             pointer = self.pointer()
             if pointer.challenger != number:
                 return False
-            gone = (*pointer.withdrawn, Withdrawn(number, time.time(), why))
-            self._put(replace(pointer, challenger=None, challenged=0.0, withdrawn=gone))
+            over = replace(pointer, challenger=None, challenged=0.0, held_back=False)
+            if pointer.held_back:
+                self._put(replace(over, upheld=why))
+            else:
+                self._put(replace(over, withdrawn=(*pointer.withdrawn, Withdrawn(number, time.time(), why))))
         return True
 
     @contextmanager

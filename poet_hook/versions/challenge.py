@@ -39,7 +39,7 @@ def _challenger_of(settings: Settings, slot: Slot, known: Challenger | None) -> 
     if not functions:  # another version runs by now, and has a slot of its own
         return None
     try:
-        made = _made(chain.read(number), slot, functions[0], settings)
+        made = _made(chain, number, slot, functions[0], settings)
     except Exception as error:  # noqa: BLE001 - the champion runs on
         warn(f"{slot.function}: v{number} can't be tried beside the version in use: {error}", VersionWarning)
         return None
@@ -47,11 +47,15 @@ def _challenger_of(settings: Settings, slot: Slot, known: Challenger | None) -> 
     return made
 
 
-def _made(version: Version, slot: Slot, function: FunctionType, settings: Settings) -> Challenger:
+def _made(chain: Chain, number: int, slot: Slot, function: FunctionType, settings: Settings) -> Challenger:
     with open(slot.path, "rb") as file:
         source = importlib.util.decode_source(file.read())
     kept_as = slot.function.partition(":")[0]
     plan = _plan_of(slot, source, kept_as)
+    if number == 1:  # what is stored of it may be an older text
+        version = Version(slot.function, 1, plan.source, plan.source_hash, 0.0)
+    else:
+        version = chain.read(number)
     fits(version, plan)
     reason = why_not_shadow(source, plan, settings) if isinstance(slot.trial, Shadow) else None
     if reason:
@@ -67,13 +71,15 @@ def _made(version: Version, slot: Slot, function: FunctionType, settings: Settin
 
 def _withdraw(settings: Settings, slot: Slot, number: int, why: str) -> None:
     """Take a challenger back in every process; one warning."""
-    kept = ""
+    kept, what = "", "on trial"
+    chain = Chain(settings, slot.function)
     try:
-        if not Chain(settings, slot.function).withdraw(number, why):
+        what = "held back" if chain.pointer().held_back else what
+        if not chain.withdraw(number, why):
             return  # another process was quicker
     except (PoetError, OSError) as error:
         kept = f" (in this process only: {error})"
-    warn(f"{slot.function}: v{number} is on trial no more: {why}{kept}", VersionWarning)
+    warn(f"{slot.function}: v{number} is {what} no more: {why}{kept}", VersionWarning)
 
 
 def _plan_of(slot: Slot, source: str, kept_as: str) -> Plan:

@@ -10,7 +10,7 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """A challenger that was taken back, when (seconds since the epoch), and why."""
+    """A challenger that was taken back, or a champion, when (seconds since the epoch), and why."""
 
     version: int
     at: float
@@ -31,7 +31,9 @@ class Pointer:
 
     `turns` are the versions by which learning replaced the last of `history`, each in the place of the one before; none
     where a person chose the champion. `withdrawn` are the challengers that this champion has seen off, oldest first.
-    Times are seconds since the epoch.
+    Where it is `held_back`, the challenger is what the champion replaced, and is served so that both go on being
+    compared; `upheld` says how that ended for the champion. `undone` are versions that were in use and were rolled back
+    by their own calls or feedback, the latest last. Times are seconds since the epoch.
     """
 
     champion: int
@@ -41,6 +43,9 @@ class Pointer:
     challenged: float = 0.0
     withdrawn: tuple[Withdrawn, ...] = ()
     turns: tuple[Turn, ...] = ()
+    held_back: bool = False
+    upheld: str = ""
+    undone: tuple[Withdrawn, ...] = ()
 
 
 FIRST = Pointer(1, (), 0.0)
@@ -57,7 +62,7 @@ def decoded(data: bytes) -> Pointer:
 def encoded(pointer: Pointer) -> str:
     """The text of the file; of what there never was, nothing is said."""
     fields = msgspec.to_builtins(pointer)
-    for name in ("withdrawn", "turns"):
+    for name in ("withdrawn", "turns", "held_back", "upheld", "undone"):
         if not fields[name]:
             del fields[name]
     if pointer.challenger is None:

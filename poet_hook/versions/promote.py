@@ -7,10 +7,13 @@ from poet_hook.model import Plan
 from poet_hook.versions.chain import Chain, fits
 
 
-def promote(chain: Chain, number: int, plan: Plan | None = None, *, learned: bool = False) -> int:
+def promote(
+    chain: Chain, number: int, plan: Plan | None = None, *, learned: bool = False, held_back: bool = False
+) -> int:
     """Put version `number` in use; returns the version that was. Raises `VersionError` where it can't run.
 
-    `learned` says that its own verdict put it there, not a person.
+    `learned` says that its own verdict put it there, not a person. With `held_back` the version that was is served to
+    a share of the calls, so that the two go on being compared.
     """
     if number != 1:
         version = chain.read(number)
@@ -22,7 +25,7 @@ def promote(chain: Chain, number: int, plan: Plan | None = None, *, learned: boo
         chain.point(number, [])
         return 1
     if number != before:
-        chain.point(number, [*history, before], () if learned else None)
+        chain.point(number, [*history, before], () if learned else None, held_back=held_back)
     return before
 
 
@@ -33,10 +36,13 @@ def refine(chain: Chain, number: int, plan: Plan) -> None:
     chain.point(number, list(pointer.history), pointer.turns)
 
 
-def rollback(chain: Chain) -> tuple[int, int]:
-    """Put the version before the champion back in use; returns (from, to). Raises `VersionError` where none was."""
+def rollback(chain: Chain, why: str = "") -> tuple[int, int]:
+    """Put the version before the champion back in use; returns (from, to). Raises `VersionError` where none was.
+
+    `why` is kept, where no person did it.
+    """
     before, history = chain.champion_number(), chain.history()
     if not history:
         raise VersionError(f"{chain.function}: v{before} is in use, and no other was in use before it")
-    chain.point(history[-1], history[:-1])
+    chain.point(history[-1], history[:-1], why=why)
     return before, history[-1]
