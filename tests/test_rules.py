@@ -157,6 +157,66 @@ def test_praise_beside_words_that_no_rule_reads_may_be_sarcasm(said: str) -> Non
     assert "perhaps in jest" in read(said, outcome=True).reason
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "okay, so why did this fire?",
+        "correct. why was it so late?",
+        "nothing wrong with the alert",
+        "10% chance it is a false alarm",
+        "we had three false alarms before this one",
+        "not correct to say it's a false alarm",
+        "it's normal to alert here",
+        "I was wrong",
+        "my mistake",
+        "sorry for calling this a false alarm",
+        "I marked this as a false alarm by accident",
+    ],
+)
+def test_what_only_sounds_like_a_word_about_an_alert_is_unread(said: str) -> None:
+    check(read(said, outcome=True), "unread", None)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "value"),
+    [
+        ("expected to be a false alarm, turned out real", "right", None),
+        ("turned out to be real", "right", None),
+        ("my mistake, the alert was correct", "right", None),
+        ("turned out to be a false alarm", *F),
+        ("false alarm, why?", *F),
+    ],
+)
+def test_what_comes_last_is_said_of_an_alert(said: str, kind: str, value: Any) -> None:
+    check(read(said, outcome=True), kind, value)
+
+
+def test_who_missed_it_matters() -> None:
+    check(read("I missed the alert", outcome=False), "unread", None)
+    check(read("you missed it", outcome=False), "expected", True)
+
+
+@pytest.mark.parametrize(
+    ("said", "limits"),
+    [
+        ("at least 4, at most 6", {"at_least": 4, "at_most": 6}),
+        ("at most 6 and at least 4", {"at_most": 6, "at_least": 4}),
+        (">= 4, <= 6", {"at_least": 4, "at_most": 6}),
+        ("should be more than 1 but less than 2.5", {"above": 1, "below": 2.5}),
+        ("at least 4 or at most 2", None),
+        ("at least 4, at least 6", None),
+        ("at least 6, at most 4", None),
+        ("at least 4, at most 6 ms", None),
+        ("should be over 5. over 90 is a bug", None),
+        ("I expected 5 but 3 is fine", None),
+    ],
+)
+def test_both_ends_of_a_range_are_read_or_none(said: str, limits: dict[str, float] | None) -> None:
+    """10 is at least 4: half of it would approve of what it complains of."""
+    signal = read(said, outcome=10.0)
+    check(signal, "unread" if limits is None else "range", limits)
+
+
 def test_the_tables_are_large_enough() -> None:
     assert len({phrase for table in (ON_AN_ALARM, ON_SILENCE, ON_A_NUMBER) for phrase, _, _ in cases(table)}) >= 150
 

@@ -13,6 +13,7 @@ from poet_hook.domains.base import Domain
 _SHOULD = "(?:should|must|supposed to|needed to)"
 _ALERT = "alert(?:ed)?"
 _THIS = "(?:this|it|that|one|these|those|them|alert|anomaly|event)"
+_RESULT = "(?:this |that |your )?(?:alert|result|answer|prediction|verdict|decision)"
 _WHO = "(?:it|you|this|that|system|detector|model|monitor)"
 # (meaning, firm, alternatives). The first that matches wins: the long before the short.
 PHRASES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
@@ -25,6 +26,8 @@ PHRASES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
             "(?:(?:false|true) (?:positive|negative|alert)|miss|alert) (?:rate|rates|ratio|count)",
             "right (?:now|away|after|before|when|at|in|on|there|here|where|side|hand)",
             "too bad",
+            # who gives feedback speaks of themselves
+            "(?:i|we) (?:was|were|am|are) (?:wrong|mistaken)|my (?:mistake|bad|fault|error)",
             "(?:good|bad) (?:news|luck|morning|evening|day|night|timing|question|idea)",
             "(?:good|great|nice) that(?! (?:one|alert|alerted|it|you|this)(?: |$))",
         ),
@@ -34,6 +37,7 @@ PHRASES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
         False,
         (
             "no (?:issue|problem|anomaly) with",
+            f"nothing (?:is |was )?wrong with {_RESULT}",
             "(?:not|no) problem",
             "nothing (?:is )?wrong(?! with)",
             "(?:all|everything) (?:is )?(?:good|ok|okay|right|fine|clear|normal|healthy)",
@@ -46,6 +50,11 @@ PHRASES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
             "not (?:fully|all|always|just|only|merely|simply)",
             f"(?:i|we) (?:have |did |do |could |can )?not {_ALERT}",
             f"(?:(?:did|does|do) )?not {_ALERT} any(?:thing)?",
+            "(?:right|correct|fair|accurate|wrong) to (?:say|call)",
+            f"(?:is |was )?normal (?:to|that) (?:{_WHO} )?(?:be )?{_ALERT}",
+            "sorry (?:for|that i) (?:calling|called|said|saying)",
+            "(?:i|we) (?:called|marked|labelled|labeled|tagged|reported|closed) (?:this|it|that)",
+            "i (?:have )?(?:missed|overlooked)",
         ),
     ),
     ("doubtful", False, ("bad one",)),
@@ -138,6 +147,7 @@ PHRASES: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
         (
             "true positive",
             "(?:good|nice|great|excellent|well|correctly|rightly) (?:alert|alerted)",
+            "turned out (?:to be )?(?:real|genuine|legit|true)",
             "good one",
         ),
     ),

@@ -20,17 +20,19 @@ from poet_hook.signals.agreement import TELLING, sign
 from poet_hook.signals.scales import CLEAR, is_number, unread
 
 MOST_UNKNOWN = 40
+APPROVALS = {"right", "praise", "yes"}
 WAYS = "say for example 'correct', 'false alarm', 'missed', or give {\"expected\": value}"
 _GROUPS = "|".join(f"(?P<m{i}>{'|'.join(words)})" for i, (_, _, words) in enumerate(generic.PHRASES))
 TABLE = re.compile(rf"(?<!\S)(?:{_GROUPS})(?!\S)")
 # What was thought at first is taken back by what follows.
 _AT_FIRST = re.compile(
-    r"^(?:at first|first|initially)?,? ?(?:i |we |it |this |that )*(?:looked|seemed|thought|assumed|appeared)\b"
+    r"^(?:at first|first|initially)?,? ?(?:i |we |it |this |that )*(?:looked|seemed|thought|assumed|appeared"
+    r"|(?:expected|suspected|believed) (?:it |this |that )?(?:to be|was|were|an?))\b"
     r"[^.;,]{0,120}?(?:,|\bbut\b|\bthough\b|\bhowever\b)(?P<now>.+)$",
     re.DOTALL,
 )
 _OTHERS = re.compile(
-    r"\b(?:(?:last|previous|earlier) (?:one|alert|page|time|week|month|night|year)|unlike|yesterday's|not like)\b"
+    r"\b(?:(?:last|previous|earlier) (?:one|alert|page|time|week|month|night|year)|unlike|yesterday's|not like)\b|\bbefore (?:this|that)\b"
     r"|\bonly\b[^.;,]{0,60}\b(?:when|while|during|if)\b"
 )
 _SILENCE = r"no (?:alert|alarm|page)s?|nothing happened|(?:did ?n[o']t|did not|never) (?:alert|fire|page)(?:ed|d)?"
@@ -161,6 +163,8 @@ def by_phrases(plain: str, outcome: Any, domain: Domain | None) -> Signal:
     if not found or strange > MOST_UNKNOWN:
         return unread(f"no rule reads this; {WAYS}")
     meanings = {meaning for meaning, _ in found}
+    if meanings <= APPROVALS and any(clause.endswith("?") for clause in clauses):
+        return unread(generic.REFUSED["question"])  # "okay, so why did this fire?"
     unsure = "unsure" in meanings and meanings != {"unsure"}
     if meanings - {"right", "wrong", "praise", "yes", "no", "unsure", *generic.SOFT}:
         # "Yes, a false alarm" answers a question that was asked elsewhere.

@@ -42,7 +42,8 @@ _RANGE = (
     rf"|(?:{_LIMIT})\s?(?P<limit>{NUMBER})"
 )
 _UNIT = r"\s?(?!(?:not|but|instead|because|since)\b)(?P<unit>[^\W\d_]{1,12}(?:/[^\W\d_]{1,4})?|[°$€£¥][^\W\d_]?)"
-_END = r"(?=$|[.,;!)](?:\s|$)|\s(?:not|but|instead|because|since)\b|\s[-–—])"
+_ANY_LIMIT = "|".join(_LIMITS.values())
+_END = r"(?=$|[.,;!)](?:\s|$)|\s(?:not|but|instead|because|since)\b|\s[-–—]" rf"|\sand (?:{_ANY_LIMIT})\s?{NUMBER})"
 # With a lead a range, a date or a number; without one, at the start of the text, a range or a date.
 EXPECTATION = re.compile(
     rf"(?:(?P<lead>{_LEAD})|^\s*(?P<roughly>about |around |roughly )?)"
@@ -58,6 +59,10 @@ _OFF = re.compile(
     re.IGNORECASE,
 )
 _OR = re.compile(r"\W{0,3}or\b", re.IGNORECASE)
+# "at least 4" has a second half in "at least 4, at most 6".
+_OTHER_END = re.compile(rf"\s?(?:,? (?:and|but) |, )(?:{_LIMIT})\s?(?P<limit>{NUMBER}){_END}", re.IGNORECASE)
+_LIMIT_LEFT = re.compile(rf"(?<!\w)(?:{_ANY_LIMIT})\s?{NUMBER}", re.IGNORECASE)
+_BUT = re.compile(rf"\W{{0,3}}but (?:it |that |this )?{NUMBER}(?!\S)", re.IGNORECASE)
 WHOLE_DATE = re.compile(_DATE, re.IGNORECASE)
 
 
@@ -84,16 +89,31 @@ def stated(text: str, outcome: Any) -> Stated | None:
     for match in sorted(matches, key=lambda match: match.start()):
         one = _read(match, outcome) if match.start() >= end else None
         if one is not None:
-            found.append(one)
             rest += f"{text[end : match.start()]} ; "
             end = match.end()
+            if one.kind == "range" and (other := _OTHER_END.match(text, end)) is not None:
+                one, end = _both_ends(one, other), other.end()
+            found.append(one)
     if not found:
         return None
     first = replace(found[0], rest=rest + text[end:])
     named = {(one.kind, type(one.value), repr(one.value)) for one in found}
-    if len(named) > 1 or _OR.match(text, end):
+    several = len(named) > 1 or _OR.match(text, end) or _BUT.match(text, end)
+    if several or (first.kind == "range" and _LIMIT_LEFT.search(first.rest)):
         return replace(first, reason=first.reason or "it names several values")
     return first
+
+
+def _both_ends(one: Stated, other: re.Match[str]) -> Stated:
+    """A range with the other end that follows it."""
+    name = next(name for name in HOLDS if other[name])
+    bounds = {**one.value, name: _plain(number(other["limit"]))} if isinstance(one.value, Mapping) else {}
+    low, high = (
+        [bounds[each] for each in sides if each in bounds] for sides in (("at_least", "above"), ("at_most", "below"))
+    )
+    if len(low) != 1 or len(high) != 1 or low[0] > high[0]:
+        return replace(one, reason=one.reason or "these limits are no range")
+    return replace(one, value=bounds)
 
 
 def _read(match: re.Match[str], outcome: Any) -> Stated | None:
