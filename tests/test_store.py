@@ -537,6 +537,34 @@ def test_of_a_function_the_last_text_counts_and_the_others_stay(store: Store) ->
     assert store.function("m:g") is None
 
 
+def test_what_is_new_is_counted_without_a_look_at_all_executions(store: Store) -> None:
+    """`feedback()` asks that each time, also where millions of executions were recorded."""
+
+    def steps(ask: Callable[[], object]) -> int:
+        taken = [0]
+
+        def count() -> None:
+            taken[0] += 1
+
+        with store._guarded() as connection:
+            assert connection is not None
+            connection.set_progress_handler(count, 1)
+            ask()
+            connection.set_progress_handler(None, 1)
+        return taken[0]
+
+    def asked() -> list[int]:
+        last = store.add_feedback("execution-0", True, Signal("wrong"), "ann").id - 1
+        return [steps(lambda: store.count_new("m:f", last)), steps(lambda: store.requests("m:f", last))]
+
+    store.record(call("execution-0"))
+    few = asked()
+    for number in range(1, 500):
+        store.record(call(f"execution-{number}"))
+    store.absorb()
+    assert max(asked()) < 3 * max(few)
+
+
 def test_feedback_is_committed_and_the_latest_of_each_source_counts(store: Store, home: Path) -> None:
     for number in range(2):
         store.record(call(f"execution-{number}"))

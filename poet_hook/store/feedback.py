@@ -19,6 +19,8 @@ _COLUMNS = "execution_id, given, source, raw, kind, value, confidence, reader, r
 _SELECT = f"SELECT id, {_COLUMNS} FROM feedback"
 _INSERT = f"INSERT INTO feedback ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"
 _SAME = "SELECT 1 FROM feedback WHERE execution_id = ? AND source = ? AND raw = ?"
+# SQLite keeps this order: the other way round, each feedback given looks at all executions of its function.
+_OF = "feedback CROSS JOIN executions ON executions.id = execution_id"
 _SIGNAL = tuple(field.name for field in fields(Signal))
 
 
@@ -85,8 +87,7 @@ class FeedbackLog(Executions):
     def all_for_function(self, function: str) -> list[Feedback]:
         """Return all that was said about a function's executions, in order of arrival, what was revised included."""
         rows = self.query(
-            f"{_SELECT} WHERE id IN (SELECT feedback.id FROM feedback JOIN executions"
-            " ON executions.id = execution_id WHERE function = ?) ORDER BY id",
+            f"{_SELECT} WHERE id IN (SELECT feedback.id FROM {_OF} WHERE function = ?) ORDER BY id",
             (function,),
         )
         return [_feedback(*row) for row in rows]
@@ -98,7 +99,7 @@ class FeedbackLog(Executions):
     def requests(self, function: str, after_id: int) -> list[Feedback]:
         """Return the instructions among the feedback on a function after the one with this id, in order of arrival."""
         rows = self.query(
-            f"{_SELECT} WHERE id IN (SELECT feedback.id FROM feedback JOIN executions ON executions.id = execution_id"
+            f"{_SELECT} WHERE id IN (SELECT feedback.id FROM {_OF}"
             " WHERE function = ? AND feedback.id > ? AND kind = 'requested') ORDER BY id",
             (function, after_id),
         )
@@ -113,11 +114,7 @@ class FeedbackLog(Executions):
         return self._about(function, "coalesce(max(feedback.id), 0)", 0)
 
     def _about(self, function: str, what: str, after_id: int) -> int:
-        rows = self.query(
-            f"SELECT {what} FROM feedback JOIN executions ON executions.id = execution_id"
-            " WHERE function = ? AND feedback.id > ?",
-            (function, after_id),
-        )
+        rows = self.query(f"SELECT {what} FROM {_OF} WHERE function = ? AND feedback.id > ?", (function, after_id))
         return int(rows[0][0]) if rows else 0
 
 
