@@ -471,12 +471,55 @@ def test_what_it_takes_to_try_is_not_what_the_challenger_takes(load: Load, monke
     assert all(0.0 < execution.duration < 0.02 for execution in served)
 
 
-def test_a_cool_down_holds_for_both(load: Load) -> None:
+def test_each_version_remembers_what_it_said_itself(load: Load) -> None:
     m = canary(load, "x > 2.5", 3.5, "cooldown=1")
-    answers = [m.f(5.0) for _ in range(40)]
-    assert not any(one and two for one, two in pairwise(answers))
-    assert answers.count(True) == 20
+    for _ in range(40):
+        m.f(5.0)
     assert {execution.version for execution in newest(40)} == {1, 2}
+    for number in (1, 2):
+        own = [codec.decode(e.result) for e in reversed(newest(40)) if e.version == number]
+        assert all(one is not two for one, two in pairwise(own))  # every second one is quiet
+
+
+STREAMS = """
+    # poet: optimize_for=accuracy, canary=50%, key=n, stream=who, cooldown=9
+    def f(x, who, n) -> bool:
+        return x > 2.5  # poet: tune 0..10
+"""
+
+
+def test_a_stream_is_served_by_one_version_and_remembered_by_it(load: Load) -> None:
+    m = load(STREAMS)
+    streams = [str(number) for number in range(30)]
+    assert all(m.f(3.0, who, 0) for who in streams)
+    number = tried(2.0)
+    assert not any(m.f(3.0, who, n) for n in range(1, 5) for who in streams)  # it goes on from what was said
+    served = {who: {e.version for e in newest(120) if e.stream == who} for who in streams}
+    assert all(len(versions) == 1 for versions in served.values())
+    assert set().union(*served.values()) == {1, number}
+    assert not any(m.f(1.0, who, n) for n in range(5, 10) for who in streams)
+    assert all(m.f(3.0, who, 10) for who in streams)
+    api.promote("f", number)  # nothing is forgotten by a swap, there and back
+    assert not any(m.f(3.0, who, 11) for who in streams)
+    api.promote("f", 1)
+    assert not any(m.f(3.0, who, 12) for who in streams)
+
+
+def test_a_shadow_has_its_own_cool_down(load: Load) -> None:
+    pragma = "optimize_for=accuracy, learn=shadow, domain=ml_monitoring, stream=who, cooldown=1"
+    m = load(f"# poet: {pragma}\ndef f(x, who) -> bool:\n    return x > 2.5\n")
+    m.f(1.0, "a")
+    plan, _ = plan_of("m:f", api.store(), api.settings())
+    chain().challenge(chain().add(plan, 1, {"cooldown": 2}, None, "").number)
+    refresh(api.settings())
+    assert [m.f(3.0, "a") for _ in range(6)] == [True, False, True, False, True, False]
+    shown = [said(execution) for execution in reversed(newest(6))]
+    yes, no, same = Told(2, result=codec.encode(True)), Told(2, result=codec.encode(False)), Told(2, same=True)
+    assert shown == [same, same, no, yes, no, same]
+    found = api.on_trial("f")
+    assert found is not None
+    assert (found.calls, found.differ) == (6, 3)
+    assert [e.result for e in newest(6)] == [codec.encode(x) for x in (False, True, False, True, False, True)]
 
 
 def test_a_challenger_has_its_own_options(load: Load) -> None:

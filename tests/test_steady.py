@@ -243,7 +243,7 @@ def test_retries_fallback_and_errors_change_nothing(load: Load) -> None:
     steps.append(m.f(3.0))
     steps.append(m.f(3.0))
     assert steps == [False, True, None, True]
-    ((count, _),) = steady.memory.streams.values()
+    (((count, _),),) = (known.values() for known in steady.memory.streams.values())
     assert count == 3
 
 
@@ -436,13 +436,36 @@ def test_the_stream_longest_not_heard_of_is_forgotten(load: Load, monkeypatch: p
     assert len(steady.memory.streams) == 3
 
 
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40), specs)
+def test_a_challenger_disturbs_nothing_of_the_champion(calls: list[tuple[bool, bool]], spec: Steady) -> None:
+    def played(members: list[tuple[bool, bool]]) -> list[bool]:
+        memory = steady.Memory()
+        found = []
+        for challenger, decided in members:
+            rules = Steady(cooldown=3) if challenger else spec
+            yes, _ = memory.step(("f", None), 2 if challenger else 1, rules, decided, 0.0, on_trial=True)
+            found += [] if challenger else [yes]
+        assert all(len(known) <= 2 for known in memory.streams.values())
+        return found
+
+    begun = [(False, True), *calls]
+    assert played(begun) == played([call for call in begun if not call[0]])
+
+
 def test_only_the_last_result_is_taken_back() -> None:
     spec = Steady(cooldown=5)
-    _, first = steady.memory.step(("f", None), spec, True, 0.0)
-    _, second = steady.memory.step(("f", None), spec, True, 0.0)
+    _, first = steady.memory.step(("f", None), 1, spec, True, 0.0)
+    _, second = steady.memory.step(("f", None), 1, spec, True, 0.0)
     steady.memory.undo(first)  # another thread's result came after it
-    assert steady.memory.streams["f", None] is second.after
-    steady.memory.undo(second)
+    assert steady.memory.streams["f", None] == {1: second.after}
+    _, other = steady.memory.step(("f", None), 2, spec, True, 0.0, on_trial=True)
+    steady.memory.undo(second)  # not by another version's
+    assert steady.memory.streams["f", None][1] is first.after
+    steady.memory.undo(other)
+    steady.memory.undo(first)
+    assert steady.memory.streams["f", None] == {2: second.after}  # from which it had gone on
+    steady.memory.streams.clear()
+    _, first = steady.memory.step(("f", None), 1, spec, True, 0.0)
     steady.memory.undo(first)
     assert ("f", None) not in steady.memory.streams
 

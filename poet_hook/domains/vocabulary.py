@@ -61,7 +61,8 @@ REVERSED = _set(
     "opposite outside beyond exceeds exceeded wrongly mistakenly mistaken until dismissed treated overran ended"
 )
 CONDITIONAL = _set(
-    "if unless whether would thought neither nor hardly barely almost nearly partly partially half chance odds probability"
+    "if unless whether would thought neither nor hardly barely almost nearly partly partially half chance odds "
+    "probability"
 )
 ELSEWHERE = _set(
     """says said saying claims claimed told better worse fewer less reduce reduced reduces fixed fix avoid avoided

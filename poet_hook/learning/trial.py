@@ -178,7 +178,8 @@ class _Court:
         for _, call, said in self._in_order(served):
             chosen = call.version == number or _failed(call, number)
             loss = self._loss(call, said, scale)
-            unit = call.key or call.stream or call.id
+            names = (call.stream, call.key) if self.study.plan.remembers else (call.key, call.stream)
+            unit = names[0] or names[1] or call.id
             if loss is not None and unit not in found and (chosen or call.version == self.study.champion.version):
                 found[unit] = Observed(chosen, loss)
         return list(found.values())

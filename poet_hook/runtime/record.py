@@ -227,11 +227,10 @@ def note(slot: Any, call: Any, result: Any, outcome: str, error: BaseException |
     """Write one execution of a slot's call, and remember it for `capture` and for feedback by object."""
     duration = time.perf_counter() - call.clock
     encoded, reason = _frozen_result(slot.record, result, outcome, call.frozen[1])
-    raw, own = None, encoded
+    raw = None
     if outcome == "result" and call.own is not UNSET and call.own is not result:
         raw, reason = _frozen_result(slot.record, call.own, outcome, reason)
-        own = raw
-    shadow = slot.trial.made_of(slot, call, outcome, own, duration) if slot.trial is not None else None
+    shadow = slot.trial.made_of(slot, call, outcome, encoded, duration) if slot.trial is not None else None
     version = call.served.number if call.served is not None and call.served.error is None else slot.version
     execution_id = _ids.make(call.started)
     lost = recorder.write(

@@ -236,8 +236,10 @@ class Slot:
         if (self.has_streams and call.stream is None) or is_shadow():
             return result
         try:
-            rules = self.steadies if call.served is None else call.served.steady
-            settled, call.step = settle((self.function, call.stream), rules, result, call.started)
+            served = call.served if call.served is not None and call.served.error is None else None
+            rules, version = (self.steadies, self.version) if served is None else (served.steady, served.number)
+            on_trial = self.trial is not None and self.trial.challenger is not None
+            settled, call.step = settle((self.function, call.stream), version, rules, result, call.started, on_trial)
         except OperateTimeout:
             raise
         except Exception as error:  # noqa: BLE001 - the user's own class, or a mistake of ours: the call goes on

@@ -11,7 +11,8 @@ So a condition that lasts, or that `hold` makes last, is told again after each c
 back, or returns no yes or no is none of its stream: it neither changes nor counts anything.
 
 The same code runs in the call and in replay. What a process remembers is its own: a forked child goes on from what
-was remembered when it was made.
+was remembered when it was made. As long as a challenger is on trial, it and the champion each remember what they said
+themselves, so that neither disturbs the other.
 """
 
 from __future__ import annotations
@@ -66,19 +67,28 @@ def play(spec: Steady, state: State, results: Iterable[tuple[int, bool, float]])
     return out, (run, yes, raised, given, last)
 
 
+Remembered = tuple[int, State]
+"""How many results there were, and the state after them."""
+
+
 class Step(NamedTuple):
     """One result that was taken in, so that it can be taken back."""
 
     key: Key
-    before: tuple[int, State] | None
-    after: tuple[int, State]
+    version: int
+    before: Remembered | None
+    after: Remembered
 
 
 class Memory:
-    """What this process remembers of its streams: outside of any version, so that a swap changes nothing of it."""
+    """What this process remembers of its streams: outside of any version, so that a swap changes nothing of it.
+
+    Of each stream that is what the last version that saw a result of it remembers, and, during a trial, the other one.
+    A version that comes new to a stream goes on from what the last one remembers.
+    """
 
     def __init__(self) -> None:
-        self.streams: OrderedDict[Key, tuple[int, State]] = OrderedDict()
+        self.streams: OrderedDict[Key, dict[int, Remembered]] = OrderedDict()
         self.told: set[str] = set()
         self.unlock()
 
@@ -91,27 +101,46 @@ class Memory:
         self.streams.clear()
         self.told.clear()
 
-    def step(self, key: Key, spec: Steady, decided: bool, moment: float) -> tuple[bool, Step]:
-        """Take in one result; what the caller gets, and how to take it back."""
+    def step(
+        self,
+        key: Key,
+        version: int,
+        spec: Steady,
+        decided: bool,
+        moment: float,
+        on_trial: bool = False,
+        beside: Step | None = None,
+    ) -> tuple[bool, Step]:
+        """Take in one result of a version; what the caller gets, and how to take it back.
+
+        `on_trial` says that another version sees results of this stream too; `beside` is its step in the same call.
+        """
         with self.lock:
-            before = self.streams.get(key)
+            known = self.streams.setdefault(key, {})
+            last = next(reversed(known.values()), None) if beside is None else beside.before
+            before = known.pop(version, None) or last
             count, state = before or (0, NOTHING)
             yes, state = play(spec, state, ((count, decided, moment),))
             after = (count + 1, state)
-            self.streams[key] = after
+            for other in list(known)[: -1 if on_trial else None]:
+                del known[other]
+            known[version] = after
             self.streams.move_to_end(key)
             if len(self.streams) > MOST_STREAMS:
                 self.streams.popitem(last=False)
-        return bool(yes), Step(key, before, after)
+        return bool(yes), Step(key, version, before, after)
 
     def undo(self, step: Step) -> None:
         """Take back the last result of a stream; where others came after it, it stays."""
         with self.lock:
-            if self.streams.get(step.key) is step.after:
-                if step.before is None:
-                    del self.streams[step.key]
+            known = self.streams.get(step.key, {})
+            if known.get(step.version) is step.after:
+                if step.before is not None:
+                    known[step.version] = step.before
                 else:
-                    self.streams[step.key] = step.before
+                    del known[step.version]
+                    if not known:
+                        del self.streams[step.key]
 
     def complain(self, function: str, what: str) -> None:
         """One warning a function."""
@@ -125,13 +154,21 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=memory.unlock)
 
 
-def settle(key: Key, spec: Steady, result: Any, moment: float) -> tuple[Any, Step | None]:
+def settle(
+    key: Key,
+    version: int,
+    spec: Steady,
+    result: Any,
+    moment: float,
+    on_trial: bool,
+    beside: Step | None = None,
+) -> tuple[Any, Step | None]:
     """What the caller gets in place of the body's `result` (itself, where its yes or no stays), and the step taken."""
     decided = decision(result)
     if decided is None:
         memory.complain(key[0], f"{type(result).__name__} is no yes or no")
         return result, None
-    settled, step = memory.step(key, spec, decided, moment)
+    settled, step = memory.step(key, version, spec, decided, moment, on_trial, beside)
     if settled == decided:
         return result, step
     try:

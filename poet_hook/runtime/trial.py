@@ -25,6 +25,7 @@ from poet_hook.model import Steady
 from poet_hook.pragma.options import UNSPOKEN
 from poet_hook.runtime.operate import TimeLimit, ends_more, pause
 from poet_hook.runtime.record import described
+from poet_hook.runtime.steady import settle
 from poet_hook.store import codec
 
 AS_LONG = 5.0  # times the call itself, and
@@ -130,7 +131,8 @@ class Shadow(Trial):
         _used = _here.busy = True
         limit = max(AT_LEAST, AS_LONG * duration)
         try:
-            data = codec.encode(_limited(slot, challenger.body, codec.decode(arguments), limit))
+            answer = _limited(slot, challenger.body, codec.decode(arguments), limit)
+            data = codec.encode(self._settled(slot, call, challenger, answer))
         except CodecError:  # of the arguments, or of what was returned: then they can't be compared
             return None
         except OperateTimeout as error:
@@ -143,6 +145,15 @@ class Shadow(Trial):
         finally:
             _here.busy = False
         return unchanged(challenger.number) if data == result else codec.encode((challenger.number, "r", data))
+
+    @staticmethod
+    def _settled(slot: Any, call: Any, challenger: Challenger, answer: Any) -> Any:
+        """What a caller would have got by the challenger's own `min_run`, `hold` and `cooldown`, and its own memory."""
+        rules = challenger.options.steady
+        if not rules or (slot.has_streams and call.stream is None):
+            return answer
+        key = (slot.function, call.stream)
+        return settle(key, challenger.number, rules, answer, call.started, True, call.step)[0]
 
     def _was_late(self, slot: Any, challenger: Challenger) -> None:
         self.failures += 1
@@ -157,7 +168,7 @@ class Shadow(Trial):
 
 @dataclass(slots=True)
 class Served:
-    """A call that the canary was chosen for: its `answer`, or by which `error` it failed; `steady` goes with it.
+    """A call that the canary was chosen for: its `answer`, settled by `steady`, or by which `error` it failed.
 
     `spent` are the seconds of its attempts and of the pauses between them.
     """
@@ -198,7 +209,7 @@ class Canary(Trial):
         if not self.sought:
             self.seek(slot)
         challenger, begun = self.challenger, time.perf_counter()
-        if challenger is None or not self._chooses(slot, challenger, call.key or call.stream):
+        if challenger is None or not self._chooses(slot, challenger, _unit(slot, call, challenger)):
             return False
         if call.limit is not None:
             call.limit.cancel()
@@ -226,7 +237,6 @@ class Canary(Trial):
                 start = time.perf_counter()
                 pause(attempt, challenger.options.backoff)
                 served.spent += time.perf_counter() - start
-        served.steady = slot.steadies
         slot.arm(call)
         return False
 
@@ -293,6 +303,13 @@ class Canary(Trial):
             due, self.due = self.due, now + EVERY
             if due and _judge is not None:
                 _judge(slot.function)
+
+
+def _unit(slot: Any, call: Any, challenger: Challenger) -> str | None:
+    """What is served by one version; a whole stream where something is remembered of it."""
+    key: str | None = call.key
+    stream: str | None = call.stream
+    return stream or key if slot.steadies or challenger.options.steady else key or stream
 
 
 def _failed(number: int, error: str) -> bytes:

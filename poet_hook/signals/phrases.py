@@ -32,7 +32,8 @@ _AT_FIRST = re.compile(
     re.DOTALL,
 )
 _OTHERS = re.compile(
-    r"\b(?:(?:last|previous|earlier) (?:one|alert|page|time|week|month|night|year)|unlike|yesterday's|not like)\b|\bbefore (?:this|that)\b"
+    r"\b(?:(?:last|previous|earlier) (?:one|alert|page|time|week|month|night|year)|unlike|yesterday's|not like)\b"
+    r"|\bbefore (?:this|that)\b"
     r"|\bonly\b[^.;,]{0,60}\b(?:when|while|during|if)\b"
 )
 _SILENCE = r"no (?:alert|alarm|page)s?|nothing happened|(?:did ?n[o']t|did not|never) (?:alert|fire|page)(?:ed|d)?"

@@ -220,12 +220,12 @@ class Executions(Database):
         )
 
     def shadows(self, function: str, unchanged: bytes) -> list[tuple[bytes, bytes | None, int]]:
-        """Return what was recorded of challengers in the shadow, beside which result of the body, and how often.
+        """Return what was recorded of challengers in the shadow, beside which result, and how often.
 
         Of those that recorded `unchanged` the result is left out.
         """
         return self.query(
-            "SELECT shadow, CASE WHEN shadow = ? THEN NULL ELSE coalesce(raw, result) END, count(*) FROM executions"
+            "SELECT shadow, CASE WHEN shadow = ? THEN NULL ELSE result END, count(*) FROM executions"
             " WHERE function = ? AND shadow IS NOT NULL GROUP BY 1, 2",
             (unchanged, function),
         )

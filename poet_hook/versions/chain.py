@@ -34,12 +34,11 @@ from poet_hook.store.journal import open_file
 from poet_hook.transform.compile import ORIGINAL, Champion
 from poet_hook.transform.values import as_text, with_values
 from poet_hook.versions.lock import alone
-from poet_hook.versions.pointer import FIRST, Pointer, Turn, Withdrawn, decoded, encoded
+from poet_hook.versions.pointer import FIRST, Pointer, Turn, decoded, encoded
 from poet_hook.versions.rebase import MISFIT, allowed, carry, edited, same_code
 from poet_hook.versions.sign import signature, verified
 
 _LIMIT = 1_000_000
-_MOST_UNDONE = 50  # of which a pointer keeps why
 _HIGHEST = 1 << 30  # a pointer may name any number, and the version after it must have one that can be written
 
 
@@ -296,12 +295,10 @@ class Chain:
         """
         now = time.time()
         with self._moving():
-            undone: tuple[Withdrawn, ...] = ()
+            before = FIRST
             with contextlib.suppress(VersionError):  # a damaged pointer is written anew
                 before = self.pointer()
-                undone = (*before.undone, Withdrawn(before.champion, now, why)) if why else before.undone
-            took = () if turns is None else (*turns, Turn(number, now))
-            pointer = Pointer(number, tuple(history), now, turns=took, undone=undone[-_MOST_UNDONE:])
+            pointer = before.moved(number, history, now, turns, why)
             if held_back:
                 pointer = replace(pointer, challenger=history[-1], challenged=now, held_back=True)
             self._put(pointer)
@@ -317,11 +314,7 @@ class Chain:
             pointer = self.pointer()
             if pointer.challenger != number:
                 return False
-            over = replace(pointer, challenger=None, challenged=0.0, held_back=False)
-            if pointer.held_back:
-                self._put(replace(over, upheld=why))
-            else:
-                self._put(replace(over, withdrawn=(*pointer.withdrawn, Withdrawn(number, time.time(), why))))
+            self._put(pointer.alone(time.time(), why))
         return True
 
     @contextmanager

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
+
+_MOST_UNDONE = 50  # of which is kept why
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,19 @@ class Pointer:
     held_back: bool = False
     upheld: str = ""
     undone: tuple[Withdrawn, ...] = ()
+
+    def moved(self, number: int, history: Sequence[int], now: float, turns: Sequence[Turn] | None, why: str) -> Pointer:
+        """After `number` came into use; `turns` and `why` as in `Chain.point`."""
+        undone = (*self.undone, Withdrawn(self.champion, now, why)) if why else self.undone
+        took = () if turns is None else (*turns, Turn(number, now))
+        return Pointer(number, tuple(history), now, turns=took, undone=undone[-_MOST_UNDONE:])
+
+    def alone(self, now: float, why: str) -> Pointer:
+        """After the challenger was taken back."""
+        over = replace(self, challenger=None, challenged=0.0, held_back=False)
+        if self.held_back or self.challenger is None:
+            return replace(over, upheld=why)
+        return replace(over, withdrawn=(*self.withdrawn, Withdrawn(self.challenger, now, why)))
 
 
 FIRST = Pointer(1, (), 0.0)
