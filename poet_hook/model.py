@@ -422,7 +422,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The judgement of a candidate; `reasons` are sentences, `regressions` ids of approved executions that flip."""
+    """The judgement of a candidate; `reasons` are sentences, `regressions` ids of approved executions that flip.
+
+    `flips` are the ids of all that do; where a sample was replayed, of `replayed` executions (None: of all).
+    """
 
     decision: Decision
     level: Level | None
@@ -432,6 +435,7 @@ class Verdict:
     regressions: tuple[str, ...] = ()
     flips: tuple[str, ...] = ()
     needed: int | None = None
+    replayed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

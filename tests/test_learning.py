@@ -45,6 +45,23 @@ def spread(count: int, seed: int = 1) -> list[float]:
 # --------------------------------------------------------------------------- the loop
 
 
+def test_where_a_sample_was_replayed_its_flips_are_not_told_as_all(load: Load) -> None:
+    is_hot = hot(load)
+    teach(is_hot, spread(60), lambda c: c > 30)
+    learned = poet_hook.learn(is_hot)
+    assert learned.verdict is not None
+    assert learned.verdict.replayed is None
+    is_hot = hot(load, module="many")
+    for number in range(1500):
+        is_hot(number % 60 + 0.5)
+    teach(is_hot, spread(60), lambda c: c > 30)
+    learned = poet_hook.learn(is_hot)
+    assert learned.promoted
+    assert learned.verdict is not None
+    assert learned.verdict.replayed is not None
+    assert len(learned.verdict.flips) < learned.verdict.replayed <= 1060  # 500 of each kind, and what was said
+
+
 def test_feedback_makes_the_running_function_better(load: Load) -> None:
     is_hot = hot(load)
     assert not is_hot(35.0)

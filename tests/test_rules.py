@@ -191,6 +191,20 @@ def test_what_comes_last_is_said_of_an_alert(said: str, kind: str, value: Any) -
     check(read(said, outcome=True), kind, value)
 
 
+@pytest.mark.parametrize("said", ["1.0", "0.0", "1", "0"])
+def test_a_table_may_mean_a_yes_by_one_and_a_no_by_zero(said: str) -> None:
+    """Of an alert both come to the same; of silence 1.0 would say that it was right, or that it was wrong."""
+    check(read(said, outcome=False), "unread", None)
+    check(read("0.8", outcome=False), "reward", 0.8)
+    if "." in said:
+        check(read(said, outcome=True), "reward", float(said))
+    check(
+        read({"reward": said}, outcome=False),
+        "reward" if "." in said else "unread",
+        float(said) if "." in said else None,
+    )
+
+
 def test_who_missed_it_matters() -> None:
     check(read("I missed the alert", outcome=False), "unread", None)
     check(read("you missed it", outcome=False), "expected", True)

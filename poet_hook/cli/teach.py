@@ -108,7 +108,9 @@ def _say_evidence(verdict: Verdict) -> None:
         )
     if verdict.flips:
         approved = f", {len(verdict.regressions)} of them approved" if verdict.regressions else ""
-        say(f"  {len(verdict.flips)} past results would have been different{approved}")
+        of = "" if verdict.replayed is None else f" of {verdict.replayed:,}"
+        which = "past results" if verdict.replayed is None else "past results that were replayed"
+        say(f"  {len(verdict.flips)}{of} {which} would have been different{approved}")
 
 
 # --------------------------------------------------------------------------- choosing

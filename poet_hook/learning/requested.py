@@ -16,7 +16,7 @@ from poet_hook.learning.gate import ALPHA
 from poet_hook.learning.own_loss import LossError, own_loss
 from poet_hook.learning.replay import Outcome
 from poet_hook.learning.streams import replayed
-from poet_hook.learning.study import NOT_REPRODUCED, Study, keep_reproduced, results_of
+from poet_hook.learning.study import Study, keep_reproduced, results_of
 from poet_hook.learning.verdict import objectives_of
 from poet_hook.model import Evidence, Feedback, Value, Verdict
 from poet_hook.pragma.options import LIVE_OBJECTIVES
@@ -99,11 +99,11 @@ def _account(study: Study, settings: Settings, values: Mapping[str, Value], star
     except (ReplayError, LossError, RecursionError) as error:
         reasons = (start, f"what that would change is not known: {error}")
         return Verdict("propose", "requested", ALPHA, _evidence(study, (), (), None), reasons)
-    told = [i for i, item in enumerate(study.known) if item.execution.replayable != NOT_REPRODUCED]
+    told = study.reproduced
     flips = [i for i in told if now[i] != then[i]]
     labels = {i: label for i in flips if (label := study.known[i].label) is not None}
     approved = [study.known[i].execution.id for i, label in labels.items() if label.approved]
-    sampled = " (of those without feedback a sample)" if any(item.stands_for > 1 for item in study.known) else ""
+    sampled = " (of those without feedback a sample)" if study.sampled else ""
     reasons = (
         start,
         f"{len(flips)} of {len(told)} past results{sampled} would have been different: {len(labels) - len(approved)} "

@@ -89,6 +89,16 @@ class Study:
         """All that are replayed: those of `known`, and behind them their context."""
         return [*(item.execution for item in self.known), *self.context]
 
+    @property
+    def reproduced(self) -> list[int]:
+        """Which of `known` (by index) were replayed as they were recorded."""
+        return [i for i, item in enumerate(self.known) if item.execution.replayable != NOT_REPRODUCED]
+
+    @property
+    def sampled(self) -> bool:
+        """Whether what is known may leave executions out that could be replayed."""
+        return self.incidents is not None or any(item.stands_for > 1 for item in self.known)
+
 
 def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
     said: dict[str, list[Feedback]] = {}
@@ -188,11 +198,7 @@ def _members(plan: Plan, store: Store, found: Sequence[Incident], spoken: Collec
 
 def _events(study: Study) -> Iterator[Event]:
     """What is judged as one, of the executions that were reproduced."""
-    where = {
-        item.execution.id: index
-        for index, item in enumerate(study.known)
-        if item.execution.replayable != NOT_REPRODUCED
-    }
+    where = {study.known[index].execution.id: index for index in study.reproduced}
     if study.incidents is None:
         for index in where.values():
             item = study.known[index]

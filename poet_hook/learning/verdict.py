@@ -15,7 +15,7 @@ from poet_hook.learning.refine import refinement
 from poet_hook.learning.replay import Outcome
 from poet_hook.learning.scale import value_at
 from poet_hook.learning.search import Offer, Search
-from poet_hook.learning.study import NOT_REPRODUCED, Study, results_of, values_of
+from poet_hook.learning.study import Study, results_of, values_of
 from poet_hook.model import Candidate, Decision, Evidence, Learned, Value, Verdict, Version
 from poet_hook.transform.compile import Champion
 from poet_hook.transform.render import render
@@ -123,11 +123,8 @@ def _verdict(
     search: Search, judgement: Judgement, decided: Decision, after: Sequence[Outcome], why: Sequence[str] = ()
 ) -> Verdict:
     study, champion = search.study, search.champion
-    flips = tuple(
-        item.execution.id
-        for i, item in enumerate(study.known)
-        if champion[i] != after[i] and item.execution.replayable != NOT_REPRODUCED
-    )
+    replayed = study.reproduced
+    flips = tuple(study.known[i].execution.id for i in replayed if champion[i] != after[i])
     aside = sum(study.set_aside.values())
     reasons = [*judgement.reasons]
     reasons += [f"{count} executions with feedback were set aside: {why}" for why, count in study.set_aside.items()]
@@ -161,6 +158,7 @@ def _verdict(
         regressions=judgement.regressions,
         flips=flips,
         needed=judgement.needed,
+        replayed=len(replayed) if study.sampled else None,
     )
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from numbers import Real
 from typing import Any
 
-from poet_hook.domains.base import as_bool
+from poet_hook.domains.base import as_bool, decision
 from poet_hook.model import UNSET, Signal
 
 CLEAR = 0.9
@@ -66,7 +66,10 @@ def scale(plain: str, outcome: Any) -> Signal | None:
     if plain in ("+1", "-1") and not is_number(outcome):
         return Signal("right" if plain == "+1" else "wrong", confidence=CLEAR)
     if NUMBER.fullmatch(plain) and any(char.isdigit() for char in plain):
-        return bare_number(float(plain) if "." in plain else int(plain), outcome)
+        number = float(plain) if "." in plain else int(plain)
+        if number in (0.0, 1.0) and decision(outcome) is False:  # tables write 1.0 where something is so, too
+            return unread('the best score, or a yes? Give True or False, {"expected": True} or {"reward": 1.0}')
+        return bare_number(number, outcome)
     return None
 
 
