@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import poet_hook
 from poet_hook import api
 from poet_hook.cli.main import main
-from poet_hook.errors import PragmaWarning, VersionWarning
+from poet_hook.errors import OperateTimeout, PragmaWarning, VersionWarning
 from poet_hook.learning import trial as trials
 from poet_hook.learning.contest import REACH, SETTLING, Observed, contest, differences, scale_of
 from poet_hook.model import Signal, Tunable
@@ -376,12 +376,65 @@ def test_neighbours() -> None:
         ({"cost": "much"}, True, "unread", None),
         ({"cost": math.nan}, True, "unread", None),
         ({"cost": True}, True, "unread", None),
+        ({"cost": "12.5"}, True, "cost", 12.5),
         ([{"cost": 2}, "correct"], True, "right", None),
     ],
 )
 def test_costs_are_read(said: Any, outcome: Any, kind: str, value: Any) -> None:
     found = read(said, outcome=outcome)
     assert (found.kind, found.value) == (kind, value)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "value"),
+    [
+        (12.5, "cost", 12.5),
+        (4, "cost", 4.0),  # and no rating: that tells nothing of the objective
+        (0.5, "cost", 0.5),
+        ("12.5", "cost", 12.5),
+        (" cost: 3 ", "cost", 3.0),
+        ("Cost=0.25", "cost", 0.25),
+        ("costs 2", "cost", 2.0),
+        ("$7", "cost", 7.0),
+        ({"cost": 2.5}, "cost", 2.5),
+        ([3.0, "it took long"], "cost", 3.0),
+        (-1, "unread", None),
+        (math.inf, "unread", None),
+        ("4/5", "reward", 0.75),
+        (True, "right", None),
+        ("12 dollars and 50 cents", "unread", None),
+    ],
+)
+def test_a_number_is_a_cost_where_costs_count(load: Load, said: Any, kind: str, value: Any) -> None:
+    m = load(SLEEPER.format(objective="cost", body="x = {'cost': 1.0, 'name': x}"))
+    signal = poet_hook.feedback(poet_hook.call(m.f, 1), said).signal
+    if kind == "reward":
+        assert signal.kind != "cost"
+    else:
+        assert (signal.kind, signal.value) == (kind, value)
+
+
+def test_a_file_of_costs(load: Load, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    m = load(SLEEPER.format(objective="cost", body="pass").replace("canary", "key=x, canary"))
+    for number in range(3):
+        m.f(f"order {number}")
+    (project / "costs.csv").write_text("key,said\norder 0,1.5\norder 1,2\norder 2,cheap enough\n")
+    assert main(["feedback", "--from", "costs.csv"]) == 0
+    shown = capsys.readouterr().out
+    assert "order 0: understood: it cost 1.5 (" in shown
+    assert "order 1: understood: it cost 2 (" in shown
+    assert "order 2: stored, but not understood" in shown
+
+
+@pytest.mark.parametrize("objective", ["latency", "reliability", "reward", "cost"])
+@pytest.mark.parametrize("option", ["half_life=10", "assume_ok_after=2d", "group=5"])
+def test_what_live_calls_do_not_use_is_refused(load: Load, objective: str, option: str) -> None:
+    name = option.partition("=")[0]
+    text = f"PH414 {name}= has no effect with optimize_for={objective}, which live calls tell"
+    with pytest.warns(PragmaWarning, match=text):
+        m = load(f"# poet: optimize_for={objective}, canary=5%, {option}\ndef f(x):\n    return x > 2.5\n")
+    m.f(1)
+    assert getattr(plan_of("m:f", api.store(), api.settings())[0].pragma, name) is None
 
 
 # --------------------------------------------------------------------------- attempts
@@ -464,6 +517,28 @@ def test_a_time_limit_only_becomes_shorter_and_not_too_short(load: Load, at_once
     assert poet_hook.learn("f").reasons == ("no neighbour of v1 is left to try",)
     api.promote("f", 2)
     assert poet_hook.learn("f").reasons == ("v2 needs 20 calls first",)
+
+
+def test_a_longer_time_limit_where_calls_ran_out_of_time(load: Load, at_once: None) -> None:
+    body = "time.sleep(0.03 if x % 2 else 0.0)"
+    m = load(FLAKY.format(objective="reliability", options="timeout=20ms", body=body))
+
+    def act() -> None:
+        for number in range(40):
+            with contextlib.suppress(OperateTimeout):
+                m.f(number)
+
+    m.f(0)
+    assert poet_hook.learn("f").reasons == ("no neighbour of v1 is left to try",)  # nothing ran out of time
+    act()
+    assert poet_hook.learn("f").reasons == ("v2 is on trial: timeout = 0.04 for 50% of the calls",)
+    learned_until(act, lambda: api.champion("f") > 1)
+    (version,) = [item for item in api.versions_of("f") if item.level == "proven"]
+    assert version.values == {"timeout": 0.04}
+    plan, _ = plan_of("m:f", api.store(), api.settings())
+    limit = next(tunable for tunable in plan.tunables if tunable.name == "timeout")
+    assert (limit.lower, limit.upper) == (0.02, 0.08)
+    assert [values["timeout"] for values in trials.neighbours(plan.tunables, {"timeout": 0.08})] == [0.04]
 
 
 def test_options_that_are_offered(load: Load) -> None:

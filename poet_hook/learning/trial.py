@@ -16,10 +16,12 @@ begins anew, until one of the two is shown to be better, or they can't be told a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from poet_hook.errors import OperateTimeout
 from poet_hook.learning.aims import HIGHER, METRIC, WORDS
 from poet_hook.learning.contest import SETTLING, Observed, Result, contest, scale_of
 from poet_hook.learning.evidence import mean_gain
@@ -38,6 +40,7 @@ from poet_hook.versions.promote import promote, rollback
 
 GRACE = 2.0  # seconds until every process has heard of a challenger; its calls do not count before
 MOST = 500  # losses of a challenger: who is not told apart by then is withdrawn
+SOME_LATE = 3  # calls that a time limit ended: then a longer one is tried
 _SAID = ("reward", "cost")
 _RATED = {"right": 1.0, "wrong": 0.0}
 
@@ -223,11 +226,11 @@ class _Court:
         gone = [gone.version for gone in (*pointer.withdrawn, *pointer.undone)]
         seen = [*gone, *pointer.history, study.champion.version]
         known = [self._whole(found) for number in seen if (found := values_of(study, number)) is not None]
-        shortest = self._shortest()
+        shortest, longest = self._limits()
         for values in neighbours(study.plan.tunables, study.champion.values):
             whole = self._whole(values)
             limit = whole.get("timeout", shortest)
-            if whole not in known and (isinstance(limit, str) or limit >= shortest):
+            if whole not in known and (isinstance(limit, str) or shortest <= limit <= longest):
                 number = self._stored(values, None)
                 study.chain.challenge(number)
                 changes = ", ".join(f"{name} = {as_text(value)}" for name, value in values.items())
@@ -237,12 +240,18 @@ class _Court:
             return _nothing(study, *reasons, f"{self.name}: mark what may be changed with: # poet: tune LOW..HIGH")
         return _nothing(study, *reasons, f"no neighbour of v{study.champion.version} is left to try")
 
-    def _shortest(self) -> float:
-        """A time limit that all but one call in a hundred of the champion kept; shorter ones are not tried."""
+    def _limits(self) -> tuple[float, float]:
+        """Between which time limits to try: all but one call in a hundred of the champion kept the shortest.
+
+        None is longer than its own one, as long as that has ended next to none of its calls.
+        """
         served = self.store.served(self.study.plan.function, self.study.plan.source_hash, 0.0)
-        own = [call for call in served if call.version == self.study.champion.version and call.attempts == 1]
-        taken = sorted(call.duration for call in own if call.outcome == "result")
-        return taken[len(taken) * 99 // 100] if taken else 0.0
+        own = [call for call in served if call.version == self.study.champion.version]
+        taken = sorted(call.duration for call in own if call.outcome == "result" and call.attempts == 1)
+        late = sum((call.error or "").startswith(OperateTimeout.__name__) for call in own)
+        now = self._whole(self.study.champion.values).get("timeout")
+        keeps = late < SOME_LATE and isinstance(now, int | float)
+        return taken[len(taken) * 99 // 100] if taken else 0.0, float(now) if keeps and now else math.inf
 
     def _whole(self, values: Mapping[str, Value]) -> dict[str, Value]:
         return {tunable.name: values.get(tunable.name, tunable.value) for tunable in self.study.plan.tunables}

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from poet_hook.domains.base import Domain
 from poet_hook.errors import (
     AmbiguousResultError,
     FeedbackError,
@@ -18,7 +17,7 @@ from poet_hook.errors import (
 )
 from poet_hook.model import Execution, Signal
 from poet_hook.settings import Settings
-from poet_hook.signals.give import Understood, domain_of, understand
+from poet_hook.signals.give import Subject, Understood, subject_of, understand
 from poet_hook.signals.rows import FileRow, Table, open_table
 from poet_hook.store.database import Store
 
@@ -154,20 +153,20 @@ class _Importer:
         self.source = source
         self.function = function
         self.dry_run = dry_run
-        self.domains: dict[str, Domain | None] = {}
+        self.subjects: dict[str, Subject] = {}
         self.seen: set[tuple[str, str]] = set()
 
     def take(self, line: int, name: str, by: str, said: Any) -> Fate:
         """Store what was said about the execution of this name."""
         try:
             execution = self._execution(name, by)
-            domain = self._domain(execution.function)
+            subject = self._subject(execution.function)
         except AmbiguousResultError as error:
             return Fate(line, "ambiguous", str(error), name)
         except (UnknownExecutionError, NotEnhancedError, SettingsError) as error:
             return Fate(line, "unknown", str(error), name)
         try:
-            understood = understand(self.store, self.settings, execution, said, domain)
+            understood = understand(self.store, self.settings, execution, said, subject)
         except FeedbackError as error:  # it names a second execution: none, or several
             outcome: Outcome = "unknown" if isinstance(error, UnknownExecutionError) else "ambiguous"
             return Fate(line, outcome, str(error), name)
@@ -189,10 +188,10 @@ class _Importer:
             raise UnknownExecutionError(f"{name} is an execution of {execution.function}")
         return execution
 
-    def _domain(self, function: str) -> Domain | None:
-        if function not in self.domains:
-            self.domains[function] = domain_of(self.store, function)
-        return self.domains[function]
+    def _subject(self, function: str) -> Subject:
+        if function not in self.subjects:
+            self.subjects[function] = subject_of(self.store, function)
+        return self.subjects[function]
 
     def _revised(self, understood: Understood) -> str:
         """Why what was said before counts no longer; "" where it does."""

@@ -18,11 +18,18 @@ from poet_hook.signals.attach import execution_of
 from poet_hook.signals.fields import fields_of
 from poet_hook.signals.request import asked_for, request_in
 from poet_hook.signals.rules import PREFERENCES, WORDS, comment_of, no_list, read
-from poet_hook.signals.scales import unread
+from poet_hook.signals.scales import spent, unread
 from poet_hook.store import codec
 from poet_hook.store.database import Store
 
 HALF = 0.5
+
+
+class Subject(NamedTuple):
+    """What of a function says how feedback about it is read."""
+
+    domain: Domain | None
+    objective: str
 
 
 class Row(NamedTuple):
@@ -46,20 +53,20 @@ def give(store: Store, settings: Settings, about: Any, said: Any, source: str) -
     Raises `NotEnhancedError`, and what `execution_of` and the store raise.
     """
     execution = execution_of(about, store)
-    understood = understand(store, settings, execution, said, domain_of(store, execution.function))
+    understood = understand(store, settings, execution, said, subject_of(store, execution.function))
     store.add_word(understood.rows, source)
     return execution, understood.signal
 
 
-def domain_of(store: Store, function: str) -> Domain | None:
-    """The domain of a function that learns; raises `NotEnhancedError` for any other."""
+def subject_of(store: Store, function: str) -> Subject:
+    """What is known of a function that learns; raises `NotEnhancedError` for any other."""
     record = store.function(function)
     if record is None or not record.optimize_for:
         raise NotEnhancedError(f"{function} has no optimize_for=, so feedback can't teach it anything")
-    return load(record.domain) if record.domain else None
+    return Subject(load(record.domain) if record.domain else None, record.optimize_for)
 
 
-def understand(store: Store, settings: Settings, execution: Execution, said: Any, domain: Domain | None) -> Understood:
+def understand(store: Store, settings: Settings, execution: Execution, said: Any, about: Subject) -> Understood:
     """What was said, each item of a list by itself, as signals.
 
     Raises `UnknownExecutionError` and `AmbiguousResultError` where it names another execution that is not to be found.
@@ -72,12 +79,16 @@ def understand(store: Store, settings: Settings, execution: Execution, said: Any
         items = list(said)
     rows: list[Row] = []
     for item in items:
+        paid = spent(item) if about.objective == "cost" else None
+        if paid is not None:
+            rows.append(Row(execution.id, item, paid))
+            continue
         word = _preference_in(item, outcome)
         if word is not None:
             rows += _preference(store, execution, item, word)
             continue
-        made = _requested(store, settings, execution, item, outcome, domain)
-        rows += made or [Row(execution.id, item, read(item, outcome=outcome, domain=domain))]
+        made = _requested(store, settings, execution, item, outcome, about.domain)
+        rows += made or [Row(execution.id, item, read(item, outcome=outcome, domain=about.domain))]
     if len(items) == 1 and (len(rows) == 1 or rows[1].execution_id != execution.id):
         return Understood(rows[0].signal, rows)
     own = [row.signal for row in rows if row.execution_id == execution.id]

@@ -14,6 +14,7 @@ from poet_hook.model import UNSET, Signal
 
 CLEAR = 0.9
 SCORE = re.compile(r"(\d{1,3}(?:\.\d{1,9})?)(?: ?(%)|[ -]?stars?| ?(?:/|out of|of) ?(5|10|100)(?: ?stars?)?)")
+COST = re.compile(r"(?:costs? {0,3}[:=]? {0,3})?[$€£]?(\d{1,15}(?:\.\d{1,15})?)", re.IGNORECASE)
 NUMBER = re.compile(r"[-+]?\d{0,15}(?:\.\d{0,15})?")
 
 
@@ -75,8 +76,18 @@ def scale(plain: str, outcome: Any) -> Signal | None:
 
 def cost(given: Any) -> Signal:
     """What an execution cost, in whatever unit all of them are told."""
+    if isinstance(given, str) and (match := COST.fullmatch(given.strip()[:40])):
+        given = float(match[1])
     number = float(given) if is_number(given) else math.nan
     return Signal("cost", number) if 0.0 <= number < math.inf else unread("a cost is a number from 0 up")
+
+
+def spent(said: Any) -> Signal | None:
+    """A bare number, as such or as a text, where costs are what counts; None for anything else."""
+    if isinstance(said, Mapping) and set(said) == {"cost"}:
+        return cost(said["cost"])
+    text = isinstance(said, str) and COST.fullmatch(said.strip()[:40])
+    return cost(said) if text or is_number(said) else None
 
 
 def score(raw: Mapping[Any, Any]) -> Signal:

@@ -59,6 +59,7 @@ class Served(NamedTuple):
     stream: str | None
     shadow: bytes | None
     attempts: int
+    error: str | None
 
 
 class Executions(Database):
@@ -242,7 +243,7 @@ class Executions(Database):
     def served(self, function: str, source_hash: str, since: float, until: float = math.inf) -> list[Served]:
         """Return what is known of how each call of this text went, `since` <= start < `until`, in order of start."""
         rows = self.query(
-            "SELECT id, version, started, duration, outcome, key, stream, shadow, attempts FROM executions"
+            "SELECT id, version, started, duration, outcome, key, stream, shadow, attempts, error FROM executions"
             " WHERE function = ? AND source_hash = ? AND started >= ? AND started < ? ORDER BY started, rowid",
             (function, source_hash, since, until),
         )

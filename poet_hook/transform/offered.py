@@ -6,7 +6,7 @@ tune` marks what is to be tuned. A duration stays what it is.
 
 `retries=`, `backoff=` and `timeout=` say how often and how long is tried. Where the latency or the reliability of live
 calls is what counts, learning may change those that the user wrote, unless something is marked. A time limit becomes
-shorter only: a longer one was never allowed.
+only shorter for the one, and only longer, up to four times what the user wrote, for the other.
 
 An option that has the name of something in the body stays what it is.
 """
@@ -24,6 +24,7 @@ HIGHEST = {"min_run": 10, "hold": 20, "cooldown": 200}  # calls; twice what the 
 
 
 MOST_RETRIES = 5  # what the user wrote, where that is more
+LONGER = 4.0  # times what the user wrote is the longest time limit
 REACH = 16.0  # how many times longer, or shorter, a duration may become
 
 
@@ -40,7 +41,10 @@ def _attempts(pragma: Pragma, line: int, taken: Collection[str]) -> Iterator[Tun
         ranges["retries"] = pragma.retries, 0, max(MOST_RETRIES, pragma.retries)
         ranges["backoff"] = pragma.backoff, pragma.backoff / REACH, pragma.backoff * REACH
     if pragma.timeout:
-        ranges["timeout"] = pragma.timeout, pragma.timeout / REACH, pragma.timeout
+        if pragma.optimize_for == "latency":
+            ranges["timeout"] = pragma.timeout, pragma.timeout / REACH, pragma.timeout
+        else:
+            ranges["timeout"] = pragma.timeout, pragma.timeout, LONGER * pragma.timeout
     for name, (value, lower, upper) in ranges.items():
         if name not in taken:
             whole = name == "retries"

@@ -21,12 +21,15 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # what reading anybody's source may raise
 _KINDS = frozenset({"float", "int", "str", "bool", "bytes", "list", "dict", "tuple", "set"})
 _COMPILED = frozenset({"njit", "jit", "vectorize", "guvectorize", "cfunc", "stencil", "cuda"})
+# live calls are compared side by side, each as it is told
+_UNUSED_LIVE = ("half_life", "assume_ok_after", "group")
 # what is wrong with them costs these options, and no more
 _DROPPED: dict[str, tuple[str, ...]] = {
     "PH402": ("ensure",),
     "PH406": ("fallback",),
     "PH411": STEADY,
     "PH412": ("canary",),
+    "PH414": _UNUSED_LIVE,
 }
 
 
@@ -316,6 +319,12 @@ def _idle(pragma: Pragma, tunes: tuple[Tune, ...], returns: str, lines: list[str
         source_line = lines[pragma.line - 1].rstrip("\r\n")
         message = f"optimize_for={pragma.optimize_for} has no effect without canary=, since only live calls tell it"
         yield _at(pragma.line, source_line, "PH413", message, "optimize_for")
+    if pragma.optimize_for in LIVE_OBJECTIVES:
+        source_line = lines[pragma.line - 1].rstrip("\r\n")
+        for word in _UNUSED_LIVE:
+            if getattr(pragma, word) is not None:
+                message = f"{word}= has no effect with optimize_for={pragma.optimize_for}, which live calls tell"
+                yield _at(pragma.line, source_line, "PH414", message, word)
     if pragma.canary and pragma.trains and pragma.learn not in ("auto", "proven"):
         source_line = lines[pragma.line - 1].rstrip("\r\n")
         message = f"canary= has no effect with learn={pragma.learn}; it needs auto or proven"
