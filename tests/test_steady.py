@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from conftest import Load, environment
+from conftest import Load, Python, environment
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -872,3 +872,50 @@ def test_what_was_missed_is_looked_at_itself(load: Load) -> None:
     learned = poet_hook.learn(m.loud)
     assert learned.candidate is not None
     assert 1.0 < float(learned.candidate.values["x_limit"]) < 1.9
+
+
+TOGETHER = """
+    import multiprocessing, random, poet_hook
+
+    def serve(pipe):
+        poet_hook.activate()
+        from pump import hot
+        while (celsius := pipe.recv()) is not None:
+            result = poet_hook.call(hot, "p", celsius)
+            if result.value:
+                poet_hook.feedback(result, True)
+            pipe.send(result.value)
+
+    if __name__ == "__main__":
+        context = multiprocessing.get_context("fork")
+        pipes = []
+        for _ in range(3):
+            here, there = context.Pipe()
+            context.Process(target=serve, args=(there,)).start()
+            pipes.append(here)
+        chance, alerts = random.Random(1), 0
+        for _ in range(300):
+            pipe = chance.choice(pipes)
+            pipe.send(chance.gauss(85.0, 8.0))
+            alerts += pipe.recv()
+        for pipe in pipes:
+            pipe.send(None)
+        print(alerts)
+"""
+
+
+def test_of_several_processes_each_remembers_for_itself_in_replay_too(load: Load, python: Python) -> None:
+    """One memory for all would silence what callers got, and count each alert that was approved as a miss."""
+    source = """
+        # poet: optimize_for=accuracy, stream=pump, cooldown=10, after=100000
+        def hot(pump: str, celsius: float) -> bool:
+            return celsius > 90.0
+    """
+    load(source, "pump")
+    alerts = int(python(TOGETHER).stdout)
+    learned = poet_hook.learn("pump:hot")
+    assert alerts > 15
+    assert learned.verdict is not None
+    assert learned.verdict.evidence.labelled == alerts
+    assert learned.verdict.evidence.before == 1.0
+    assert not learned.promoted

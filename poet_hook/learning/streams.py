@@ -1,8 +1,8 @@
 """What bodies return, by replay -> what callers would have got, where something is remembered between calls.
 
 What a body returns depends on its arguments alone; what `runtime/steady.py` makes of it, on the earlier results of its
-stream. So bodies are replayed, once for each set of numbers, and the memory is played over them in the order in which
-the executions ended, from nothing on. Replayed are those that are judged, and all others whose body said yes. An
+stream in the same process. So bodies are replayed, once for each set of numbers, and the memory is played over them in
+the order in which the executions ended, from nothing on. Replayed are those that are judged, and all others whose body said yes. An
 option is known at every whole number by playing alone. A number of the body is traced once, and the memory played where
 it makes a body decide otherwise: at each such place, or, where there are more, at `MOST_PIECES` of them. Then the
 steps are not exact.
@@ -23,7 +23,7 @@ from poet_hook.isolation.slice import Slice
 from poet_hook.learning.constants import Steps
 from poet_hook.learning.replay import Outcome, Replay
 from poet_hook.learning.scale import place_of
-from poet_hook.learning.study import Study, arguments_of, seen, values_of
+from poet_hook.learning.study import Memory, Study, arguments_of, seen, values_of
 from poet_hook.model import Steady, Tunable, Value
 from poet_hook.runtime.steady import NOTHING, play
 from poet_hook.store import codec
@@ -259,12 +259,12 @@ class Streams:
     # -- streams
 
     def _tracks(self, own: Mapping[int, Outcome]) -> list[_Track]:
-        tracks: dict[str | None, _Track] = {}
+        tracks: dict[Memory, _Track] = {}
         for i, outcome in own.items():
             execution = self.executions[i]
             if execution.id in self.study.places:
-                stream, position = self.study.places[execution.id]
-                track = tracks.setdefault(stream, _Track())
+                memory, position = self.study.places[execution.id]
+                track = tracks.setdefault(memory, _Track())
                 track.members[position], track.moments[position] = i, execution.started
                 if self._decided(outcome):
                     track.yes.append(position)

@@ -29,6 +29,7 @@ from poet_hook.learning.events import (
 from poet_hook.learning.objective import Label
 from poet_hook.learning.replay import Outcome
 from poet_hook.model import UNSET, Execution, Feedback, Plan, Value
+from poet_hook.runtime.record import process_of
 from poet_hook.store import codec
 from poet_hook.store.database import Store
 from poet_hook.store.feedback import standing
@@ -46,8 +47,10 @@ MOST_ALERTS = 400  # of an incident, where something is remembered
 ASKED = "asked"  # the source of an answer to a question, or its start: asked:anna
 NOT_REPRODUCED = "not reproduced"
 _PLAIN = {codec.encode(value): value for value in (False, True)}  # most results, and decoded most often
-Place = tuple[str | None, int]
-"""A stream (None where all calls are one), and how many results it had before."""
+Memory = tuple[str | None, str]
+"""A stream (None where all calls are one) in one process: each remembers for itself."""
+Place = tuple[Memory, int]
+"""Where something is remembered, and how many results it had before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +156,12 @@ def _heard(execution: Execution, words: Sequence[Feedback]) -> tuple[Label, Feed
 
 
 def _context(plan: Plan, store: Store, known: Set[str]) -> tuple[list[Execution], dict[str, Place]]:
-    """The executions whose bodies said yes, besides those of `known`, and where each stands in its stream.
+    """The executions whose bodies said yes, besides those of `known`, and where each stands in what is remembered.
 
     All others are counted, and taken to stay quiet.
     """
     places: dict[str, Place] = {}
-    lengths: dict[str | None, int] = {}
+    lengths: dict[Memory, int] = {}
     yes = []
     decided = cache(lambda data: decision(value_of(data)))
     for row in sorted(store.outline(plan.function, READ_CALLS), key=lambda row: row.started + row.duration):
@@ -167,8 +170,9 @@ def _context(plan: Plan, store: Store, known: Set[str]) -> tuple[list[Execution]
             continue
         own = decided(row.raw or row.result)
         if own is not None:
-            position = lengths[stream] = lengths.get(stream, -1) + 1
-            places[row.id] = stream, position
+            memory = stream, process_of(row.id)
+            position = lengths[memory] = lengths.get(memory, -1) + 1
+            places[row.id] = memory, position
             if own and row.id not in known:
                 yes.append(row.id)
     context = [item for item in store.some(yes[-MOST_CONTEXT:]) if unusable(item, plan) is None]
