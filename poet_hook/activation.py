@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poet_hook import settings as settings_module
-from poet_hook.errors import PoetWarning, SettingsError, warn
+from poet_hook.errors import PoetWarning, SettingsError, VersionWarning, warn
 from poet_hook.model import Learned, Plan
 from poet_hook.pragma.options import LIVE_OBJECTIVES
+from poet_hook.runtime.early import when_bad
 from poet_hook.runtime.record import recorder
 from poet_hook.runtime.trial import when_due
 from poet_hook.settings import Settings
@@ -84,6 +85,7 @@ def _champion(plan: Plan) -> Champion:
     from poet_hook.versions.watch import watch
 
     watch.start(settings())
+    when_bad(lambda function: background().ask(function, look))
     if plan.pragma.canary and plan.pragma.optimize_for in LIVE_OBJECTIVES:
         when_due(lambda function: background().ask(function))
     return Chain(settings(), plan.function).champion(plan, carry_over=True)
@@ -103,6 +105,18 @@ def learned(function: str, progress: Callable[[str, float], None] | None = None)
     found = loop.learn(function, store(), settings(), progress)
     refresh(settings())
     return found
+
+
+def look(function: str) -> Learned | None:
+    """See whether the first calls of the version in use speak against it; go back at once, with one warning, if so."""
+    from poet_hook.learning import loop
+    from poet_hook.versions.watch import refresh
+
+    back = loop.look(function, store(), settings())
+    if back is not None:
+        refresh(settings())
+        warn(f"{function}: {back.reasons[0]}", VersionWarning)
+    return back
 
 
 @functools.cache

@@ -19,10 +19,10 @@ PATIENCE = 5.0  # seconds that a program which ends waits
 class Background:
     """One learning thread at a time. A program that ends waits for it, but not for ever."""
 
-    def __init__(self, learn: Callable[[str], Learned]) -> None:
+    def __init__(self, learn: Callable[[str], Learned | None]) -> None:
         self.learn = learn
         self.lock = threading.Lock()
-        self.waiting: list[str] = []
+        self.waiting: list[tuple[str, Callable[[str], Learned | None]]] = []
         self.thread: threading.Thread | None = None
         self.ending = False
         atexit.register(self.end)
@@ -34,11 +34,12 @@ class Background:
         self.waiting.clear()
         self.thread = None
 
-    def ask(self, function: str) -> None:
-        """Learn this function next, unless it waits for that already."""
+    def ask(self, function: str, do: Callable[[str], Learned | None] | None = None) -> None:
+        """Learn this function next, or `do` something else with it, unless it waits for that already."""
+        task = (function, do or self.learn)
         with self.lock:
-            if function not in self.waiting:
-                self.waiting.append(function)
+            if task not in self.waiting:
+                self.waiting.append(task)
             if self.thread is None or not self.thread.is_alive():
                 self.thread = threading.Thread(target=self._run, name="poet_hook learn", daemon=True)
                 try:
@@ -77,10 +78,10 @@ class Background:
                 if not self.waiting:
                     self.thread = None
                     return
-                function = self.waiting.pop(0)
+                function, do = self.waiting.pop(0)
             try:
-                learned = self.learn(function)
-                logger.info("%s: %s", function, "; ".join(learned.reasons))
+                learned = do(function)
+                logger.info("%s: %s", function, "; ".join(learned.reasons) if learned else "nothing speaks against it")
             except Exception as error:  # noqa: BLE001 - a thread of ours: nothing was changed, and one warning says so
                 if self.ending:
                     late = "the program ended before it had learned. The next feedback starts it again"

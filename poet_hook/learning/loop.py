@@ -17,6 +17,7 @@ from poet_hook.learning.streams import replayed
 from poet_hook.learning.structure import judged
 from poet_hook.learning.study import Study, keep_reproduced, study_of
 from poet_hook.learning.trial import tried
+from poet_hook.learning.trip import tripped
 from poet_hook.learning.verdict import concluded, nothing, objectives_of, rolled_back
 from poet_hook.model import Learned
 from poet_hook.pragma.options import LIVE_OBJECTIVES
@@ -49,11 +50,22 @@ def learn(function: str, store: Store, settings: Settings, progress: Progress | 
     return replace(learned, requested=asked.numbers, reasons=(*asked.reasons, *learned.reasons))
 
 
+def look(function: str, store: Store, settings: Settings) -> Learned | None:
+    """Put the version before back in use, where the first calls of the one in use say so; None where they do not."""
+    plan, source = plan_of(function, store, settings)
+    chain = Chain(settings, function)
+    with _alone(chain):
+        return tripped(plan, source, chain, store, settings)
+
+
 def _learn(study: Study, store: Store, settings: Settings, progress: Progress) -> Learned:
     plan = study.plan
     labelled = [item for item in study.known if item.label is not None]
     if plan.pragma.learn == "off":
         return nothing(study, "learn=off: nothing is judged")
+    back = tripped(plan, study.source, study.chain, store, settings)
+    if back is not None:
+        return back
     if plan.pragma.optimize_for in LIVE_OBJECTIVES:
         return tried(study, store)
     if not plan.tunables:

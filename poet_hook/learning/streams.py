@@ -2,10 +2,10 @@
 
 What a body returns depends on its arguments alone; what `runtime/steady.py` makes of it, on the earlier results of its
 stream in the same process. So bodies are replayed, once for each set of numbers, and the memory is played over them in
-the order in which the executions ended, from nothing on. Replayed are those that are judged, and all others whose body said yes. An
-option is known at every whole number by playing alone. A number of the body is traced once, and the memory played where
-it makes a body decide otherwise: at each such place, or, where there are more, at `MOST_PIECES` of them. Then the
-steps are not exact.
+the order in which the executions ended, from nothing on. Replayed are those that are judged, and all others whose body
+said yes. An option is known at every whole number by playing alone. A number of the body is traced once, and the memory
+played where it makes a body decide otherwise: at each such place, or, where there are more, at `MOST_PIECES` of them.
+Then the steps are not exact.
 """
 
 from __future__ import annotations

@@ -76,6 +76,9 @@ def _decided(
         return "challenge", ("learn=shadow: it runs beside the version in use, and its results are only recorded",)
     if judgement.decision != "promote" or judgement.level is None:
         return judgement.decision, ()
+    for gone in study.chain.pointer().undone:
+        if gone.at_once and values_of(study, gone.version) == values:
+            return "wait", (f"v{gone.version}, with the same values, was rolled back at once: {gone.why}",)
     if pragma.learn == "propose":
         return "propose", ()
     if pragma.learn == "proven" and judgement.level != "proven":

@@ -260,6 +260,8 @@ def note(slot: Any, call: Any, result: Any, outcome: str, error: BaseException |
             shadow=shadow,
         )
     )
+    if slot.early is not None and version == slot.version:
+        slot.early.saw(slot.function, outcome, duration)
     if outcome != "error":
         size = len(encoded) if encoded is not None and slot.record == "full" else None
         recent.add(result, size, execution_id, slot.function)

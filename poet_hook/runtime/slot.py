@@ -21,6 +21,7 @@ from poet_hook.errors import EnforceError, OperateTimeout, PerceiveError
 from poet_hook.model import SLOT_PREFIX, UNSET, RecordMode, Steady
 from poet_hook.runtime import record
 from poet_hook.runtime.attribute import Poet
+from poet_hook.runtime.early import Early
 from poet_hook.runtime.enforce import broken_type
 from poet_hook.runtime.operate import TimeLimit, ends_more, pause
 from poet_hook.runtime.perceive import RefusedError, perceive
@@ -102,6 +103,7 @@ class Slot:
         self.domain_name: str | None = spec["domain"]
         self.domain: Domain | None = load(spec["domain"]) if spec["domain"] else None
         self.source: str = spec.get("source", "")
+        self.early = Early() if self.version != 1 and self.trains else None
         self.trial: Shadow | Canary | None = None
         if spec.get("shadow"):
             self.trial = Shadow()

@@ -249,6 +249,18 @@ class Executions(Database):
         )
         return [Served(*row) for row in rows]
 
+    def calls_of(
+        self, function: str, source_hash: str, version: int, since: float = 0.0, oldest: int = 0, newest: int = 0
+    ) -> list[Served]:
+        """Return how the `oldest` or the `newest` calls of one version of this text went, that started since then."""
+        rows = self.query(
+            "SELECT id, version, started, duration, outcome, key, stream, shadow, attempts, error FROM executions"
+            " WHERE function = ? AND started >= ? AND source_hash = ? AND version = ?"
+            f" ORDER BY started {'DESC' if newest else 'ASC'} LIMIT ?",
+            (function, since, source_hash, version, newest or oldest),
+        )
+        return [Served(*row) for row in rows]
+
     def ids_for_key(self, function: str | None, key: str) -> list[str]:
         """Return the ids of the executions with this business key, of one function or of any, newest first."""
         rows = self.query(

@@ -286,22 +286,26 @@ class Chain:
         turns: Sequence[Turn] | None = None,
         *,
         held_back: bool = False,
-        why: str = "",
     ) -> None:
         """Move the champion pointer, and tell running processes; a challenger of the one before is on trial no more.
 
         `turns` came before the champion in its place (None: learning did not choose it). With `held_back` the last of
-        `history` goes on being served to a share of the calls. `why` is kept of a champion that is rolled back.
+        `history` goes on being served to a share of the calls.
         """
         now = time.time()
         with self._moving():
             before = FIRST
             with contextlib.suppress(VersionError):  # a damaged pointer is written anew
                 before = self.pointer()
-            pointer = before.moved(number, history, now, turns, why)
+            pointer = before.moved(number, history, now, turns)
             if held_back:
                 pointer = replace(pointer, challenger=history[-1], challenged=now, held_back=True)
             self._put(pointer)
+
+    def undo(self, why: str, at_once: bool) -> None:
+        """Move the champion pointer back by one, and tell running processes; `why` is kept, if it is not empty."""
+        with self._moving():
+            self._put(self.pointer().back(time.time(), why, at_once))
 
     def challenge(self, number: int) -> None:
         """Put a version on trial against the champion, in place of the one that is, and tell running processes."""

@@ -18,6 +18,7 @@ class Withdrawn:
     version: int
     at: float
     why: str
+    at_once: bool = False  # by its first calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,15 @@ class Pointer:
     upheld: str = ""
     undone: tuple[Withdrawn, ...] = ()
 
-    def moved(self, number: int, history: Sequence[int], now: float, turns: Sequence[Turn] | None, why: str) -> Pointer:
-        """After `number` came into use; `turns` and `why` as in `Chain.point`."""
-        undone = (*self.undone, Withdrawn(self.champion, now, why)) if why else self.undone
+    def moved(self, number: int, history: Sequence[int], now: float, turns: Sequence[Turn] | None = None) -> Pointer:
+        """After `number` came into use; `turns` as in `Chain.point`."""
         took = () if turns is None else (*turns, Turn(number, now))
-        return Pointer(number, tuple(history), now, turns=took, undone=undone[-_MOST_UNDONE:])
+        return Pointer(number, tuple(history), now, turns=took, undone=self.undone)
+
+    def back(self, now: float, why: str, at_once: bool) -> Pointer:
+        """After a rollback; where there is a reason, it is kept."""
+        gone = (*self.undone, Withdrawn(self.champion, now, why, at_once)) if why else self.undone
+        return replace(self.moved(self.history[-1], self.history[:-1], now), undone=gone[-_MOST_UNDONE:])
 
     def alone(self, now: float, why: str) -> Pointer:
         """After the challenger was taken back."""

@@ -36,13 +36,13 @@ def refine(chain: Chain, number: int, plan: Plan) -> None:
     chain.point(number, list(pointer.history), pointer.turns)
 
 
-def rollback(chain: Chain, why: str = "") -> tuple[int, int]:
+def rollback(chain: Chain, why: str = "", *, at_once: bool = False) -> tuple[int, int]:
     """Put the version before the champion back in use; returns (from, to). Raises `VersionError` where none was.
 
-    `why` is kept, where no person did it.
+    `why` is kept, where no person did it, and whether its first calls did.
     """
     before, history = chain.champion_number(), chain.history()
     if not history:
         raise VersionError(f"{chain.function}: v{before} is in use, and no other was in use before it")
-    chain.point(history[-1], history[:-1], why=why)
+    chain.undo(why, at_once)
     return before, history[-1]

@@ -1,0 +1,126 @@
+"""The first calls of a version in use -> back at once, where they are bad as those of the version before were not.
+
+A call is bad that ended in an error or in the fallback, or that took ten times as long as 99 of 100 calls of the
+version before (and 50 ms at least). If versions made no difference, the bad ones among the calls of both would be
+spread as by drawing lots. That the newer one got so many of them, or more, must be less likely than 1 in 1,000
+(Fisher's exact test, *The Design of Experiments*, 1935), and there must be three. Where replay can run the function, a
+failed call counts only if the version before does not fail on its arguments, and does anything else.
+
+This is an alarm and no proof: it is looked at again and again, and a world that breaks just after a promotion
+sets it off too. How often chance does: `benchmarks/trip.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, lgamma
+
+from poet_hook.errors import OperateTimeout, PoetError
+from poet_hook.isolation.slice import slice_function
+from poet_hook.learning.replay import Replay
+from poet_hook.model import Learned, Plan, Value
+from poet_hook.runtime.early import FIRST, SLOW
+from poet_hook.settings import Settings
+from poet_hook.store.database import Store
+from poet_hook.store.executions import Served
+from poet_hook.transform.choices import names_of
+from poet_hook.versions.chain import Chain
+from poet_hook.versions.promote import rollback
+
+FEWEST = 3  # bad calls
+CHANCE = 0.001  # that so many fall to the newer version
+TIMES = 10.0  # as long as 99 of 100 calls is slow
+_MOST_REPLAYED = 50  # failed calls
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How many calls a version had, and how many were bad."""
+
+    count: int
+    bad: int
+
+
+def stands_out(new: Calls, old: Calls) -> bool:
+    """Whether the newer version has so many of the bad calls of both that chance hardly explains it."""
+    bad = new.bad + old.bad
+    if new.bad < FEWEST or not old.count:
+        return False
+    every = _log_ways(new.count + old.count, bad)
+    tail = range(new.bad, min(new.count, bad) + 1)
+    return sum(exp(_log_ways(new.count, k) + _log_ways(old.count, bad - k) - every) for k in tail) <= CHANCE
+
+
+def _log_ways(count: int, chosen: int) -> float:
+    return lgamma(count + 1) - lgamma(chosen + 1) - lgamma(count - chosen + 1)
+
+
+def tripped(plan: Plan, source: str, chain: Chain, store: Store, settings: Settings) -> Learned | None:
+    """Put the version before back in use, where the first calls of the champion say so; None where they do not."""
+    pointer, champion = chain.pointer(), chain.champion(plan)
+    number = champion.version
+    if number == 1 or number != pointer.champion or plan.pragma.learn not in ("auto", "proven") or not pointer.history:
+        return None
+    before = pointer.history[-1]
+    old = store.calls_of(plan.function, plan.source_hash, before, newest=FIRST)
+    new = store.calls_of(plan.function, plan.source_hash, number, since=pointer.since, oldest=FIRST)
+    limit = _limit(old)
+    usual, failed = Calls(len(old), _slow(old, limit) + len(_failed(old))), _failed(new)
+    slow = _slow(new, limit)
+    if not stands_out(Calls(len(new), slow + len(failed)), usual):
+        return None
+    own = _own_doing(plan, source, store, settings, failed, (champion.values, _values(chain, before)))
+    found = Calls(len(new), slow + own)
+    if not stands_out(found, usual):
+        return None
+    why = (
+        f"v{number} failed, or took longer than {limit:.2g} s, in {found.bad} of its first {found.count} calls, and "
+        f"v{before} in {usual.bad} of {usual.count}: rolled back at once to v{before}"
+    )
+    rollback(chain, why, at_once=True)
+    return Learned(plan.function, before, None, None, False, (why,))
+
+
+def _limit(old: Sequence[Served]) -> float:
+    """Beyond how many seconds a call is slow."""
+    taken = sorted(call.duration for call in old if call.outcome == "result")
+    return max(SLOW, TIMES * taken[len(taken) * 99 // 100]) if taken else float("inf")
+
+
+def _slow(calls: Sequence[Served], limit: float) -> int:
+    return sum(call.outcome == "result" and call.duration > limit for call in calls)
+
+
+def _failed(calls: Sequence[Served]) -> list[str]:
+    return [call.id for call in calls if call.outcome != "result"]
+
+
+def _values(chain: Chain, number: int) -> Mapping[str, Value]:
+    return {} if number == 1 else chain.read(number).values
+
+
+def _own_doing(
+    plan: Plan,
+    source: str,
+    store: Store,
+    settings: Settings,
+    failed: Sequence[str],
+    versions: tuple[Mapping[str, Value], Mapping[str, Value]],
+) -> int:
+    """How many failed calls are the newer version's own doing, as far as replay can tell; else all.
+
+    It knows no time limit, so what ran out of time is the version's.
+    """
+    part = slice_function(source, plan.qualname, plan.line, settings.replay_modules, names_of(plan))
+    chosen = list(store.some(failed[:_MOST_REPLAYED]))
+    chosen = [call for call in chosen if not (call.error or "").startswith(OperateTimeout.__name__)]
+    arguments = [call.arguments for call in chosen if call.arguments is not None and not call.replayable]
+    if part.reason or not arguments:
+        return len(failed)
+    try:
+        with Replay(plan, part, source, arguments) as replay:
+            new, old = (replay.run(values) for values in versions)
+    except PoetError:
+        return len(failed)
+    return len(failed) - sum(two[0] != "r" or one == two for one, two in zip(new, old, strict=True))
