@@ -99,7 +99,8 @@ ALERT = {"is_anomaly": True, "score": 3.0}
     ("words", "outcome", "loss"),
     [
         ({"score": "too high"}, {"label": "other", "score": 0.8}, 0.0),
-        ({"score": "too high"}, {"label": "spam", "score": 0.9}, 1.0),
+        ({"score": "too high"}, {"label": "spam", "score": 0.9}, 0.5),
+        ({"score": "too high"}, {"label": "spam", "score": 1.0}, 1.0),
         ({"score": "too high"}, {"label": "spam"}, 1.0),
         ({"score": "too high"}, "spam", 1.0),
         ({"score": "too high"}, UNSET, 1.0),

@@ -11,7 +11,10 @@
     module:function what the user's own function says of (expected, outcome), where the expected result is known
 
 All are minimised. Where nobody named the expected value, "wrong" on a result that is no yes or no counts half
-for any other result: what would have been right is not known. A number outside an expected range loses 1, or for
+for any other result: what would have been right is not known. Of numbers, unless they are whole and must only be hit,
+no other one is likely to be it, so none costs less. "Too high" costs half for the number itself, nothing below it, and 1
+above it: if it cost 1, a small step would settle half of all complaints and make the other half no worse, however good
+the number was. A number outside an expected range loses 1, or for
 the errors its distance to the range, relative to the nearer end or the scale. What was said of fields of a result is
 judged in these fields: the mean over them, by how sure they are.
 """
@@ -157,8 +160,10 @@ def _agree(exact: Label, other: Label) -> bool:
     """Whether two opinions, the more exact one first, can both be true."""
     if exact.kind == other.kind and equal(exact.value, other.value):
         return True
-    if exact.kind == "value" and other.kind in ("range", "direction", "not"):
-        return PLAIN.loss(other, exact.value) < 1.0
+    if exact.kind == "value" and other.kind in ("range", "direction"):
+        return PLAIN.loss(other, exact.value) == 0.0
+    if exact.kind == "value" and other.kind == "not":
+        return not equal(exact.value, other.value)
     if exact.kind == "range" and other.kind != "range":
         recorded, limits = exact.value
         side = _beyond(limits, recorded)[0]
@@ -249,8 +254,16 @@ class Objective:
             recorded, sign = known.value
             if not _is_number(outcome) or not _is_number(recorded):
                 return 1.0
-            return 0.0 if (outcome - recorded) * sign > 0 else 1.0
-        return 1.0 if equal(outcome, known.value) else 0.5
+            moved = (outcome - recorded) * sign
+            return 0.0 if moved > 0 else 0.5 if moved == 0 else 1.0
+        return 1.0 if equal(outcome, known.value) or self._among_many(known.value, outcome) else 0.5
+
+    def _among_many(self, wrong: Any, outcome: Any) -> bool:
+        """Whether a result that is not the wrong one is hardly the right one: there are more numbers than labels."""
+        if not (_is_number(wrong) and _is_number(outcome)):
+            return False
+        whole = isinstance(wrong, numbers.Integral) and isinstance(outcome, numbers.Integral)
+        return self.name in ERRORS or not whole
 
     def _distance(self, expected: Any, outcome: Any) -> float:
         if self.name in ERRORS and _is_number(expected) and _is_number(outcome):
