@@ -519,3 +519,40 @@ def test_two_imports_at_once_store_each_row_once(module: ModuleType) -> None:
     assert sum(summary["understood"] for summary in summaries) == 40
     assert sum(summary["there"] for summary in summaries) == 40
     assert len(stored()) == 40
+
+
+NAMED = """
+    # poet: domain=ml_monitoring, optimize_for=accuracy, after=1000, key=incident, group=incident, stream=host
+    def fire(host: str, incident: str | None, load: float) -> bool:
+        return load > 0.8
+"""
+
+
+def test_an_incident_is_spoken_of_by_its_name(load: Load, tmp_path: Path) -> None:
+    """Its first alert stands for all of it, whatever else has its name."""
+    fire = load(NAMED).fire
+    for number in range(40):
+        for load_now in (0.5, 0.85, 0.9) if number % 2 else (0.5, 1.1, 1.2):
+            fire("h", f"INC-{number}", load_now)
+        fire("h", None, 0.3)
+    rows = [f"INC-{number},{'false alarm' if number % 2 else 'good catch'}" for number in range(40)]
+    fates = run(tmp_path / "said.csv", "\n".join(["key,said", *rows]))
+    assert {fate.outcome for fate in fates} == {"understood"}
+    receipt = poet_hook.feedback("INC-1", "false alarm")
+    execution = api.store().execution(receipt.execution_id)
+    assert execution is not None
+    assert (receipt.execution_id, codec.decode(execution.arguments or b"")[2]) == (fates[1].execution_id, 0.85)
+    learned = poet_hook.learn(fire)
+    assert learned.promoted, learned.reasons
+    assert learned.verdict is not None
+    assert (learned.verdict.evidence.labelled, learned.verdict.evidence.comments) == (40, 40)
+
+
+def test_a_name_of_two_incidents_names_none(load: Load, tmp_path: Path) -> None:
+    fire = load(NAMED).fire
+    for host in "ab":
+        fire(host, "INC-1", 0.9)
+    fire("a", None, 0.9)
+    assert [fate.outcome for fate in run(tmp_path / "said.csv", "key,said\nINC-1,false alarm\n")] == ["ambiguous"]
+    with pytest.raises(poet_hook.AmbiguousResultError):
+        poet_hook.feedback("INC-1", "false alarm")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from poet_hook.errors import AmbiguousResultError, UnknownExecutionError
+from poet_hook.domains.base import decision
+from poet_hook.errors import AmbiguousResultError, CodecError, UnknownExecutionError
 from poet_hook.model import Execution, POETResult
 from poet_hook.runtime.record import recent
+from poet_hook.store import codec
 from poet_hook.store.database import Store
 
 WAYS = (
@@ -18,6 +21,8 @@ _SINGLE = (bool, int, type(None), str, float, bytes)
 
 def execution_of(held: Any, store: Store) -> Execution:
     """The execution that `held` names: a POETResult, an execution id or its end, a key, or a returned object.
+
+    A key that several share names none of them, unless they are one incident.
 
     Raises `UnknownExecutionError`, or `AmbiguousResultError` with the ids that it could be.
     """
@@ -47,9 +52,30 @@ def _by_text(text: str, store: Store) -> Execution | None:
         return execution
     ids = store.ids_for_key(None, text)
     if len(ids) > 1:
+        incident = of_incident(ids, store)
+        if incident is not None:
+            return incident
         named = ", ".join(f"{id} of {_stored(id, store).function}" for id in ids[:5])
         raise AmbiguousResultError(f"{len(ids)} executions have the key {text!r}: {named}. Name one by its id", ids)
     return _stored(ids[0], store) if ids else None
+
+
+def of_incident(ids: Sequence[str], store: Store) -> Execution | None:
+    """The execution that stands for all of these, where they are one incident that `group=` names; else None.
+
+    It is the first that raised an alert, or else the first: what is said of it is said of the incident.
+    """
+    found = sorted(store.some(ids), key=lambda execution: execution.started)
+    if len({(each.function, each.stream, each.incident) for each in found}) != 1 or found[0].incident is None:
+        return None
+    return next(filter(_alerted, found), found[0])
+
+
+def _alerted(execution: Execution) -> bool:
+    try:
+        return execution.result is not None and decision(codec.decode(execution.result, plain=True)) is True
+    except CodecError:
+        return False
 
 
 def _by_object(held: Any, store: Store) -> Execution:

@@ -17,6 +17,7 @@ from poet_hook.errors import (
 )
 from poet_hook.model import Execution, Signal
 from poet_hook.settings import Settings
+from poet_hook.signals.attach import of_incident
 from poet_hook.signals.give import Subject, Understood, subject_of, understand
 from poet_hook.signals.rows import FileRow, Table, open_table
 from poet_hook.store.database import Store
@@ -177,6 +178,9 @@ class _Importer:
 
     def _execution(self, name: str, by: str) -> Execution:
         ids = self.store.ids_for_key(self.function, name) if by == KEY else [name] if self.store.has(name) else []
+        incident = of_incident(ids, self.store) if len(ids) > 1 else None
+        if incident is not None:
+            return incident
         if len(ids) > 1:
             listed = ", ".join(ids[:_MOST_LISTED]) + (", ..." if len(ids) > _MOST_LISTED else "")
             raise AmbiguousResultError(f"{len(ids)} executions have the key {name!r}: {listed}", ids)
