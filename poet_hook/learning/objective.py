@@ -11,12 +11,12 @@
     module:function what the user's own function says of (expected, outcome), where the expected result is known
 
 All are minimised. Where nobody named the expected value, "wrong" on a result that is no yes or no counts half
-for any other result: what would have been right is not known. Of numbers, unless they are whole and must only be hit,
-no other one is likely to be it, so none costs less. "Too high" costs half for the number itself, nothing below it, and 1
-above it: if it cost 1, a small step would settle half of all complaints and make the other half no worse, however good
-the number was. A number outside an expected range loses 1, or for
-the errors its distance to the range, relative to the nearer end or the scale. What was said of fields of a result is
-judged in these fields: the mean over them, by how sure they are.
+for any other result: what would have been right is not known. Of numbers, unless they are whole and must only be
+hit, no other one is likely to be it, so none costs less. "Too high" costs half for the number itself, nothing below
+it, and 1 above it: if it cost 1, a small step would settle half of all complaints and make the other half no worse,
+however good the number was. A number outside an expected range loses 1, or for the errors its distance to the range,
+relative to the nearer end or the scale. What was said of fields of a result is judged in these fields: the mean over
+them, by how sure they are.
 """
 
 from __future__ import annotations
