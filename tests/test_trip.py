@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from itertools import combinations
@@ -97,17 +98,16 @@ def test_a_version_that_fails_is_rolled_back_at_once(load: Load, capsys: pytest.
     promoted({"low": 5.0})
     looked_at(lambda: fail(m, 2))
     assert api.champion("f") == 2
-    why = (
-        "v2 failed, or took longer than 0.05 s, in 3 of its first 3 calls, and v1 in 0 of 30: rolled back at once to v1"
-    )
+    why = r"v2 failed, or took longer than 0\.\d+ s, in 3 of its first 3 calls, and v1 in 0 of 30: rolled back at once to v1"
     with pytest.warns(VersionWarning, match=f"m:f: {why}"):
         looked_at(lambda: fail(m, 1))
     assert api.champion("f") == 1
     assert m.f(3.0)
     (gone,) = chain().pointer().undone
-    assert (gone.version, gone.why, gone.at_once) == (2, why, True)
+    assert (gone.version, gone.at_once) == (2, True)
+    assert re.fullmatch(why, gone.why)
     assert main(["versions", "f"]) == 0
-    assert why in " ".join(capsys.readouterr().out.split())
+    assert re.search(why, " ".join(capsys.readouterr().out.split()))
 
 
 def test_learning_looks_first(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,21 +163,22 @@ SLEEPY = """
 """
 
 
-def test_a_version_that_is_far_slower(load: Load) -> None:
+def test_a_version_that_is_far_slower(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("poet_hook.learning.trip.TIMES", 2.0)  # a busy machine makes v1 slow as well
     m = load(SLEEPY.format(options=""))
     for _ in range(30):
         m.f(1)
-    promoted({"pause": 0.06})
-    with pytest.warns(VersionWarning, match="v2 failed, or took longer than 0.05 s, in 3 of its first 3 calls"):
+    promoted({"pause": 0.2})
+    with pytest.warns(VersionWarning, match=r"v2 failed, or took longer than 0\.\d+ s, in 3 of its first 3 calls"):
         looked_at(lambda: [m.f(1) for _ in range(3)])
     assert api.champion("f") == 1
 
 
 def test_a_version_that_runs_out_of_time(load: Load) -> None:
-    m = load(SLEEPY.format(options=", timeout=20ms").replace("latency, canary=5%", "accuracy"))
+    m = load(SLEEPY.format(options=", timeout=100ms").replace("latency, canary=5%", "accuracy"))
     for _ in range(30):
         m.f(1)
-    promoted({"pause": 0.06})
+    promoted({"pause": 0.3})
     with pytest.warns(VersionWarning, match="in 3 of its first 3 calls, and v1 in 0 of 30"):
         looked_at(lambda: fail(m, 3, 1, OperateTimeout))
     assert api.champion("f") == 1
