@@ -249,12 +249,22 @@ def run(text: str) -> Callable[..., object]:
         ("return x > 2", [("x", "y")]),
         ("a = x\n    return a > 2", [("a", "x", "y")]),
         ("if x:\n        a = 1\n    return x > 2", [("x", "y")]),
-        ("if x:\n        a = 1\n        return a == y\n    return x > 2", [("a", "x", "y"), ("x", "y")]),
+        ("if x:\n        a = 1\n        return a == y\n    return x > 2", [("a", "y"), ("x", "y")]),
         ("for a in y:\n        return a == x\n    return x > 2", [("x", "y"), ("x", "y")]),
         ("del y\n    return x > 2", [("x",)]),
         ("global y\n    y = 1\n    return x > 2", [("x", "y")]),
         ("def g():\n        return x\n    return x > 2", [("x", "y")]),
         ("return x", []),
+        ("if x is None:\n        return y > 1\n    return x > 2", [("y",), ("x", "y")]),
+        ("if x is not None and x > 2:\n        return True\n    return y > 1", [("y",), ("y",)]),
+        ("if y > 2 and x in (3, None):\n        return x > 1\n    return False", [("x", "y"), ("y",)]),
+        ("try:\n        z = x / y\n    except Exception:\n        return False\n    return z > 2", []),
+        (
+            "try:\n        z = x / y\n    except ZeroDivisionError:\n        return False\n    return z > 2",
+            [("x", "y"), ("x", "y")],
+        ),
+        ("if missing(x):\n        return False\n    return x > 2", [("y",), ("x", "y")]),
+        ("if abs(x) > 9:\n        return False\n    return x > 2", [("x", "y"), ("x", "y")]),
         ("return x > 2  # poet: tune 1..3", []),
     ],
 )
@@ -264,6 +274,22 @@ def test_what_a_guard_may_look_at(body: str, names: list[tuple[str, ...]]) -> No
     tunable = guard_in(plan)
     found = [place.names for place in tunable.exits] if tunable else []
     assert found == ([("x",)] if "global" in body else names)
+
+
+def test_a_guard_compares_no_name_that_the_body_expects_to_be_none(load: Load) -> None:
+    m = load("""
+        # poet: optimize_for=accuracy, after=100000
+        def is_loud(value: float, source: str) -> bool:
+            if value is None:
+                return False
+            return value > 5.0 and source == "cpu"
+    """)
+    teach(m.is_loud, lambda value, source: (value > 5.0 and source == "cpu") or value > 8.0, 120)
+    learned = poet_hook.learn(m.is_loud)
+    assert learned.promoted, learned.reasons
+    assert str(changed(learned)["guard"]).startswith("or value > 8.")
+    assert m.is_loud(9.0, "fan")
+    assert m.is_loud(None, "fan") is False
 
 
 def test_a_stored_guard_is_checked_and_carried_over(load: Load) -> None:

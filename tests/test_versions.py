@@ -892,3 +892,21 @@ def test_settings_decide_where(tmp_path: Path, project: Path) -> None:
     settings: Settings = replace(api.settings(), home=tmp_path / "other home")
     Chain(settings, "pack.m:C.f").add(plan_of(), 1, {}, None, "")
     assert (tmp_path / "other home" / "functions" / "pack.m.C.f" / "v2").is_dir()
+
+
+@pytest.mark.parametrize("function", ["../../elsewhere:f", "/elsewhere:f", "..", "m:", "m:f/g", "m:f\0"])
+def test_a_name_from_a_foreign_store_leads_nowhere_else(function: str) -> None:
+    with pytest.raises(VersionError, match="is no name of a function"):
+        chain_of(function)
+
+
+def test_a_store_that_came_with_a_checkout_can_t_make_learning_write_elsewhere(load: Load, project: Path) -> None:
+    m = load(SOURCE.replace("accuracy", "accuracy, after=1000"))
+    for number in range(40):
+        api.feedback(api.call(m.f, number / 4), {"expected": number > 20})
+    with api.store().write() as connection:
+        for table in ("functions", "sources", "executions"):
+            connection.execute(f"UPDATE {table} SET function = '../../../elsewhere/' || function")
+    with pytest.raises(VersionError, match="is no name of a function"):
+        api.learn("../../../elsewhere/m:f")
+    assert not (project.parent / "elsewhere").exists()

@@ -7,17 +7,19 @@ from collections.abc import Iterator
 
 from poet_hook.model import Exit, Tunable
 from poet_hook.transform.edits import Text
+from poet_hook.transform.sure import computed, doubted, numbers_in
 from poet_hook.transform.values import own_scope
 
 NAME = "guard"
-_ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
 
 def guard_of(node: ast.FunctionDef, lines: list[str], usable: set[int]) -> Tunable | None:
     """The place for a guard in `node`, which decides: it stands at each `return`; None where it can stand at none."""
-    text, exits, numbers = Text(node, lines, usable), [], {place: i for i, place in enumerate(returns_of(node))}
-    for place, names in _returns(node):
-        found = _exit(place, names, text, numbers[place])
+    text, exits, order = Text(node, lines, usable), [], {place: i for i, place in enumerate(returns_of(node))}
+    numbers = numbers_in(node)
+    unsure = numbers & doubted(node)
+    for place, names, sure in _returns(node):
+        found = _exit(place, names - (unsure - sure), text, order[place])
         if found is not None:
             exits.append(found)
     if not exits:
@@ -31,7 +33,7 @@ def guard_of(node: ast.FunctionDef, lines: list[str], usable: set[int]) -> Tunab
         end_column=start.column,
         kind="guard",
         exits=tuple(exits),
-        numbers=tuple(sorted(_numbers(node))),
+        numbers=tuple(sorted(numbers)),
     )
 
 
@@ -63,27 +65,36 @@ def returns_of(node: ast.FunctionDef) -> list[ast.Return]:
     return sorted(found, key=lambda part: (part.lineno, part.col_offset))
 
 
-def _returns(node: ast.FunctionDef) -> Iterator[tuple[ast.Return, frozenset[str]]]:
-    """Each `return`, with the parameters and the simple variables that are bound there for sure."""
+def _returns(node: ast.FunctionDef) -> Iterator[tuple[ast.Return, frozenset[str], frozenset[str]]]:
+    """Each `return`, with the parameters and the simple variables that are bound there for sure, and computed with."""
     gone = {n for part in own_scope(node) if isinstance(part, (ast.Global, ast.Nonlocal)) for n in part.names}
     gone |= {p.id for p in own_scope(node) if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Del)}
     gone |= {p.name for p in own_scope(node) if isinstance(p, ast.ExceptHandler) and p.name}
     args = node.args
     names = {argument.arg for argument in (*args.posonlyargs, *args.args, *args.kwonlyargs)}
 
-    def visit(body: list[ast.stmt], bound: set[str]) -> Iterator[tuple[ast.Return, frozenset[str]]]:
-        bound = set(bound)
+    def visit(
+        body: list[ast.stmt], bound: set[str], sure: set[str]
+    ) -> Iterator[tuple[ast.Return, frozenset[str], frozenset[str]]]:
+        bound, sure = set(bound), set(sure)
         for statement in body:
+            stored = {p.id for p in ast.walk(statement) if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Store)}
             if isinstance(statement, ast.Return):
-                yield statement, frozenset(bound - gone)
+                yield statement, frozenset(bound - gone), frozenset(sure | computed(statement))
             elif isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
                 targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
                 bound |= {target.id for target in targets if isinstance(target, ast.Name)}
+                sure = (sure | computed(statement.value)) - stored
+            elif isinstance(statement, (ast.AugAssign, ast.Expr, ast.Assert)):
+                sure |= computed(statement)
             elif not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                if isinstance(statement, (ast.If, ast.While)):
+                    sure |= computed(statement.test)
+                sure -= stored
                 for block in _blocks(statement):
-                    yield from visit(block, bound)
+                    yield from visit(block, bound, sure)
 
-    return visit(node.body, names)
+    return visit(node.body, names, set())
 
 
 def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
@@ -92,25 +103,3 @@ def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
             block = getattr(part, name, None)
             if isinstance(block, list):
                 yield block
-
-
-def _numbers(node: ast.FunctionDef) -> set[str]:
-    """The names that must be numbers already, by what the function does with them or what Perceive checks."""
-    args = node.args
-    found = {
-        argument.arg
-        for argument in (*args.posonlyargs, *args.args, *args.kwonlyargs)
-        if isinstance(argument.annotation, ast.Name) and argument.annotation.id in ("int", "float")
-    }
-    for part in own_scope(node):
-        sides: list[ast.expr] = []
-        if isinstance(part, ast.BinOp) and not isinstance(part.op, ast.Mod):
-            sides = [part.left, part.right]
-        elif isinstance(part, ast.Compare) and any(
-            isinstance(op, (ast.Lt, ast.LtE, ast.Gt, ast.GtE)) for op in part.ops
-        ):
-            sides = [part.left, *part.comparators]
-        elif isinstance(part, (ast.Assign, ast.AnnAssign)) and isinstance(part.value, ast.BinOp):
-            sides = part.targets if isinstance(part, ast.Assign) else [part.target]
-        found |= {side.id for side in sides if isinstance(side, ast.Name)}
-    return found

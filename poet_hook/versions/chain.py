@@ -43,9 +43,12 @@ _HIGHEST = 1 << 30  # a pointer may name any number, and the version after it mu
 
 
 class Chain:
-    """The versions of one function."""
+    """The versions of one function; `VersionError` where that is no name of one, which might lead elsewhere."""
 
     def __init__(self, settings: Settings, function: str) -> None:
+        module, _, qualname = function.partition(":")
+        if not module or not qualname or set(function) & {"/", "\0"}:  # from a store that came with a checkout
+            raise VersionError(f"{function!r} is no name of a function: somebody wrote it into the store")
         self.settings = settings
         self.function = function
         self.folder = settings.home / "functions" / function.replace(":", ".")
