@@ -7,7 +7,7 @@ what it is: whoever writes `if value is None` expects it, and would get a TypeEr
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from poet_hook.transform.values import own_scope
 
@@ -85,7 +85,7 @@ def _passed(test: ast.expr) -> Iterator[ast.expr]:
                 yield from part.args
 
 
-def _is_no_number(value: ast.expr) -> bool:
+def _is_no_number(value: ast.AST) -> bool:
     return isinstance(value, ast.Constant) and not isinstance(value.value, (int, float))
 
 
@@ -101,7 +101,7 @@ def computed(value: ast.AST) -> set[str]:
         return computed(value.test)
     if isinstance(value, (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
         return set()
-    inner = list(ast.iter_child_nodes(value))
+    inner: list[ast.AST] = list(ast.iter_child_nodes(value))
     found: set[str] = set()
     if isinstance(value, ast.Compare):  # what follows in a chain may not be reached
         inner = [value.left, value.comparators[0]]
@@ -113,5 +113,5 @@ def computed(value: ast.AST) -> set[str]:
     return found.union(*map(computed, inner))
 
 
-def _names(parts: list[ast.expr] | Iterator[ast.expr]) -> set[str]:
+def _names(parts: Iterable[ast.AST]) -> set[str]:
     return {part.id for part in parts if isinstance(part, ast.Name)}
