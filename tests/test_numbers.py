@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from datetime import date, timedelta
 from types import ModuleType
 from typing import Any
 
@@ -68,3 +69,37 @@ def test_that_a_number_is_wrong_does_not_say_that_another_is_right(load: Load, o
     price = load(PRICE.format(objective=objective, rate=3.0), "wrong").price
     speak(price, 1, 40, lambda _value, _right: "wrong")
     assert not poet_hook.learn(price).promoted
+
+
+TIMES = """
+    from datetime import date, timedelta
+
+    # poet: optimize_for=accuracy, after=100000
+    def due(ordered: date) -> date:
+        days = 14  # poet: tune 1..60
+        return ordered + timedelta(days=days)
+
+    # poet: optimize_for=accuracy, after=100000
+    def is_late(waited: timedelta) -> bool:
+        minutes = 30.0  # poet: tune 0..120
+        return waited > timedelta(minutes=minutes)
+"""
+
+
+def test_a_number_is_found_that_goes_into_what_takes_plain_numbers_only(load: Load) -> None:
+    """`timedelta` raises for the stand-in of a number: that says nothing of the number."""
+    module = load(TIMES)
+    chance = random.Random(1)
+    for _ in range(12):
+        ordered = date(2024, 1, 1) + timedelta(chance.randrange(300))
+        poet_hook.feedback(poet_hook.call(module.due, ordered), f"should be {ordered + timedelta(21)}")
+    learned = poet_hook.learn(module.due)
+    assert learned.promoted, learned.reasons
+    assert module.due(date(2024, 1, 1)) == date(2024, 1, 22)
+    for _ in range(60):
+        minutes = chance.uniform(0, 60)
+        result = poet_hook.call(module.is_late, timedelta(minutes=minutes))
+        poet_hook.feedback(result, result.value == (minutes > 10))
+    assert poet_hook.learn(module.is_late).promoted
+    assert module.is_late(timedelta(minutes=15))
+    assert not module.is_late(timedelta(minutes=5))

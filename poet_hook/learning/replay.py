@@ -17,6 +17,7 @@ from typing import Any
 from poet_hook.errors import CodecError, ReplayError
 from poet_hook.isolation.slice import Slice, bare, narrow
 from poet_hook.isolation.worker import Worker, serve
+from poet_hook.learning.affine import Affine
 from poet_hook.learning.constants import MAX_INTEGERS, Steps, of_choices, on_integers, trace, trace_integers
 from poet_hook.model import Plan, Tunable, Value
 from poet_hook.runtime.trial import apply
@@ -269,6 +270,9 @@ class _Child:
         function, integer = self.function(request["text"]), request["integer"]
         outcomes: dict[Outcome, int] = {}
 
+        def plain_of(number: float) -> float:
+            return int(number) if integer and number == int(number) else number
+
         def index_of(outcome: Any) -> int:
             return outcomes.setdefault(_wire(outcome), len(outcomes))
 
@@ -281,7 +285,12 @@ class _Child:
                 if time.monotonic() > deadline:
                     raise _NoTimeLeftError
                 self.globals[_VARIABLE] = value
-                return self.call(function, index)
+                outcome = self.call(function, index)
+                if outcome[0] == "e" and type(value) is Affine:
+                    # `timedelta` and its like refuse what is no plain number, and would take one
+                    self.globals[_VARIABLE] = plain_of(value.path.t0)
+                    value.path.escaped |= self.call(function, index) != outcome
+                return outcome
 
             try:
                 found = trace(run, request["lower"], request["upper"], start=request["start"])
