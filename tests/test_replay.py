@@ -250,9 +250,14 @@ def test_losses() -> None:
     exact = of(3.0, kind="expected", value=4.0)
     assert [error.loss(exact, o) for o in (4.0, 3.0, 99.0, "x")] == [0.0, 0.25, 1.0, 1.0]  # type: ignore[arg-type]
     high = of(3.0, kind="direction", value=-1)
-    assert [error.loss(high, o) for o in (2.0, 3.0, 4.0)] == [0.0, 1.0, 1.0]  # type: ignore[arg-type]
+    assert [error.loss(high, o) for o in (2.0, 3.0, 4.0)] == [0.0, 0.5, 1.0]  # type: ignore[arg-type]
     wrong = of("a", kind="wrong")
     assert [error.loss(wrong, o) for o in ("a", "b")] == [1.0, 0.5]  # type: ignore[arg-type]
+    accuracy = objective("accuracy")
+    for recorded, other, losses in ((2, 3, (1.0, 0.5)), (2.0, 3.0, (1.0, 1.0))):
+        wrong = of(recorded, kind="wrong")
+        assert (error.loss(wrong, other), accuracy.loss(wrong, other)) == (1.0, losses[1])  # type: ignore[arg-type]
+        assert accuracy.loss(wrong, recorded) == losses[0]  # type: ignore[arg-type]
 
 
 def test_f1_weighs_by_half_of_what_is_to_be_beaten() -> None:
