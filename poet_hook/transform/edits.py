@@ -2,7 +2,7 @@
 
 Each is a choice that begins with what stands there. *Strictness*: `>` or `>=`, where neither side is a number that
 moves itself. *Side*: `x > 2.0` may mean `abs(x) > 2.0`, and `abs(x) > 2.0` only one of its sides. *Joined*: `and` or
-`or` between comparisons and calls.
+`or` between comparisons and calls, unless one protects another.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Collection, Iterator, Sequence, Set
+from itertools import combinations
 
 from poet_hook.model import Span, Tunable
+from poet_hook.transform.sure import protects
 from poet_hook.transform.values import own_scope
 
 MOST = 16
@@ -112,6 +114,8 @@ def _strictness(part: ast.Compare, text: Text, moving: Set[object]) -> Tunable |
 
 def _joined(part: ast.BoolOp, text: Text) -> Tunable | None:
     if not all(isinstance(value, (ast.Compare, ast.Call)) for value in part.values):
+        return None
+    if any(protects(first, then) for first, then in combinations(part.values, 2)):
         return None
     words = ("and", "or") if isinstance(part.op, ast.And) else ("or", "and")
     pattern = rb"\b" + words[0].encode() + rb"\b"

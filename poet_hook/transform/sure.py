@@ -1,7 +1,8 @@
-"""A function -> where a name is a number for sure, so that a guard may compare it there.
+"""A function -> what holds in it for sure, so that a change of its structure makes it raise nowhere.
 
 A name may be compared with a number where the body has computed with it already, or where the function nowhere asks
 what it is: whoever writes `if value is None` expects it, and would get a TypeError from `value > 95.0` beside it.
+Likewise `and` may not become `or` where what stands before it protects what stands behind: `n > 0 and total / n > 0.5`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ _ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _WHICH = (ast.Is, ast.IsNot, ast.In, ast.NotIn)
 _OF_NUMBERS = frozenset({"ZeroDivisionError", "OverflowError", "ArithmeticError", "StatisticsError"})
 _NUMERIC = frozenset({"abs", "round", "min", "max"})  # to call these says nothing about what it may be
+_HARMLESS = frozenset({"abs", "round", "len", "any", "all", "sum", "bool", "isinstance"})  # whatever the size
 
 
 def numbers_in(node: ast.FunctionDef) -> set[str]:
@@ -40,6 +42,26 @@ def numbers_in(node: ast.FunctionDef) -> set[str]:
 def doubted(node: ast.FunctionDef) -> set[str]:
     """The names of which the function asks what they are: None, empty, of some type, equal to a text."""
     return {name for part in own_scope(node) for name in _names(_asked(part))}
+
+
+def protects(first: ast.expr, then: ast.expr) -> bool:
+    """Whether `then` might raise where `first` does not let it be reached, by the names that both look at."""
+    shared = _loaded(first) & _loaded(then)
+    asked = {name for part in ast.walk(first) for name in _names(_asked(part))} | _names(_passed(first))
+    return bool(shared & asked) or any(shared & _loaded(part) for part in ast.walk(then) if _may_raise(part))
+
+
+def _loaded(value: ast.AST) -> set[str]:
+    called = {part.func for part in ast.walk(value) if isinstance(part, ast.Call)}
+    return _names(part for part in ast.walk(value) if part not in called)
+
+
+def _may_raise(part: ast.AST) -> bool:
+    if isinstance(part, ast.BinOp):
+        return isinstance(part.op, (ast.Div, ast.FloorDiv, ast.Mod, ast.Pow))
+    if isinstance(part, ast.Call):
+        return not (isinstance(part.func, ast.Name) and part.func.id in _HARMLESS)
+    return isinstance(part, (ast.Attribute, ast.Subscript))
 
 
 def _asked(part: ast.AST) -> Iterator[ast.expr]:
