@@ -14,6 +14,7 @@ PoetError
 │   └── CodecError                   PH-E31  bytes that are no value of ours
 ├── ReplayError (RuntimeError)       PH-E40  the function can't be replayed
 ├── VersionError (ValueError)        PH-E50  a version is missing, edited or foreign
+│   └── MovedError                   PH-E51  another version came into use meanwhile
 └── SettingsError (ValueError)       PH-E60  a setting has a wrong value
 
 PoetWarning (UserWarning)
@@ -124,6 +125,12 @@ class VersionError(PoetError, ValueError):
     """A stored version is missing, damaged, edited or not signed by this user."""
 
     code = "PH-E50"
+
+
+class MovedError(VersionError):
+    """Another version came into use while this one was judged, or chosen: nothing was changed."""
+
+    code = "PH-E51"
 
 
 class SettingsError(PoetError, ValueError):

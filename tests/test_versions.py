@@ -20,7 +20,7 @@ import pytest
 from conftest import Load, Python, environment, numbers_of
 
 from poet_hook import api
-from poet_hook.errors import StoreError, VersionError, VersionWarning
+from poet_hook.errors import MovedError, StoreError, VersionError, VersionWarning
 from poet_hook.model import Evidence, Plan, Verdict, Version
 from poet_hook.runtime.slot import slots
 from poet_hook.settings import Settings
@@ -910,3 +910,37 @@ def test_a_store_that_came_with_a_checkout_can_t_make_learning_write_elsewhere(l
     with pytest.raises(VersionError, match="is no name of a function"):
         api.learn("../../../elsewhere/m:f")
     assert not (project.parent / "elsewhere").exists()
+
+
+def test_what_a_person_chose_while_learning_ran_stays(load: Load) -> None:
+    m = load(SOURCE.replace("accuracy", "accuracy, after=1000"))
+    for number in range(60):
+        x = number * 37 % 60 / 6
+        api.feedback(api.call(m.f, x), {"expected": x > 6.0})
+    chosen = []
+
+    def meanwhile(_what: str, share: float) -> None:
+        if share == 1.0 and not chosen:
+            chosen.append(api.versions_of("m:f"))
+            add(9.0, source=SOURCE.replace("accuracy", "accuracy, after=1000"))
+            api.promote("m:f", 2)
+
+    learned = api.learn("m:f", meanwhile)
+    assert chosen
+    assert not learned.promoted
+    assert learned.reasons == ("v2 of m:f came into use in place of v1 meanwhile: nothing was changed",)
+    assert (api.champion("m:f"), m.f(8.0), m.f(9.5)) == (2, False, True)
+
+
+def test_of_two_at_once_one_moves_the_champion(project: Path) -> None:
+    for value in (3.5, 4.5, 5.5):
+        promote(value)
+    chain = chain_of()
+    steps.rollback(chain)
+    with pytest.raises(MovedError, match="v3 of m:f came into use in place of v4 meanwhile"):
+        steps.rollback(chain, "it did worse", instead_of=4)
+    with pytest.raises(MovedError):
+        steps.promote(chain, 4, instead_of=2)
+    with pytest.raises(MovedError):
+        steps.refine(chain, 4, plan_of(), 4)
+    assert (chain.champion_number(), chain.history()) == (3, [1, 2])

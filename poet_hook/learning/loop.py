@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from poet_hook.errors import ReplayError, StoreError
+from poet_hook.errors import MovedError, ReplayError, StoreError
 from poet_hook.isolation.slice import slice_function
 from poet_hook.learning.front import choices_of
 from poet_hook.learning.own_loss import LossError, own_loss
@@ -44,7 +44,7 @@ def learn(function: str, store: Store, settings: Settings, progress: Progress | 
             learned = _learn(study, store, settings, progress or (lambda _what, _share: None))
         except RecursionError as error:
             raise ReplayError(f"{function} can't be replayed: its code is nested too deep") from error
-        except LossError as error:
+        except (LossError, MovedError) as error:
             learned = nothing(study, str(error))
         store.set_meta(f"learned:{function}", str(upto))
     return replace(learned, requested=asked.numbers, reasons=(*asked.reasons, *learned.reasons))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import math
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
@@ -86,6 +87,8 @@ class Study:
     """Which executions are one event, where `group=` says so (None: each is one)."""
     events: list[Event] = field(default_factory=list)
     """What there is to judge, in the order in which it was spoken of, and then what nobody spoke of."""
+    in_use: int | None = None
+    """Which version the pointer named when the run began; None where it was damaged."""
 
     @property
     def executions(self) -> list[Execution]:
@@ -104,6 +107,9 @@ class Study:
 
 
 def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
+    in_use = None
+    with contextlib.suppress(VersionError):  # `champion` says it
+        in_use = chain.champion_number()
     said: dict[str, list[Feedback]] = {}
     for item in store.all_for_function(plan.function):
         said.setdefault(item.execution_id, []).append(item)
@@ -131,7 +137,8 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
         known += _members(plan, store, found, {item.execution.id for item in known})
     context, places = _context(plan, store, {item.execution.id for item in known}) if plan.remembers else ([], {})
     calls = store.versions_used(plan.function) if plan.pragma.canary else {}
-    return Study(plan, source, chain, chain.champion(plan), known, unread, aside, context, places, calls, found)
+    champion = chain.champion(plan)
+    return Study(plan, source, chain, champion, known, unread, aside, context, places, calls, found, in_use=in_use)
 
 
 def _heard(execution: Execution, words: Sequence[Feedback]) -> tuple[Label, Feedback] | None:

@@ -114,7 +114,7 @@ class _Court:
                 f"v{champion} did worse than v{number}, which it had replaced, on the calls since then: {said} "
                 f"(e = {result.better:.3g}, at least {needed:g} needed): rolled back to v{number}"
             )
-            rollback(study.chain, why)
+            rollback(study.chain, why, instead_of=study.in_use)
             return Learned(study.plan.function, number, None, None, False, (why,))
         if result.worse >= needed:
             why = f"it does better: {said} (e = {result.worse:.3g}, at least {needed:g} needed)"
@@ -150,7 +150,7 @@ class _Court:
     def _promoted(self, values: Mapping[str, Value], verdict: Verdict) -> Learned:
         study = self.study
         number = self._stored(values, verdict)
-        promote(study.chain, number, study.plan, learned=True, held_back=True)
+        promote(study.chain, number, study.plan, learned=True, held_back=True, instead_of=study.in_use)
         return Learned(study.plan.function, study.champion.version, verdict, number, True, verdict.reasons)
 
     def _stored(self, values: Mapping[str, Value], verdict: Verdict | None) -> int:

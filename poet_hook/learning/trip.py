@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, lgamma
 
-from poet_hook.errors import OperateTimeout, PoetError
+from poet_hook.errors import MovedError, OperateTimeout, PoetError
 from poet_hook.isolation.slice import slice_function
 from poet_hook.learning.replay import Replay
 from poet_hook.model import Learned, Plan, Value
@@ -78,7 +78,10 @@ def tripped(plan: Plan, source: str, chain: Chain, store: Store, settings: Setti
         f"v{number} failed, or took longer than {limit:.2g} s, in {found.bad} of its first {found.count} calls, and "
         f"v{before} in {usual.bad} of {usual.count}: rolled back at once to v{before}"
     )
-    rollback(chain, why, at_once=True)
+    try:
+        rollback(chain, why, at_once=True, instead_of=number)
+    except MovedError:
+        return None
     return Learned(plan.function, before, None, None, False, (why,))
 
 

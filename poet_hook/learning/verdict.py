@@ -58,9 +58,9 @@ def concluded(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> 
     else:
         number = stored(study, values, verdict)
     if decided == "promote" and refined:
-        refine(study.chain, number, plan)
+        refine(study.chain, number, plan, study.in_use)
     elif decided == "promote":
-        promote(study.chain, number, plan, learned=True)
+        promote(study.chain, number, plan, learned=True, instead_of=study.in_use)
     if decided == "challenge" and study.chain.pointer().challenger != number:
         study.chain.challenge(number)
     promoted = decided == "promote"
@@ -194,7 +194,7 @@ def rolled_back(search: Search) -> Learned | None:
             f"v{number} did worse than v{back}{by} on the {last}{result.labelled} {search.reading.labelled} since "
             f"it was promoted (e = {result.found.e_value:.0f}, at least {needed:.0f} needed): rolled back to v{back}"
         )
-        rollback(study.chain, reason)
+        rollback(study.chain, reason, instead_of=study.in_use)
         return Learned(study.plan.function, back, None, None, False, (reason, *result.found.reasons))
     return None
 

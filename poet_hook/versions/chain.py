@@ -27,7 +27,7 @@ from typing import Any
 
 import msgspec
 
-from poet_hook.errors import StoreError, VersionError, VersionWarning, warn
+from poet_hook.errors import MovedError, StoreError, VersionError, VersionWarning, warn
 from poet_hook.model import Plan, Value, Verdict, Version
 from poet_hook.settings import Settings
 from poet_hook.store.journal import open_file
@@ -142,8 +142,8 @@ class Chain:
         if version.source_hash != plan.source_hash:
             if same_code(version.source, plan.source):  # the user's own text says the same by now
                 if carry_over:
-                    with contextlib.suppress(StoreError):
-                        self.point(1, [])
+                    with contextlib.suppress(StoreError, MovedError):
+                        self.point(1, [], instead_of=number)
                 return None
             version = self._carried(version, plan, carry_over)
         fits(version, plan)
@@ -163,8 +163,8 @@ class Chain:
             return stored
         try:
             stored = self.keep(carried, plan.source)
-            if self.champion_number() == champion.number:
-                self.point(stored.number, self.history())
+            with contextlib.suppress(MovedError):
+                self.point(stored.number, self.history(), instead_of=champion.number)
         except StoreError as error:
             raise StoreError(f"{before}, and its numbers can't be carried over: {error}") from error
         return stored
@@ -289,26 +289,41 @@ class Chain:
         turns: Sequence[Turn] | None = None,
         *,
         held_back: bool = False,
+        instead_of: int | None = None,
     ) -> None:
         """Move the champion pointer, and tell running processes; a challenger of the one before is on trial no more.
 
         `turns` came before the champion in its place (None: learning did not choose it). With `held_back` the last of
-        `history` goes on being served to a share of the calls.
+        `history` goes on being served to a share of the calls. Raises `MovedError` where the champion is not
+        `instead_of` (None: whichever it is).
         """
         now = time.time()
         with self._moving():
             before = FIRST
             with contextlib.suppress(VersionError):  # a damaged pointer is written anew
                 before = self.pointer()
+            self._still(before, instead_of)
             pointer = before.moved(number, history, now, turns)
             if held_back:
                 pointer = replace(pointer, challenger=history[-1], challenged=now, held_back=True)
             self._put(pointer)
 
-    def undo(self, why: str, at_once: bool) -> None:
-        """Move the champion pointer back by one, and tell running processes; `why` is kept, if it is not empty."""
+    def undo(self, why: str, at_once: bool, instead_of: int) -> None:
+        """Move the champion pointer back by one, and tell running processes; `why` is kept, if it is not empty.
+
+        Raises `MovedError` where the champion is not `instead_of`.
+        """
         with self._moving():
-            self._put(self.pointer().back(time.time(), why, at_once))
+            pointer = self.pointer()
+            self._still(pointer, instead_of)
+            self._put(pointer.back(time.time(), why, at_once))
+
+    def _still(self, pointer: Pointer, champion: int | None) -> None:
+        if champion not in (None, pointer.champion):
+            raise MovedError(
+                f"v{pointer.champion} of {self.function} came into use in place of v{champion} meanwhile: "
+                "nothing was changed"
+            )
 
     def challenge(self, number: int) -> None:
         """Put a version on trial against the champion, in place of the one that is, and tell running processes."""

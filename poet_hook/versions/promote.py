@@ -8,12 +8,19 @@ from poet_hook.versions.chain import Chain, fits
 
 
 def promote(
-    chain: Chain, number: int, plan: Plan | None = None, *, learned: bool = False, held_back: bool = False
+    chain: Chain,
+    number: int,
+    plan: Plan | None = None,
+    *,
+    learned: bool = False,
+    held_back: bool = False,
+    instead_of: int | None = None,
 ) -> int:
     """Put version `number` in use; returns the version that was. Raises `VersionError` where it can't run.
 
     `learned` says that its own verdict put it there, not a person. With `held_back` the version that was is served to
-    a share of the calls, so that the two go on being compared.
+    a share of the calls, so that the two go on being compared. Raises `MovedError` where the champion is not
+    `instead_of` (None: the one that it is now) by then.
     """
     if number != 1:
         version = chain.read(number)
@@ -25,24 +32,26 @@ def promote(
         chain.point(number, [])
         return 1
     if number != before:
-        chain.point(number, [*history, before], () if learned else None, held_back=held_back)
+        turns = () if learned else None
+        place = before if instead_of is None else instead_of
+        chain.point(number, [*history, before], turns, held_back=held_back, instead_of=place)
     return before
 
 
-def refine(chain: Chain, number: int, plan: Plan) -> None:
+def refine(chain: Chain, number: int, plan: Plan, instead_of: int | None = None) -> None:
     """Put version `number` in the champion's place, whose history it takes over. Raises `VersionError` likewise."""
     fits(chain.read(number), plan)
     pointer = chain.pointer()
-    chain.point(number, list(pointer.history), pointer.turns)
+    chain.point(number, list(pointer.history), pointer.turns, instead_of=instead_of)
 
 
-def rollback(chain: Chain, why: str = "", *, at_once: bool = False) -> tuple[int, int]:
+def rollback(chain: Chain, why: str = "", *, at_once: bool = False, instead_of: int | None = None) -> tuple[int, int]:
     """Put the version before the champion back in use; returns (from, to). Raises `VersionError` where none was.
 
-    `why` is kept, where no person did it, and whether its first calls did.
+    `why` is kept, where no person did it, and whether its first calls did. Raises `MovedError` as `promote` does.
     """
     before, history = chain.champion_number(), chain.history()
     if not history:
         raise VersionError(f"{chain.function}: v{before} is in use, and no other was in use before it")
-    chain.undo(why, at_once)
+    chain.undo(why, at_once, before if instead_of is None else instead_of)
     return before, history[-1]
