@@ -368,7 +368,7 @@ def test_where_it_can_not_be_stored_the_original_runs(load: Load, monkeypatch: p
 def test_where_the_pointer_can_not_be_moved_the_original_runs(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     promote(3.5)
 
-    def refuse(chain: Chain, number: int, history: list[int]) -> None:
+    def refuse(chain: Chain, number: int, history: list[int], *, instead_of: int) -> None:
         raise StoreError("no space")
 
     with monkeypatch.context() as patched:
