@@ -6,7 +6,7 @@ import argparse
 
 from poet_hook import api
 from poet_hook.cli.names import for_each
-from poet_hook.cli.output import heading, say, shown
+from poet_hook.cli.output import apart, heading, say, shown
 from poet_hook.learning.ask import Asked
 from poet_hook.transform.values import as_text
 
@@ -26,8 +26,13 @@ def _say(found: Asked) -> None:
     heading(f"{found.function}: v{found.champion} against {against}" if against else f"{found.function}: near limits")
     for item in found.questions:
         arguments = ", ".join(f"{name}={shown(value)}" for name, value in item.arguments.items())
-        other = f"; the challenger: {shown(item.challenger)}" if against else ""
-        say(f"{arguments or 'no arguments'} -> {shown(item.returned)}{other}")
+        returned, other = shown(item.returned), ""
+        if against and item.challenger != item.returned:
+            returned, challenger = apart(item.returned, item.challenger)
+            other = f"; the challenger: {challenger}"
+        elif against:
+            other = f"; the challenger: {returned}"
+        say(f"{arguments or 'no arguments'} -> {returned}{other}")
         say(f"  why: {item.why}")
         say(f"  {item.answer}")
     say("Write wrong, or what it should have been, for correct. Answer all of them, also where you agree.")

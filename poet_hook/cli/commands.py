@@ -65,6 +65,7 @@ def _teaching(commands: Commands) -> None:
     feedback = _add(commands, "feedback", say.feedback, words)
     execution = feedback.add_argument("execution", metavar="EXECUTION_ID", help="its id, one end of it, or a key")
     text = feedback.add_argument("text", nargs="+", metavar="TEXT", help='such as: "false alarm", missed, correct, 4')
+    feedback.add_argument("--function", metavar="FUNCTION", help="only its executions are meant")
     feedback.add_argument("--source", default="user", metavar="NAME", help="who says it (default: user)")
     feedback.add_argument("--json-value", action="store_true", help='TEXT is JSON, such as {"expected": 3.5}')
     _from_file(feedback, execution, text)
@@ -108,7 +109,6 @@ def _from_file(feedback: argparse.ArgumentParser, *instead_of: argparse.Action) 
     by.add_argument("--key", metavar="COLUMN", help="the column with the business key (default: key)")
     by.add_argument("--id", metavar="COLUMN", help="that with the whole id (default: execution_id, before key)")
     file.add_argument("--said", metavar="COLUMN", help="that with what was said (default: said, else feedback)")
-    file.add_argument("--function", metavar="FUNCTION", help="only its executions are meant")
     file.add_argument("--dry-run", action="store_true", help="store nothing, only say what would become of each row")
 
 

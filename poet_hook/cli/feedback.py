@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from poet_hook import api
 from poet_hook.cli.names import nothing_recorded, recorded
 from poet_hook.cli.output import percent, plain, say, say_json, shown
-from poet_hook.errors import UnknownExecutionError
+from poet_hook.errors import AmbiguousResultError, UnknownExecutionError
 from poet_hook.model import Signal
 from poet_hook.signals.bulk import Fate, import_feedback
 from poet_hook.transform.values import as_text
@@ -30,7 +30,7 @@ _FATES = {
     "ambiguous": "ambiguous",
     "broken": "broken",
 }
-_OF_A_FILE = ("key", "id", "said", "function", "dry_run")
+_OF_A_FILE = ("key", "id", "said", "dry_run")
 _EVERY = 0.1  # seconds between two looks at the progress
 
 
@@ -65,8 +65,9 @@ def _single(options: argparse.Namespace) -> int:
         except (ValueError, RecursionError) as error:
             print(f"poet_hook: --json-value: {text!r} is no JSON: {error}", file=sys.stderr)
             return 2
-    before = _before(_function_of(options.execution))
-    receipt = api.feedback(options.execution, said, source=options.source)
+    about, function = _meant(options.execution, options.function)
+    before = _before(function)
+    receipt = api.feedback(about, said, source=options.source)
     unread = receipt.signal.kind == "unread"
     if not options.json:
         if unread:
@@ -81,19 +82,31 @@ def _single(options: argparse.Namespace) -> int:
     return 1 if unread else 0
 
 
-def _function_of(execution_id: str) -> str:
-    """The function that was executed; raises `UnknownExecutionError` in words for a terminal."""
+def _meant(name: str, function: str | None) -> tuple[str, str]:
+    """How the library knows the execution that somebody calls so (of `function`, where given), and its function.
+
+    Raises `UnknownExecutionError` in words for a terminal, and `AmbiguousResultError`.
+    """
+    only = recorded(function) if function else None
     store = None if nothing_recorded() else api.store()
-    execution = store.execution(execution_id) if store else None
+    execution = store.execution(name) if store else None
+    if execution and only and execution.function != only:
+        raise UnknownExecutionError(f"{execution.id} is an execution of {execution.function}, not of {only}")
     if store and execution is None:
-        ids = store.ids_for_key(None, execution_id)
+        ids = store.ids_for_key(only, name)
+        if len(ids) > 1 and only:
+            listed = ", ".join(ids[:5])
+            raise AmbiguousResultError(
+                f"{len(ids)} executions of {only} have the key {name!r}: {listed}. Name one by its id", ids
+            )
         execution = store.execution(ids[0]) if ids else None
     if execution is None:
+        of = f" of {only}" if only else ""
         raise UnknownExecutionError(
-            f"no execution in {api.settings().home} has the id or key {execution_id!r}; the ids are in: "
-            "python -m poet_hook log FUNCTION"
+            f"no execution{of} in {api.settings().home} has the id or key {name!r}; the ids are in: "
+            f"python -m poet_hook log {only or 'FUNCTION'}"
         )
-    return execution.function
+    return (execution.id if only else name), execution.function
 
 
 def in_words(signal: Signal) -> str:

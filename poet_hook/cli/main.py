@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -20,7 +22,11 @@ def entry() -> None:
     """`python -m poet_hook` and the command `poet_hook`: ends the process."""
     if not sys.warnoptions:  # who asks Python for warnings gets Python's own form of them
         _shorten_warnings()
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    if sys.argv[1:2] != ["run"]:
+        with contextlib.suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to be told about
+    sys.exit(code)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -29,12 +35,33 @@ def main(argv: Sequence[str]) -> int:
     Raises `SystemExit` for `--help` and wrong usage, and, with `run`, as the program does.
     """
     if argv[:1] == ["run"] and not {"-h", "--help"} & set(argv[1:2]):
-        from poet_hook.cli.run import run  # nothing of ours but what `run` needs is imported beside a program
-
+        try:
+            from poet_hook.cli.run import run  # nothing of ours but what `run` needs is imported beside a program
+        except KeyboardInterrupt:
+            return 130
         return run(argv[1:])
+    try:
+        return _command(argv)
+    except BrokenPipeError:
+        for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+            try:
+                if stream is not None:
+                    stream.flush()
+            except BrokenPipeError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), number)  # what is still buffered has nowhere to go
+        return 141
+    except KeyboardInterrupt:
+        return 130
+
+
+def _command(argv: Sequence[str]) -> int:
     from poet_hook.cli.commands import parser
 
-    options = parser().parse_args(argv)
+    try:
+        options = parser().parse_args(argv)
+    except SystemExit:
+        _flush()  # the help, too, may have a reader that has gone
+        raise
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -46,22 +73,22 @@ def _carried_out(options: argparse.Namespace) -> int:
 
     try:
         code: int = options.command(options)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        _flush()
     except PoetError as error:
         say_error(error)
         return 1
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered has nowhere to go
-        return 141
+        raise
     except OSError as error:
         told = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error
         print(f"poet_hook: {told}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("poet_hook: interrupted", file=sys.stderr)
-        return 130
     return code
+
+
+def _flush() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def _shorten_warnings() -> None:

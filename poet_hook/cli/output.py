@@ -18,7 +18,19 @@ from poet_hook.model import Metric
 
 NARROWEST = 8
 
-_short = reprlib.Repr()
+DIGITS = 6  # significant ones of a number that is no whole one; more where there are more before its point
+_EXACT = 1e15  # beyond it, a float has no digits behind its point
+
+
+class _Short(reprlib.Repr):
+    def repr_float(self, value: float, _level: int) -> str:
+        if not math.isfinite(value) or not 1e-4 <= abs(value) < _EXACT:
+            return f"{value:.{DIGITS}g}" if math.isfinite(value) and value else repr(value)
+        text = f"{value:.{max(DIGITS, len(str(int(abs(value)))) + 2)}g}"
+        return text if "." in text or "e" in text else f"{text}.0"
+
+
+_short = _Short()
 _short.maxlist = _short.maxtuple = _short.maxset = _short.maxdict = 4
 _short.maxstring = _short.maxother = 60
 _short.maxlevel = 3
@@ -87,8 +99,14 @@ def clean(text: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as Python would write it, shortened."""
+    """A value as Python would write it, shortened; of a number what people read, which `--json` has in full."""
     return _short.repr(value)
+
+
+def apart(one: Any, other: Any) -> tuple[str, str]:
+    """Two values that differ, shown so that one sees it."""
+    short = shown(one), shown(other)
+    return short if short[0] != short[1] else (repr(one), repr(other))
 
 
 def before_and_after(metric: Metric | None, before: float | None, after: float | None) -> str:

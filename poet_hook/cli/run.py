@@ -54,6 +54,8 @@ def _run(folders: list[str], program: Callable[[], None]) -> int:
     except PoetError as error:
         say_error(error)
         return 1
+    except KeyboardInterrupt:  # the program has not begun
+        return 130
     try:
         program()
     except SystemExit:

@@ -97,7 +97,7 @@ def _say_evidence(verdict: Verdict) -> None:
         heard = f"{evidence.labelled} incidents ({evidence.comments} executions with feedback)"
     say(
         f"  evidence: {before_and_after(evidence.metric, evidence.before, evidence.after)} on {heard}; "
-        f"better on {evidence.wins:g}, worse on {evidence.losses:g}, "
+        f"better on {round(evidence.wins, 2):g}, worse on {round(evidence.losses, 2):g}, "
         f"e = {evidence.e_value:.3g}, alpha = {verdict.alpha:g}"
     )
     if evidence.gain is not None:
