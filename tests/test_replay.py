@@ -159,6 +159,25 @@ def test_a_name_that_nobody_defines_is_a_reason() -> None:
     reason = slice_function("def f(x):\n    return x > limit\n", "f", 1).reason
     assert reason is not None
     assert "limit, which the module does not define" in reason
+    reason = slice_function("def f(x):\n    return (lambda limit: 1)(x) > limit\n", "f", 1).reason
+    assert reason is not None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return max(x, key=lambda pair: pair[1])[1] > 2.5",
+        "def second(pair, at=1):\n        return pair[at]\n    return max(map(second, x)) > 2.5",
+        "class Row:\n        at = 1\n    return x[0][Row.at] > 2.5",
+        "match x:\n        case [(_, value), *rest]:\n            return value > 2.5 and not rest\n    return False",
+        "match {'a': x}:\n        case {'b': _, **others} | {**others}:\n            return others['a'][0][1] > 2.5",
+        "value = lambda mean: mean[0][1]\n    return mean([value(x)]) > 2.5",
+    ],
+)
+def test_names_that_the_function_binds_itself_are_not_missed(body: str) -> None:
+    source = f"from statistics import mean\n# poet: optimize_for=accuracy\ndef f(x: list) -> bool:\n    {body}\n"
+    with replay(source, ([("a", 2.0)],), ([("a", 3.0)],)) as running:
+        assert [codec.decode(data) for _, data in running.run({})] == [False, True]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

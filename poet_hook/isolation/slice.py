@@ -133,27 +133,46 @@ def _decorators(statement: ast.ClassDef) -> set[str]:
     return {n.id for d in statement.decorator_list for n in ast.walk(d) if isinstance(n, ast.Name)}
 
 
-def _free_names(statement: ast.stmt) -> list[str]:
-    """Names that a statement reads; a function's annotations are taken away before it is loaded."""
-    body: list[ast.AST] = [statement]
-    if isinstance(statement, ast.FunctionDef):
-        local = {a.arg for a in ast.walk(statement.args) if isinstance(a, ast.arg)}
-        local |= {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        local |= {n.name for n in ast.walk(statement) if isinstance(n, ast.ExceptHandler) and n.name}
-        local |= {
-            (a.asname or a.name).split(".")[0]
-            for n in ast.walk(statement)
-            if isinstance(n, (ast.Import, ast.ImportFrom))
-            for a in n.names
-        }
-        local |= {n.name for n in ast.walk(statement) if isinstance(n, ast.FunctionDef) and n is not statement}
-        defaults = [default for default in (*statement.args.defaults, *statement.args.kw_defaults) if default]
-        body = [*statement.body, *defaults, *statement.decorator_list]
-    else:
-        local = set()
-    return [
-        n.id
-        for part in body
-        for n in ast.walk(part)
-        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and n.id not in local
-    ]
+_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+def _free_names(statement: ast.AST) -> list[str]:
+    """Names that a statement reads and does not bind; a function's annotations are taken away before it is loaded."""
+    local: set[str] = set()
+    stack: list[ast.AST] = [statement]
+    if isinstance(statement, _Function):
+        args = statement.args
+        local = {a.arg for a in ast.walk(args) if isinstance(a, ast.arg)} | _bound_by(statement)
+        stack = [*_body(statement), *args.defaults, *(default for default in args.kw_defaults if default)]
+        stack += [] if isinstance(statement, ast.Lambda) else statement.decorator_list
+    found: list[str] = []
+    while stack:
+        part = stack.pop()
+        if isinstance(part, _Function) and part is not statement:
+            found += [name for name in _free_names(part) if name not in local]
+        elif isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
+            found += [] if part.id in local else [part.id]
+        else:
+            stack.extend(ast.iter_child_nodes(part))
+    return found
+
+
+def _body(function: _Function) -> list[ast.AST]:
+    return [function.body] if isinstance(function, ast.Lambda) else [*function.body]
+
+
+def _bound_by(function: _Function) -> set[str]:
+    """The names that the body of a function binds, without those of the functions inside it."""
+    names: set[str] = set()
+    stack = _body(function)
+    while stack:
+        part = stack.pop()
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            names.add(part.id)
+        elif isinstance(part, ast.alias):
+            names.add((part.asname or part.name).split(".")[0])
+        else:  # a handler, a capture of `match`, a function or class
+            names.update(name for field in ("name", "rest") if isinstance(name := getattr(part, field, None), str))
+        if not isinstance(part, _Function):
+            stack.extend(ast.iter_child_nodes(part))
+    return names
