@@ -232,6 +232,12 @@ def test_a_field_of_the_result_comes_first(load: Load) -> None:
     assert (signal.kind, signal.value["set"].value) == ("fields", "b")
 
 
+@pytest.mark.parametrize("said", ["set it to 32? no", "lower the limit to 32? Yes!"])
+def test_who_answers_the_own_question_says_nothing_of_the_result(module: ModuleType, said: str) -> None:
+    signal = say(poet_hook.call(module.hot, 50.0), said)
+    assert (signal.kind, signal.reason) == ("unread", "it asks, it does not say")
+
+
 # --------------------------------------------------------------------------- the version
 
 

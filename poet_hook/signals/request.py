@@ -63,6 +63,7 @@ _TOO = re.compile(
     rf"\s*(?:,|and|, and) (?!(?:{_UP}|{_DOWN}|{_SETS}|make|use|try|take) )(?:the )?{_NAMED} to {_AMOUNT}{_END}",
     re.IGNORECASE,
 )
+_ANSWER = re.compile(r"\W*(?:no|nope|nah|yes|yeah|yep|yup)\W*", re.IGNORECASE)
 _OR = re.compile(r"\W{0,3}or\b", re.IGNORECASE)
 _POLITE_QUESTION = re.compile(r"^\W*(?:can|could) (?:you|we)\b", re.IGNORECASE)
 _CONDITIONS = vocabulary.CONDITIONAL | {"until", "when", "says", "said", "told", "claims", "claimed"}
@@ -132,7 +133,10 @@ def _in_text(text: str, outcome: Any) -> Request | None:
         return None
     rest = (rest + text[end:]).strip(" ;.,!\n")
     wishes = [_wish(match) for match in found]
-    return Request(wishes, rest or None, _doubt(text, found, wishes, rest, outcome))
+    problem = _doubt(text, found, wishes, rest, outcome)
+    if problem == generic.REFUSED["question"] and _ANSWER.fullmatch(rest):
+        rest = ""  # "set it to 4? no" answers itself, and says nothing of a result
+    return Request(wishes, rest or None, problem)
 
 
 def _next(text: str, start: int) -> re.Match[str] | None:
