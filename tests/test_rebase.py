@@ -523,3 +523,34 @@ def test_a_whole_number_stays_whole() -> None:
 def test_code_that_is_nested_too_deep_is_not_the_same() -> None:
     deep = "def f(x):\n    return " + "+".join(["x"] * 3000) + "\n"
     assert not same_code(deep, deep + "# else\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ("min_run=3", "min_run: your own 3 takes the place of 1"),
+        ("hold=1", "min_run: your pragma has no min_run= any more that could be 1"),
+    ],
+)
+def test_an_option_that_the_user_wrote_anew_stays_and_the_numbers_are_carried_over(
+    load: Load, option: str, reason: str
+) -> None:
+    source = "# poet: optimize_for=accuracy, min_run=2\ndef f(x) -> bool:\n    return x > 2.5\n"
+    plan = plan_of(source=source)
+    chain = chain_of()
+    number = chain.add(plan, 1, {"x_limit": 3.5, "min_run": 1}, VERDICT, "").number
+    steps.promote(chain, number, plan)
+    load(source)
+    assert chain.champion_number() == number
+    m = load(source.replace("min_run=2", option))
+    version = chain.read(chain.champion_number())
+    assert (version.number, version.values, version.level) == (3, {"x_limit": 3.5}, "requested")
+    assert version.verdict is not None
+    assert reason in version.verdict.reasons
+    assert [m.f(x) for x in (3, 4, 4, 4)] == ([False] * 3 + [True] if option == "min_run=3" else [False] + [True] * 3)
+    with pytest.raises(VersionError, match="its pragma has other options now"):
+        steps.promote(chain, number, plan_of(source=source.replace("min_run=2", option)))
+    only = chain.add(plan, 1, {"min_run": 1}, VERDICT, "").number
+    chain.point(only, [])
+    with pytest.warns(VersionWarning, match=f"your own values take the place of those of v{only}"):
+        load(source.replace("min_run=2", option))

@@ -35,7 +35,7 @@ from poet_hook.transform.compile import ORIGINAL, Champion
 from poet_hook.transform.values import as_text, with_values
 from poet_hook.versions.lock import alone
 from poet_hook.versions.pointer import FIRST, Pointer, Turn, decoded, encoded
-from poet_hook.versions.rebase import MISFIT, allowed, carry, edited, same_code
+from poet_hook.versions.rebase import MISFIT, allowed, carry, edited, same_code, same_options
 from poet_hook.versions.sign import signature, verified
 
 _LIMIT = 1_000_000
@@ -139,7 +139,7 @@ class Chain:
             version = self.read(number)
         except VersionError as error:
             raise VersionError(f"{error}. Go back with: python -m poet_hook rollback {self.function}") from error
-        if version.source_hash != plan.source_hash:
+        if version.source_hash != plan.source_hash or not same_options(version, plan):
             if same_code(version.source, plan.source):  # the user's own text says the same by now
                 if carry_over:
                     with contextlib.suppress(StoreError, MovedError):
@@ -376,6 +376,8 @@ def fits(version: Version, plan: Plan) -> None:
     """Raise `VersionError` unless `version` is exactly `plan`'s function with other values, each of them allowed."""
     if version.source_hash != plan.source_hash:
         raise edited(version, MISFIT)
+    if not same_options(version, plan):
+        raise edited(version, "its pragma has other options now than those that were to be replaced")
     known = {tunable.name: tunable for tunable in plan.tunables}
     for name, value in version.values.items():
         tunable = known.get(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import math
 import warnings
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from poet_hook.transform.constants import Constant, in_text
 from poet_hook.transform.guards import fits_guard
 from poet_hook.transform.plan import UNPARSABLE
 from poet_hook.transform.tunables import find_tunables
-from poet_hook.transform.values import as_text, dedented, lines_of, with_values
+from poet_hook.transform.values import as_text, dedented, lines_of, option_line, with_values
 
 MISFIT = "the two no longer fit"
 
@@ -24,12 +25,12 @@ def carry(version: Version, original: str, plan: Plan) -> Version:
     """`version`, learned on the text `original`, with its values in the text of `plan`; not stored yet.
 
     The two texts must have the same tunables in the same order; those of the structure only where one was learned. What
-    the user wrote anew stays as the user wrote it, and so does what the user's range or choices no longer allow. Raises
+    the user wrote anew stays as the user wrote it, options of the pragma too, and so does what the user's range or choices
+    no longer allow. Raises
     `VersionError` with the reason where the texts don't fit, the version changes more than values, or no value is left
     to carry over.
     """
-    options = tuple(tunable for tunable in plan.tunables if tunable.kind == "option")
-    before, after = (*_tunables(original), *options), plan.tunables
+    before, after = (*_tunables(original), *_replaced(version.source)), plan.tunables
     if _shape(before, version) != _shape(after, version):
         raise VersionError(MISFIT)
     learned = {tunable.name: tunable for tunable in before if tunable.name in version.values}
@@ -39,8 +40,10 @@ def carry(version: Version, original: str, plan: Plan) -> Version:
     values, reasons = {}, []
     now = {tunable.name: tunable for tunable in after}
     for name, value in version.values.items():
-        old, new = learned[name], now[name]
-        if (old.value, old.integer) != (new.value, new.integer):
+        old, new = learned[name], now.get(name)
+        if new is None:
+            reasons.append(f"{name}: your pragma has no {name}= any more that could be {as_text(value)}")
+        elif (old.value, old.integer) != (new.value, new.integer):
             reasons.append(f"{new.name}: your own {as_text(new.value)} takes the place of {as_text(value)}")
         elif not allowed(new, value):
             where = "lies outside its new range" if new.kind == "number" else "can't stand there any more"
@@ -62,7 +65,8 @@ def carry(version: Version, original: str, plan: Plan) -> Version:
 def _shape(tunables: Sequence[Tunable], version: Version) -> list[tuple[str, tuple[str, ...]]]:
     """What must be the same in two texts."""
     restructured = any(tunable.structural and tunable.name in version.values for tunable in tunables)
-    kept = (tunable for tunable in tunables if restructured or not tunable.structural)
+    of_text = (tunable for tunable in tunables if tunable.kind != "option")
+    kept = (tunable for tunable in of_text if restructured or not tunable.structural)
     return [(tunable.name, tunable.choices if tunable.structural else ()) for tunable in kept]
 
 
@@ -123,6 +127,21 @@ def same_code(first: str, second: str) -> bool:
 def _options(text: str) -> str:
     """The options that stand before a text, with what they replace."""
     return text.partition("\n")[0] if text.startswith("# poet:") else ""
+
+
+def _replaced(text: str) -> tuple[Tunable, ...]:
+    """The options that stand before a text, as they were in the pragma for which it was made."""
+    found = []
+    for option in _options(text).rpartition("  # in place of ")[2].split(", "):
+        name, _, value = option.partition("=")
+        with contextlib.suppress(ValueError):
+            found.append(Tunable(name, float(value.removesuffix("s")), 0, 0, 0, not value.endswith("s"), kind="option"))
+    return tuple(found)
+
+
+def same_options(version: Version, plan: Plan) -> bool:
+    """Whether the pragma still says what the options of a version are in the place of."""
+    return _options(version.source) == option_line(plan.tunables, version.values).rstrip("\n")
 
 
 def own_lines(text: str) -> set[int]:
