@@ -376,8 +376,6 @@ def fits(version: Version, plan: Plan) -> None:
     """Raise `VersionError` unless `version` is exactly `plan`'s function with other values, each of them allowed."""
     if version.source_hash != plan.source_hash:
         raise edited(version, MISFIT)
-    if not same_options(version, plan):
-        raise edited(version, "its pragma has other options now than those that were to be replaced")
     known = {tunable.name: tunable for tunable in plan.tunables}
     for name, value in version.values.items():
         tunable = known.get(name)
@@ -389,6 +387,8 @@ def fits(version: Version, plan: Plan) -> None:
             why = "which is no guard that may stand there" if tunable.kind == "guard" else other
             why = "which is none of its choices" if tunable.choices else why
             raise VersionError(f"v{version.number} sets {name!r} to {as_text(value)}, {why}")
+    if not same_options(version, plan):
+        raise edited(version, "its pragma has other options now than those that were to be replaced")
     if with_values(plan.source, plan.tunables, version.values) != version.source:
         raise VersionError(f"v{version.number} changes more of {plan.function} than its values")
 

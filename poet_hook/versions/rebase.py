@@ -50,6 +50,8 @@ def carry(version: Version, original: str, plan: Plan) -> Version:
             reasons.append(f"{new.name}: {as_text(value)} {where}, your own {as_text(new.value)} stays")
         else:
             values[new.name] = value
+    if not set(version.values) & set(now):
+        raise VersionError("; ".join(reasons))
     if not values:
         raise VersionError(f"your own values take the place of those of v{version.number}")
     carried = replace(
@@ -141,7 +143,10 @@ def _replaced(text: str) -> tuple[Tunable, ...]:
 
 def same_options(version: Version, plan: Plan) -> bool:
     """Whether the pragma still says what the options of a version are in the place of."""
-    return _options(version.source) == option_line(plan.tunables, version.values).rstrip("\n")
+    try:
+        return _options(version.source) == option_line(plan.tunables, version.values).rstrip("\n")
+    except (ValueError, OverflowError):  # no number
+        return False
 
 
 def own_lines(text: str) -> set[int]:
