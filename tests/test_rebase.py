@@ -552,5 +552,6 @@ def test_an_option_that_the_user_wrote_anew_stays_and_the_numbers_are_carried_ov
         steps.promote(chain, number, plan_of(source=source.replace("min_run=2", option)))
     only = chain.add(plan, 1, {"min_run": 1}, VERDICT, "").number
     chain.point(only, [])
-    with pytest.warns(VersionWarning, match=f"your own values take the place of those of v{only}"):
+    why = reason if option == "hold=1" else f"your own values take the place of those of v{only}"
+    with pytest.warns(VersionWarning, match=why):
         load(source.replace("min_run=2", option))

@@ -50,7 +50,7 @@ def carry(version: Version, original: str, plan: Plan) -> Version:
             reasons.append(f"{new.name}: {as_text(value)} {where}, your own {as_text(new.value)} stays")
         else:
             values[new.name] = value
-    if not set(version.values) & set(now):
+    if version.values and not set(version.values) & set(now):
         raise VersionError("; ".join(reasons))
     if not values:
         raise VersionError(f"your own values take the place of those of v{version.number}")
