@@ -548,7 +548,7 @@ def test_an_option_that_the_user_wrote_anew_stays_and_the_numbers_are_carried_ov
     assert version.verdict is not None
     assert reason in version.verdict.reasons
     assert [m.f(x) for x in (3, 4, 4, 4)] == ([False] * 3 + [True] if option == "min_run=3" else [False] + [True] * 3)
-    with pytest.raises(VersionError, match="its pragma has other options now|'min_run', which is nothing"):
+    with pytest.raises(VersionError, match=r"its pragma has other options now|'min_run', which is nothing"):
         steps.promote(chain, number, plan_of(source=source.replace("min_run=2", option)))
     only = chain.add(plan, 1, {"min_run": 1}, VERDICT, "").number
     chain.point(only, [])

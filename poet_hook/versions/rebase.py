@@ -25,10 +25,9 @@ def carry(version: Version, original: str, plan: Plan) -> Version:
     """`version`, learned on the text `original`, with its values in the text of `plan`; not stored yet.
 
     The two texts must have the same tunables in the same order; those of the structure only where one was learned. What
-    the user wrote anew stays as the user wrote it, options of the pragma too, and so does what the user's range or choices
-    no longer allow. Raises
-    `VersionError` with the reason where the texts don't fit, the version changes more than values, or no value is left
-    to carry over.
+    the user wrote anew, in the pragma too, stays as the user wrote it, and so does what the user's range or choices no
+    longer allow. Raises `VersionError` with the reason where the texts don't fit, the version changes more than values,
+    or no value is left to carry over.
     """
     before, after = (*_tunables(original), *_replaced(version.source)), plan.tunables
     if _shape(before, version) != _shape(after, version):
