@@ -424,14 +424,14 @@ def test_a_challenger_that_fails_costs_nobody_an_answer(
     load: Load, body: str, value: float, options: str, why: str
 ) -> None:
     m = canary(load, body, value, options)
-    with pytest.warns(VersionWarning, match=f"m:f: v2 is on trial no more: it failed 3 calls .*{re.escape(why)}"):
-        answers = [m.f(3.0) for _ in range(30)]
-    assert answers == [codec.decode(newest(31)[-1].result)] * 30
-    marks = [said(execution) for execution in newest(30) if execution.shadow is not None]
-    assert len(marks) == 3
+    with pytest.warns(VersionWarning, match=rf"m:f: v2 is on trial no more: it failed \d+ calls .*{re.escape(why)}"):
+        answers = [m.f(3.0) for _ in range(60)]
+    assert answers == [codec.decode(newest(61)[-1].result)] * 60
+    marks = [said(execution) for execution in newest(60) if execution.shadow is not None]
+    assert 3 <= len(marks) <= 12
     assert all(mark is not None and mark.version == 2 and why in str(mark.error) for mark in marks)
-    assert {execution.version for execution in newest(30)} == {1}
-    assert {execution.outcome for execution in newest(30)} == {"result"}
+    assert {execution.version for execution in newest(60)} == {1}
+    assert {execution.outcome for execution in newest(60)} == {"result"}
     (gone,) = chain().pointer().withdrawn
     assert (gone.version, why in gone.why, chain().pointer().challenger) == (2, True, None)
 

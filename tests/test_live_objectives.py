@@ -227,11 +227,11 @@ def test_what_is_held_back_and_fails_is_held_back_no_more(load: Load, at_once: N
     plan, _ = plan_of("m:f", api.store(), api.settings())
     promote(chain(), chain().add(plan, 1, {"pause": 0.004}, None, "").number, plan, learned=True, held_back=True)
     refresh(api.settings())
-    with pytest.warns(VersionWarning, match="m:f: v1 is held back no more: it failed 3 calls"):
+    with pytest.warns(VersionWarning, match=r"m:f: v1 is held back no more: it failed \d calls"):
         assert [m.f(number) for number in range(40)] == list(range(40))
     pointer = chain().pointer()
     assert (pointer.champion, pointer.challenger, pointer.withdrawn) == (2, None, ())
-    assert pointer.upheld.startswith("it failed 3 calls that the version in use answered: OSError")
+    assert re.match(r"it failed \d calls that the version in use answered: OSError", pointer.upheld)
 
 
 @pytest.mark.parametrize("name", live.DRAWS)
@@ -504,7 +504,7 @@ def test_no_attempt_less_than_the_champion_needs(load: Load, at_once: None) -> N
     plan, _ = plan_of("m:f", api.store(), api.settings())
     chain().challenge(chain().add(plan, 1, {"retries": 0}, None, "").number)
     refresh(api.settings())
-    with pytest.warns(VersionWarning, match="v2 is on trial no more: it failed 3 calls"):
+    with pytest.warns(VersionWarning, match=r"v2 is on trial no more: it failed \d+ calls"):
         assert [m.f(number) for number in range(40)] == list(range(40))
 
 

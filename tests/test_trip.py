@@ -18,8 +18,7 @@ import poet_hook
 from poet_hook import api
 from poet_hook.cli.main import main
 from poet_hook.errors import OperateTimeout, VersionWarning
-from poet_hook.learning.trip import CHANCE, FEWEST, Calls, stands_out
-from poet_hook.runtime.early import FIRST, Early
+from poet_hook.runtime.early import FEWEST, FIRST, Calls, Early, stands_out
 from poet_hook.versions.chain import Chain
 from poet_hook.versions.current import plan_of
 
@@ -65,14 +64,22 @@ def test_it_is_the_share_of_all_ways_to_draw_lots(new: int, old: int, new_bad: i
     new_bad, old_bad = min(new_bad, new), min(old_bad, old)
     draws = list(combinations(range(new + old), new_bad + old_bad))
     as_many = sum(sum(call < new for call in draw) >= new_bad for draw in draws)
-    expected = new_bad >= FEWEST and old > 0 and as_many / len(draws) <= CHANCE
-    assert stands_out(Calls(new, new_bad), Calls(old, old_bad)) == expected
+    for chance in (0.001, 0.01, 0.1):
+        expected = new_bad >= FEWEST and old > 0 and as_many / len(draws) <= chance
+        assert stands_out(Calls(new, new_bad), Calls(old, old_bad), chance) == expected
 
 
 def test_a_version_that_is_no_worse_is_seldom_tripped_and_one_that_fails_soon() -> None:
     for rate in (0.0, 0.01, 0.05):
         assert sum(trip.tripped_after(rate, 0.0, 1000, seed) is not None for seed in range(60)) <= 3
         assert all((trip.tripped_after(rate, 1.0, 1000, seed) or FIRST) <= 4 for seed in range(20))
+
+
+def test_a_challenger_that_fails_as_often_is_seldom_withdrawn_and_one_that_fails_soon() -> None:
+    for rate in (0.01, 0.05, 0.2):
+        ends = [trip.withdrawn_after(rate, rate, 0.25, seed, 1000) for seed in range(40)]
+        assert sum(end is not None for end in ends) <= 4
+        assert all((trip.withdrawn_after(rate, 1.0, 0.25, seed, 1000) or 99) <= 15 for seed in range(10))
 
 
 def test_what_a_process_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,9 @@
 """The first calls of a version in use -> back at once, where they are bad as those of the version before were not.
 
 A call is bad that ended in an error or in the fallback, or that took ten times as long as 99 of 100 calls of the
-version before (and 50 ms at least). If versions made no difference, the bad ones among the calls of both would be
-spread as by drawing lots. That the newer one got so many of them, or more, must be less likely than 1 in 1,000
-(Fisher's exact test, *The Design of Experiments*, 1935), and there must be three. Where replay can run the function, a
-failed call counts only if the version before does not fail on its arguments, and does anything else.
+version before (and 50 ms at least). There must be three, and that so many fall to the newer version must be less likely
+than 1 in 1,000 (`early.stands_out`). Where replay can run the function, a failed call counts only if the version before
+does not fail on its arguments, and does anything else.
 
 This is an alarm and no proof: it is looked at again and again, and a world that breaks just after a promotion
 sets it off too. How often chance does: `benchmarks/trip.py`.
@@ -13,14 +12,12 @@ sets it off too. How often chance does: `benchmarks/trip.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import exp, lgamma
 
 from poet_hook.errors import MovedError, OperateTimeout, PoetError
 from poet_hook.isolation.slice import slice_function
 from poet_hook.learning.replay import Replay
 from poet_hook.model import Learned, Plan, Value
-from poet_hook.runtime.early import FIRST, SLOW
+from poet_hook.runtime.early import FIRST, SLOW, Calls, stands_out
 from poet_hook.settings import Settings
 from poet_hook.store.database import Store
 from poet_hook.store.executions import Served
@@ -28,32 +25,9 @@ from poet_hook.transform.choices import names_of
 from poet_hook.versions.chain import Chain
 from poet_hook.versions.promote import rollback
 
-FEWEST = 3  # bad calls
-CHANCE = 0.001  # that so many fall to the newer version
+CHANCE = 0.001  # that so many bad calls fall to the newer version
 TIMES = 10.0  # as long as 99 of 100 calls is slow
 _MOST_REPLAYED = 50  # failed calls
-
-
-@dataclass(frozen=True, slots=True)
-class Calls:
-    """How many calls a version had, and how many were bad."""
-
-    count: int
-    bad: int
-
-
-def stands_out(new: Calls, old: Calls) -> bool:
-    """Whether the newer version has so many of the bad calls of both that chance hardly explains it."""
-    bad = new.bad + old.bad
-    if new.bad < FEWEST or not old.count:
-        return False
-    every = _log_ways(new.count + old.count, bad)
-    tail = range(new.bad, min(new.count, bad) + 1)
-    return sum(exp(_log_ways(new.count, k) + _log_ways(old.count, bad - k) - every) for k in tail) <= CHANCE
-
-
-def _log_ways(count: int, chosen: int) -> float:
-    return lgamma(count + 1) - lgamma(chosen + 1) - lgamma(count - chosen + 1)
 
 
 def tripped(plan: Plan, source: str, chain: Chain, store: Store, settings: Settings) -> Learned | None:
@@ -68,11 +42,11 @@ def tripped(plan: Plan, source: str, chain: Chain, store: Store, settings: Setti
     limit = _limit(old)
     usual, failed = Calls(len(old), _slow(old, limit) + len(_failed(old))), _failed(new)
     slow = _slow(new, limit)
-    if not stands_out(Calls(len(new), slow + len(failed)), usual):
+    if not stands_out(Calls(len(new), slow + len(failed)), usual, CHANCE):
         return None
     own = _own_doing(plan, source, store, settings, failed, (champion.values, _values(chain, before)))
     found = Calls(len(new), slow + own)
-    if not stands_out(found, usual):
+    if not stands_out(found, usual, CHANCE):
         return None
     why = (
         f"v{number} failed, or took longer than {limit:.2g} s, in {found.bad} of its first {found.count} calls, and "

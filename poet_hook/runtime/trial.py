@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from poet_hook.errors import CodecError, OperateTimeout, VersionWarning, warn
 from poet_hook.model import Steady
 from poet_hook.pragma.options import UNSPOKEN
+from poet_hook.runtime.early import Calls, stands_out
 from poet_hook.runtime.operate import TimeLimit, ends_more, pause
 from poet_hook.runtime.record import described
 from poet_hook.runtime.steady import settle
@@ -33,8 +34,7 @@ AT_LEAST = 0.05  # seconds, is what the challenger may take
 LATE = 3  # times it may take longer, in one process
 UNLIMITED = 60.0  # seconds that a canary may take where there is no timeout=
 EVERY = 60.0  # seconds between two judgements of these that a process asks for
-FAILURES = 3  # calls that it failed and the champion answered, in one process, and
-OFTEN = 2.0  # times as often as the champion itself fails: then it is withdrawn
+CHANCE = 0.01  # that so many failures, in one process, fall to it rather than to the champion: then it is withdrawn
 _TOLD = 200  # characters of an exception
 _random = random.Random()  # never the user's own, whose seeded stream must stay as it is
 
@@ -294,8 +294,7 @@ class Canary(Trial):
 
     def _fails_too_often(self) -> bool:
         """A body that fails now and then, whatever version it is, is no fault of the challenger's."""
-        usual = (self.own_failures + 1) / (self.own + 2)
-        return self.failures >= FAILURES and self.failures / self.chosen > OFTEN * usual
+        return stands_out(Calls(self.chosen, self.failures), Calls(self.own, self.own_failures), CHANCE)
 
     def _call_judge(self, slot: Any, now: float) -> None:
         """Once in a while; a clock that was set back makes that no longer."""
