@@ -43,6 +43,10 @@ Outcome = tuple[str, bytes | str]
 _ENDED: Outcome = ("x", "it ended the process")
 
 
+class LateError(Exception):
+    """What was asked for is not known in time."""
+
+
 class Replay:
     """A function loaded in a process of its own, with executions to run; use as a context manager."""
 
@@ -98,14 +102,24 @@ class Replay:
         return [(kind, data) for kind, data in reply["outcomes"]], reply["names"]
 
     def trace(
-        self, tunable: Tunable, values: Mapping[str, Value], lower: float, upper: float, chosen: Sequence[int]
+        self,
+        tunable: Tunable,
+        values: Mapping[str, Value],
+        lower: float,
+        upper: float,
+        chosen: Sequence[int],
+        until: float | None = None,
     ) -> list[Steps]:
         """For each chosen execution (by index) the outcomes over `lower`..`upper` of one tunable.
 
-        Those of a choice are over the numbers of its choices, from 0 on, all of which are run.
+        Those of a choice are over the numbers of its choices, from 0 on, all of which are run. Raises `LateError` where
+        `until`, a time of `time.monotonic()`, comes before that.
         """
         if tunable.choices:
-            runs = [self.run({**values, tunable.name: choice}, chosen) for choice in tunable.choices]
+            runs = []
+            for choice in tunable.choices:
+                _seconds_until(until)
+                runs.append(self.run({**values, tunable.name: choice}, chosen))
             return [of_choices(outcomes) for outcomes in zip(*runs, strict=True)]
         reply = self._tried(
             {
@@ -116,8 +130,11 @@ class Replay:
                 "lower": lower,
                 "upper": upper,
                 "chosen": list(chosen),
+                "seconds": _seconds_until(until),
             }
         )
+        if reply is not None and reply.get("late"):
+            raise LateError
         if reply is None:
             return [Steps((), (_ENDED,), (), exact=False)] * len(chosen)
         outcomes = [(kind, data) for kind, data in reply["outcomes"]]
@@ -144,6 +161,15 @@ class Replay:
             self.worker.end()
             raise ReplayError(f"{self.plan.function} can't be replayed: {why}")
         return reply
+
+
+def _seconds_until(until: float | None) -> float | None:
+    if until is None:
+        return None
+    seconds = until - time.monotonic()
+    if seconds <= 0.0:
+        raise LateError
+    return seconds
 
 
 def _import_folder(plan: Plan) -> list[str]:
@@ -276,9 +302,12 @@ class _Child:
         def index_of(outcome: Any) -> int:
             return outcomes.setdefault(_wire(outcome), len(outcomes))
 
-        everything = time.monotonic() + _ALL_TRACES
+        seconds = request["seconds"]
+        everything = time.monotonic() + (_ALL_TRACES if seconds is None else seconds)
         steps = []
         for index in request["chosen"]:
+            if seconds is not None and time.monotonic() > everything:
+                break
             deadline = min(everything, time.monotonic() + _ONE_TRACE)
 
             def run(value: Any, index: int = index, deadline: float = deadline) -> Any:
@@ -301,6 +330,8 @@ class _Child:
                 found = Steps((), (self.call(function, index),), (), exact=False)
             numbered = found.map(index_of)
             steps.append([numbered.breaks, numbered.values, numbered.at, numbered.exact])
+        if seconds is not None and time.monotonic() > everything:
+            return {"late": True}
         return {"steps": steps, "outcomes": list(outcomes)}
 
     @staticmethod

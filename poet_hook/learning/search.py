@@ -1,16 +1,12 @@
 """A function and its replay -> what every candidate loses on every execution: one value changed, or several.
 
-One number is traced: its loss is known at every value. Of a choice every one is run. For several at once each is
-fitted exactly in turn, the others held, until none moves (coordinate descent), from every one as a start; where the
-whole numbers and choices among them have few combinations, each combination is tried, and with one other number the
-result is the optimum. Such candidates are offers: the one made from the first so many labelled executions is judged
-by those that come after.
+One number is traced: its loss is known at every value. Of a choice every one is run. Several at once are offers
+(`learning/descent.py`): what is made from the first so many labelled executions is judged by those that come after.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +16,12 @@ from typing import Any
 from poet_hook.domains.base import decision
 from poet_hook.learning.ageing import moments_of, renewals, weights_of
 from poet_hook.learning.aims import Aims
-from poet_hook.learning.candidates import Axis, Case, Terms, rank_share
+from poet_hook.learning.candidates import Axis, Case, Terms
 from poet_hook.learning.constants import Steps, Sweep
 from poet_hook.learning.events import combined, thinned
-from poet_hook.learning.gate import OFFERS
 from poet_hook.learning.objective import Label, Objective
-from poet_hook.learning.replay import Outcome
+from poet_hook.learning.replay import LateError, Outcome
+from poet_hook.learning.sampling import installed
 from poet_hook.learning.scale import place_of, range_of, value_at
 from poet_hook.learning.silence import EXECUTIONS, INCIDENTS, KINDS, Near, Opinions, Reading, near
 from poet_hook.learning.streams import Streams
@@ -38,7 +34,6 @@ Losses = dict[int, Steps]
 """Of events, by their number in `study.events`, for every value of a tunable."""
 
 FIRST_OFFER = 8  # labelled executions; each further one comes after half as many again, whatever was said
-MOST_COMBINATIONS = 64
 ROUNDS = 4
 MOST = 1_000  # labelled executions that a descent looks at, spread evenly
 QUIET = 150  # silent executions of each kind that a descent looks at
@@ -68,7 +63,10 @@ class Search:
         self.events = study.events
         self.labels: dict[int, Label] = {n: e.label for n, e in enumerate(self.events) if e.label is not None}
         self.silent = [number for number, event in enumerate(self.events) if event.label is None]
-        self._deadline = 0.0
+        self.deadline = time.monotonic() + SECONDS
+        self.samples = installed()
+        self.notes: list[str] = []
+        """What is to be said of the search, whatever it found."""
         self.losses: list[Losses] = []
         every: list[int] = [*self.labels, *self.silent]
         distances: dict[int, list[float]] = {number: [] for number in every}
@@ -137,10 +135,14 @@ class Search:
         values: Mapping[str, Value],
         chosen: Iterable[int],
         plain: Sequence[Outcome] | None = None,
+        until: float | None = None,
     ) -> dict[int, Steps]:
-        """What each execution of the chosen events gives with every value of a tunable, the others as in `values`."""
+        """What each execution of the chosen events gives with every value of a tunable, the others as in `values`.
+
+        Raises `LateError` where that is not known at the time `until`.
+        """
         members = sorted({index for number in chosen for index in self.events[number].members})
-        traced = self.replay.trace(tunable, values, *range_of(tunable), members)
+        traced = self.replay.trace(tunable, values, *range_of(tunable), members, until)
         start, outcomes = place_of(tunable, values.get(tunable.name, tunable.value)), {}
         for index, found in zip(members, traced, strict=True):
             # code that looks at the type of a number can tell the traced one from a plain one: then nothing is known
@@ -225,27 +227,6 @@ class Search:
         here = agreed(self.returned(number, self.champion))
         return self.aims.last.loss(here, self.returned(number, outcomes)) > 0.0
 
-    # -- several numbers at once
-
-    def offers(self, progress: Progress) -> list[Offer]:
-        """The best of several numbers at once, as it was after so many labelled executions, and as it is now."""
-        self._deadline = time.monotonic() + SECONDS
-        if len(self.tunables) < 2:
-            return []
-        found: list[Offer] = []
-        sizes = list(sizes_of(len(self.labels)))
-        for number, size in enumerate(sizes):
-            progress("several numbers", number / len(sizes))
-            last = size == len(self.labels)
-            if time.monotonic() > self._deadline - SECONDS / 2 and not last:
-                continue
-            values = self._descended(self.first(size), thorough=last)
-            changed = [name for name, value in values.items() if value != self.study.champion.values.get(name)]
-            if len(changed) < 2:  # one number alone is followed at each step anyway
-                continue
-            found.append(self.offer(Terms(size, OFFERS * rank_share(len(found) + 1)), values))
-        return found
-
     def offer(self, terms: Terms, values: Mapping[str, Value], why: tuple[str, ...] = ()) -> Offer:
         """Values with what they lose on each event."""
         outcomes = self.replay.run(values)
@@ -259,27 +240,7 @@ class Search:
     @property
     def late(self) -> bool:
         """Whether there is no time left for more offers."""
-        return time.monotonic() > self._deadline
-
-    def _descended(self, labelled: Sequence[int], *, thorough: bool) -> dict[str, Value]:
-        weights = self.weights(labelled)
-        before = sum(weight * self.now(index) for index, weight in weights.items())
-        best, least = dict(self.study.champion.values), before
-        starts = range(len(self.tunables)) if thorough else [self._promising(weights)]
-        for start in starts:
-            if self.late:
-                break
-            values, loss = self._from(start, weights, before)
-            if loss < least - slack(weights):
-                best, least = values, loss
-        if thorough:
-            for values in self._combinations():
-                if self.late:
-                    break
-                values, loss = self.settled(values, weights, float("inf"), self._others())
-                if loss < least - slack(weights):
-                    best, least = values, loss
-        return best
+        return time.monotonic() > self.deadline
 
     def weights(self, labelled: Sequence[int]) -> dict[int, float]:
         """What each event weighs, silence included, by what was said so far."""
@@ -304,27 +265,16 @@ class Search:
                 weights[number] = agreement * self.events[number].stands_for * self.fresh[number] * share
         return weights
 
-    def _promising(self, weights: Mapping[int, float]) -> int:
-        fits = [self.fit(i, self.losses[i], self.study.champion.values, weights)[1] for i in range(len(self.losses))]
-        return fits.index(min(fits))
-
-    def _from(self, first: int, weights: Mapping[int, float], before: float) -> tuple[dict[str, Value], float]:
-        """Fit one number, and then the others, until none moves."""
-        values = dict(self.study.champion.values)
-        value, loss = self.fit(first, self.losses[first], values, weights)
-        if loss >= before - slack(weights):
-            return values, before
-        values[self.tunables[first].name] = value
-        others = [i for i in range(len(self.tunables)) if i != first]
-        return self.settled(values, weights, loss, [*others, first])
-
     def settled(
         self, values: dict[str, Value], weights: Mapping[int, float], least: float, order: Sequence[int]
     ) -> tuple[dict[str, Value], float]:
         """Fit the numbers of `order` in turn from `values` on, until none moves; `least` is what these lose."""
         values, still = dict(values), 0
         for number in itertools.islice(itertools.cycle(order), ROUNDS * len(order)):
-            traced = self._traced(self.tunables[number], values, weights)
+            try:
+                traced = self._traced(self.tunables[number], values, weights, until=self.deadline)
+            except LateError:
+                break
             losses = {event: self._steps(event, traced) for event in weights}
             value, loss = self.fit(number, losses, values, weights)
             moved = loss < least - slack(weights)
@@ -346,21 +296,6 @@ class Search:
             sweep.add(losses[index], weight)
         fit = sweep.fit()
         return value_at(tunable, fit.value), fit.loss
-
-    def _others(self) -> list[int]:
-        """What is fitted beside each combination: the options too, of which there are too many."""
-        return [i for i, tunable in enumerate(self.tunables) if not tunable.integer or tunable.kind == "option"]
-
-    def _combinations(self) -> Iterator[dict[str, Value]]:
-        """Every combination of the whole numbers and choices, where they are few and something else is left to fit."""
-        whole = [t for t in self.tunables if t.integer and t.kind != "option"]
-        ranges = [range(round(low), round(high) + 1) for low, high in map(range_of, whole)]
-        if not whole or not self._others() or math.prod(map(len, ranges)) > MOST_COMBINATIONS:
-            return
-        for chosen in itertools.product(*ranges):
-            yield dict(self.study.champion.values) | {
-                t.name: value_at(t, float(place)) for t, place in zip(whole, chosen, strict=True)
-            }
 
 
 def agreed(outcome: Any) -> Label:

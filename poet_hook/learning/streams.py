@@ -184,25 +184,32 @@ class Streams:
         }
 
     def trace(
-        self, tunable: Tunable, values: Mapping[str, Value], lower: float, upper: float, chosen: Sequence[int]
+        self,
+        tunable: Tunable,
+        values: Mapping[str, Value],
+        lower: float,
+        upper: float,
+        chosen: Sequence[int],
+        until: float | None = None,
     ) -> list[Steps]:
         """For each chosen execution what its caller gets over `lower`..`upper` of one tunable.
 
-        What is neither chosen, nor an execution whose body said yes, is taken to stay quiet.
+        What is neither chosen, nor an execution whose body said yes, is taken to stay quiet. Raises `LateError` where
+        bodies would have to run longer than `until`.
         """
         wanted = self._yes.union(chosen)
         if tunable.kind == "option":
             return self._over_option(tunable, values, (lower, upper), chosen, wanted)
         numbers, spec = self._numbers(values), self._spec(values)
         if not spec:
-            return self.bodies.trace(tunable, numbers, lower, upper, chosen)
+            return self.bodies.trace(tunable, numbers, lower, upper, chosen, until)
         start = place_of(tunable, numbers.get(tunable.name, tunable.value))
         key = (tunable.name, lower, upper, _key(numbers, tunable.name))
         traced = self._traces.get((*key, wanted))
         if traced is None or not traced.exact:  # then it depends on where one starts
             known = self._steps.pop(key, {}) if traced is None else {}
             missing = sorted(wanted - known.keys())
-            known |= zip(missing, self.bodies.trace(tunable, numbers, lower, upper, missing), strict=True)
+            known |= zip(missing, self.bodies.trace(tunable, numbers, lower, upper, missing, until), strict=True)
             traced = self._turning({i: known[i] for i in wanted}, start)
             _make_room(self._traces)
             self._traces[*key, wanted] = traced

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from poet_hook.learning.ageing import counting
 from poet_hook.learning.candidates import Terms, rank_share
+from poet_hook.learning.descent import offers as combined
 from poet_hook.learning.events import thinned
 from poet_hook.learning.gate import BEYOND, STRUCTURES, Judgement, judge
 from poet_hook.learning.guards import Guards
@@ -25,7 +26,7 @@ ALONE = 0.5  # of the share of structures; the rest is for those that are made o
 
 def judged(search: Search, progress: Progress) -> tuple[Judgement, list[Offer]]:
     """Everything that may be better, and the judgement of the best."""
-    offers = search.offers(progress)
+    offers = combined(search, progress)
     offers += _structures(search, offers)
     progress("judging", 0.9)
     labelled, silent = search.cases(offers)
@@ -37,6 +38,8 @@ def judged(search: Search, progress: Progress) -> tuple[Judgement, list[Offer]]:
         told = f"half_life: the latest {len(counting(bets))} of {len(bets)} {search.reading.labelled} are evidence"
         found = replace(found, reasons=(*found.reasons, told))
     progress("", 1.0)
+    if search.notes:
+        found = replace(found, reasons=(*found.reasons, *search.notes))
     if found.offer is not None:
         found = replace(found, reasons=(*_in_words(search, offers[found.offer]), *found.reasons))
     return found, offers
