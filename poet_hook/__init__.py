@@ -9,18 +9,18 @@ and then `python -m poet_hook run app.py`, or `poet_hook.activate()` before the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # as `typing` has it, but that takes longer than all else here
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    from poet_hook.activation import activate, activated, deactivate
     from poet_hook.api import (
-        activate,
-        activated,
         ask,
         call,
         capture,
-        deactivate,
         executions,
         feedback,
         learn,
@@ -55,9 +55,9 @@ if TYPE_CHECKING:
     from poet_hook.model import Execution, FeedbackReceipt, Learned, POETResult, Verdict, Version
 
 _FACE = {
+    "poet_hook.activation": "activate activated deactivate",
     "poet_hook.api": (
-        "activate activated ask call capture deactivate executions feedback learn promote rollback show status "
-        "versions_of wait_for_learning"
+        "ask call capture executions feedback learn promote rollback show status versions_of wait_for_learning"
     ),
     "poet_hook.errors": (
         "AmbiguousResultError EnforceError FeedbackError LearnWarning NotEnhancedError OperateTimeout PerceiveError "

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from poet_hook import settings as settings_module
 from poet_hook.errors import PoetWarning, SettingsError, VersionWarning, warn
-from poet_hook.model import Learned, Plan
-from poet_hook.pragma.options import LIVE_OBJECTIVES
-from poet_hook.runtime.early import when_bad
-from poet_hook.runtime.record import recorder
-from poet_hook.runtime.trial import when_due
+from poet_hook.runtime import handed
 from poet_hook.settings import Settings
-from poet_hook.store.database import Store
-from poet_hook.transform.compile import Champion
-from poet_hook.versions.chain import Chain
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from poet_hook.hook.loader import Kept
     from poet_hook.learning.background import Background
+    from poet_hook.model import Learned, Plan
+    from poet_hook.store.database import Store
+    from poet_hook.transform.compile import Champion
 
 
 def activate(*, roots: list[str | Path] | None = None, strict: bool | None = None) -> None:
@@ -33,6 +31,8 @@ def activate(*, roots: list[str | Path] | None = None, strict: bool | None = Non
     warning.
     """
     from poet_hook.hook import finder
+    from poet_hook.hook.cache import user_cache
+    from poet_hook.hook.loader import Enhancer
 
     try:
         chosen = settings()
@@ -42,8 +42,10 @@ def activate(*, roots: list[str | Path] | None = None, strict: bool | None = Non
         warn(f"nothing is enhanced: {error}", PoetWarning, stacklevel=2)
         return
     places = [Path(root) for root in roots] if roots is not None else _roots(chosen)
-    recorder.configure(store())
-    finder.install(places, _champion, chosen.strict if strict is None else strict, chosen.module_of)
+    handed.make_store = functools.partial(store)  # a new one, so that the recorder sees that this is another activation
+    strictly = chosen.strict if strict is None else strict
+    enhancer = Enhancer(_Champions(), strictly, chosen.module_of, str(chosen.root), user_cache())
+    finder.install(places, enhancer)
 
 
 def deactivate() -> None:
@@ -78,17 +80,45 @@ def _roots(chosen: Settings) -> list[Path]:
     return [*scripts, Path.cwd(), chosen.root]
 
 
-def _champion(plan: Plan) -> Champion:
+class _Champions:
     """What the loader puts into a module that is imported: from then on, promotions are watched for."""
-    if not plan.pragma.trains:
-        return Champion(1, {})
+
+    def of(self, plan: Plan) -> Champion:
+        """The version in use of the function of `plan`."""
+        from poet_hook.transform.compile import ORIGINAL
+
+        if not plan.pragma.trains:
+            return ORIGINAL
+        from poet_hook.pragma.options import LIVE_OBJECTIVES
+        from poet_hook.versions.chain import Chain
+
+        _follow(bool(plan.pragma.canary) and plan.pragma.optimize_for in LIVE_OBJECTIVES)
+        return Chain(settings(), plan.function).champion(plan, carry_over=True)
+
+    def still(self, kept: Sequence[Kept]) -> bool:
+        """Whether each function still has that version in use, made from that text."""
+        if not kept:
+            return True
+        from poet_hook.versions.chain import Chain
+
+        for function, source_hash, version, values, live in kept:
+            _follow(live)
+            if not Chain(settings(), function).is_in_use(version, source_hash, values):
+                return False
+        return True
+
+
+def _follow(live: bool) -> None:
     from poet_hook.versions.watch import watch
 
     watch.start(settings())
+    from poet_hook.runtime.early import when_bad
+
     when_bad(lambda function: background().ask(function, look))
-    if plan.pragma.canary and plan.pragma.optimize_for in LIVE_OBJECTIVES:
+    if live:
+        from poet_hook.runtime.trial import when_due
+
         when_due(lambda function: background().ask(function))
-    return Chain(settings(), plan.function).champion(plan, carry_over=True)
 
 
 @functools.cache
@@ -138,4 +168,6 @@ def belong_to(script_folders: list[Path]) -> None:
 @functools.cache
 def store() -> Store:
     """The store of this process."""
+    from poet_hook.store.database import Store
+
     return Store(settings().home)

@@ -29,8 +29,9 @@ from poet_hook.model import (
     POETResult,
     Version,
 )
+from poet_hook.runtime.attribute import Poet
 from poet_hook.runtime.record import capture
-from poet_hook.runtime.slot import slots
+from poet_hook.runtime.slot import Slot
 from poet_hook.versions.chain import Chain, functions_with_versions
 
 if TYPE_CHECKING:
@@ -74,9 +75,11 @@ def _why_not_recorded(function: Callable[..., Any]) -> str:
         settings()
     except SettingsError as error:
         return start + f"nothing is enhanced, because {error}"
-    for slot in slots():
-        if slot.qualname == name and not slot.trains:
-            return start + f"its pragma ({slot.path}:{slot.line}) has no optimize_for=, so nothing is recorded"
+    for inner in _wrapped(function):
+        poet, code = getattr(inner, "poet", None), getattr(inner, "__code__", None)
+        if isinstance(poet, Poet) and not poet.trains and code is not None:
+            place = f"{code.co_filename}:{code.co_firstlineno}"
+            return start + f"its pragma ({place}) has no optimize_for=, so nothing is recorded"
     place = getattr(module, "__file__", None) or "its module"
     return start + (
         f"it is not enhanced. Put `# poet: optimize_for=...` above it in {place}, and import it after "
@@ -155,7 +158,7 @@ def name_of(function: str | Callable[..., Any]) -> str:
     known = _known()
     if not isinstance(function, str):
         codes = [code for inner in _wrapped(function) if (code := getattr(inner, "__code__", None)) is not None]
-        found = [s.function for s in slots() if any(c is s for code in codes for c in code.co_consts)]
+        found = [s.function for code in codes for s in code.co_consts if isinstance(s, Slot) and s.trains]
         found = found or [n for code in codes if (n := _kept(code.co_filename, code.co_qualname)) in known]
         if not found:
             raise NotEnhancedError(_why_not_recorded(function))

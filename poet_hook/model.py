@@ -40,6 +40,33 @@ SignalKind = Literal[
 
 # a string constant of generated code that starts so is replaced by a slot when the code is loaded
 SLOT_PREFIX = "poet_hook\x00"
+LATE_PREFIX = "poet_hook\x01"  # this one stays, and is looked up by what it says
+# and of what that constant says, this goes without saying
+UNSAID: dict[str, Any] = {
+    "module": "",
+    "qualname": "",
+    "path": "",
+    "line": 0,
+    "version": 1,
+    "source_hash": "",
+    "parameters": [],
+    "returns": "",
+    "domain_name": None,
+    "optimize_for": None,
+    "retries": 0,
+    "backoff": 0.05,
+    "timeout": None,
+    "has_fallback": False,
+    "rule": None,
+    "promise": None,
+    "coerce": "lax",
+    "record": "full",
+    "record_arguments": {},
+    "steadies": [1, 0, 0],
+    "has_streams": False,
+    "shadow": False,
+    "canary": None,
+}
 INSTRUCTION = "instruction"
 ANOMALY_FIELDS = ("is_anomaly", "anomaly", "drift_detected", "drift", "alert")
 

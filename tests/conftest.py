@@ -19,7 +19,7 @@ from poet_hook import api
 from poet_hook.errors import PoetWarning
 from poet_hook.hook import finder
 from poet_hook.model import Plan, Tunable
-from poet_hook.runtime import record, slot, steady
+from poet_hook.runtime import handed, record, slot, steady
 from poet_hook.versions.watch import watch
 
 PACKAGE = Path(poet_hook.__file__).resolve().parent.parent
@@ -62,14 +62,14 @@ def reset() -> None:
         api.background().wait(None)
     watch.end()
     finder.remove()
-    if record.recorder.store is not None:
-        record.recorder.store.close()
+    handed.make_store = None
+    if record.recorder._store is not None:
+        record.recorder._store.close()
     if api.store.cache_info().currsize:
         api.store().close()
     api.belong_to([])
     api.settings.cache_clear()
     api.store.cache_clear()
-    record.recorder.configure(None)
     record.recorder.lost = 0
     record.recent.results.clear()
     record.recent.dropped = False
@@ -89,6 +89,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     root.mkdir()
     (root / "pyproject.toml").write_text('[project]\nname = "monitor"\n', encoding="utf-8")
     monkeypatch.setenv("POET_USER_DIR", str(tmp_path / "user"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("POET_HOME", "POET_STRICT", "AITOMATIC_API_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(root)

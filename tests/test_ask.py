@@ -406,7 +406,7 @@ def test_without_optimize_for_it_says_what_is_missing(load: Load) -> None:
         lambda: poet.executions,
     ]
     for use in uses:
-        with pytest.raises(NotEnhancedError, match=r"m:checked does not learn: .*m\.py:\d+.* optimize_for="):
+        with pytest.raises(NotEnhancedError, match=r"it does not learn: its pragma, in .*m\.py, has no optimize_for="):
             use()
 
 
@@ -415,7 +415,7 @@ def test_the_function_itself_is_what_it_was(load: Load) -> None:
     assert pickle.loads(pickle.dumps(m.wrapped)) is m.wrapped
     assert vars(m.checked).keys() == {"poet"}
     copied = pickle.loads(pickle.dumps(m.checked.poet))
-    assert (copied.function, copied.trains) == ("m:checked", False)
+    assert (copied.place, copied.trains) == (m.__file__, False)
     assert m.checked(2.0) == 2.0
 
 

@@ -34,7 +34,8 @@ from poet_hook import api
 from poet_hook.errors import PoetWarning, PragmaError, PragmaWarning
 from poet_hook.hook import finder, loader
 from poet_hook.runtime import slot as slot_module
-from poet_hook.runtime.slot import Slot, bind, slots
+from poet_hook.runtime.bind import bind, loosen
+from poet_hook.runtime.slot import Slot
 from poet_hook.transform.compile import ORIGINAL, compile_module
 
 OPTIONS = [
@@ -352,9 +353,15 @@ def f(): return 1
 """
 
 
+def enhanced_in(module: types.ModuleType) -> list[str]:
+    """The names of a module's own functions that hold a slot."""
+    functions = [value for value in vars(module).values() if isinstance(value, types.FunctionType)]
+    return [f.__qualname__ for f in functions if any(isinstance(part, Slot) for part in f.__code__.co_consts)]
+
+
 def test_what_can_not_be_enhanced_is_left_alone(load: Load) -> None:
     m = load(LEFT_ALONE)
-    assert [slot.qualname for slot in slots()] == ["o"]
+    assert enhanced_in(m) == ["o"]
     assert inspect.iscoroutinefunction(m.a)
     assert list(m.g()) == [1]
     assert m.outer()() == m.f() == 1
@@ -364,7 +371,7 @@ def test_what_can_not_be_enhanced_is_left_alone(load: Load) -> None:
 def test_a_module_without_anything_to_enhance_is_loaded_plainly(load: Load) -> None:
     m = load("'''poet: not a comment'''\ndef f(): return 1\n# poet: off\ndef g(): ...\n")
     assert m.f() == 1
-    assert slots() == []
+    assert enhanced_in(m) == []
 
 
 # --------------------------------------------------------------------------- the finder
@@ -456,7 +463,8 @@ def test_what_lies_elsewhere_is_untouched(project: Path, tmp_path: Path, monkeyp
 
 
 def test_the_standard_library_is_untouched(project: Path) -> None:
-    everywhere = finder.Finder([Path("/")], lambda _: ORIGINAL, strict=False, name=lambda _path, name: name)
+    with api.activated():
+        everywhere = finder.Finder([Path("/")], finder.active().enhancer)
     assert not everywhere.covers(json.__file__)
     assert not everywhere.covers(poet_hook.__file__)
     assert everywhere.covers(str(project / "m.py"))
@@ -577,7 +585,10 @@ def test_threads_import_at_once(load: Load, project: Path) -> None:
             thread.join()
     assert {type(m) for m in seen} == {types.ModuleType}
     assert len({id(m) for m in seen}) == 4
-    assert sorted(slot.qualname for slot in slots()) == ["f"] * 4 + ["g"] * 4
+    assert (
+        sorted(name for m in {*seen, *map(sys.modules.get, "o0 o1 o2 o3".split())} for name in enhanced_in(m))
+        == ["f"] * 4 + ["g"] * 4
+    )
 
 
 # --------------------------------------------------------------------------- the loader's protocol
@@ -610,8 +621,8 @@ def test_packages_and_their_data(package: Path) -> None:
     assert own.is_package("pack.part") is False
     assert own.get_data(str(package / "part.py")) == PACKAGED.encode()
     assert inspect.getsource(part) == PACKAGED
-    assert own == own.__class__(own.name, own.path, own.champion, own.strict, "pack.part")
-    assert hash(own) == hash(own.__class__(own.name, own.path, own.champion, own.strict, "pack.part"))
+    assert own == own.__class__(own.name, own.path, own.enhancer)
+    assert hash(own) == hash(own.__class__(own.name, own.path, own.enhancer))
     assert own != SourceFileLoader(own.name, own.path)
     code = own.get_code("pack.part")
     assert code is not None
@@ -708,7 +719,7 @@ def test_encodings_and_line_ends(project: Path, load: Load, data: bytes) -> None
 
 
 @pytest.mark.parametrize("error", [ValueError("odd"), RecursionError("deep"), MemoryError(), SystemError("bug")])
-@pytest.mark.parametrize("place", ["poet_hook.transform.compile.enhance", "poet_hook.hook.loader.bind"])
+@pytest.mark.parametrize("place", ["poet_hook.transform.compile.enhance", "poet_hook.runtime.bind.bind"])
 def test_a_failure_of_ours_leaves_the_plain_module(
     load: Load, monkeypatch: pytest.MonkeyPatch, error: Exception, place: str
 ) -> None:
@@ -786,7 +797,7 @@ def test_a_literal_of_the_users_that_looks_like_ours(load: Load) -> None:
 
 def test_code_without_placeholders_stays_the_same_object() -> None:
     code = compile("def f(): return 1", "m.py", "exec")
-    assert bind(code) is code
+    assert bind(loosen(code)) is code
 
 
 def test_functions_classes_and_results_pickle(load: Load) -> None:
@@ -812,10 +823,10 @@ def test_functions_classes_and_results_pickle(load: Load) -> None:
 
 def test_code_that_travels_by_value_takes_its_slot_along(load: Load) -> None:
     m = load("# poet: require='x'\ndef f(x): return x\n")
-    (slot,) = slots()
+    (slot,) = [part for part in m.f.__code__.co_consts if isinstance(part, Slot)]
     again = pickle.loads(pickle.dumps(slot))
     assert again is not slot
-    assert again.spec == slot.spec
+    assert (again.text, again.source, again.function) == (slot.text, slot.source, slot.function)
     code = m.f.__code__.replace(co_consts=tuple(again if c is slot else c for c in m.f.__code__.co_consts))
     with pytest.raises(poet_hook.PerceiveError):
         types.FunctionType(code, {})(0)
@@ -825,7 +836,7 @@ def test_the_optimisation_level_is_pythons() -> None:
     source = "# poet: retries=1\ndef f(x):\n    'Doc.'\n    assert x\n    return __debug__\n"
     for level, expected in ((0, AssertionError), (1, False), (2, False)):
         namespace: dict[str, Any] = {}
-        exec(bind(compile_module(source, "m.py", "m", lambda _: ORIGINAL, level).code), namespace)
+        exec(bind(loosen(compile_module(source, "m.py", "m", lambda _: ORIGINAL, level).code)), namespace)
         if level:
             assert namespace["f"](0) is expected
         else:
@@ -1068,7 +1079,7 @@ def test_any_small_function_does_the_same(body: list[str], arguments: tuple[Any,
 
 
 def enhanced(source: str, path: str, mode: str) -> types.CodeType:
-    return bind(compile_module(source, path, "m").code)
+    return bind(loosen(compile_module(source, path, "m").code))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -17,7 +17,7 @@ from poet_hook import api
 from poet_hook.cli.main import main
 from poet_hook.errors import VersionWarning
 from poet_hook.model import Plan, Tunable
-from poet_hook.runtime.slot import bind
+from poet_hook.runtime.bind import bind, loosen
 from poet_hook.transform.compile import Champion, compile_module
 from poet_hook.transform.plan import Planned, plan_module
 from poet_hook.transform.values import with_values
@@ -242,7 +242,7 @@ def test_a_version_does_what_its_text_says(
     exec(with_values(plan.source, plan.tunables, values), own)
     made: dict[str, Any] = {"__name__": "m"}
     compiled = compile_module(source, "m.py", "m", lambda _: Champion(2, values))
-    exec(bind(compiled.code, {}), made)
+    exec(bind(loosen(compiled.code)), made)
     function = made["C"].f if inside_class else made["f"]
     for x in (-91.0, 0.5, 45.5, 91.0):
         assert function(x) == own["f"](x)

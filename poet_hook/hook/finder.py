@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
 from poet_hook.errors import PoetWarning, warn
-from poet_hook.hook.loader import MARK, PoetLoader
-from poet_hook.transform.compile import FindChampion
-
-NameModule = Callable[[str, str], str]
+from poet_hook.hook.loader import MARK, Enhancer, PoetLoader
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
-_STANDARD = tuple(
-    sysconfig.get_paths()[name] + os.sep for name in ("stdlib", "platstdlib") if name in sysconfig.get_paths()
-)
+_STANDARD = os.path.join(os.path.dirname(os.__file__), "")
 
 
 class Finder:
     """Stands first in `sys.meta_path`, asks the finders behind it, and at most replaces the loader."""
 
-    def __init__(self, roots: Sequence[Path], champion: FindChampion, strict: bool, name: NameModule) -> None:
+    def __init__(self, roots: Sequence[Path], enhancer: Enhancer) -> None:
         self.roots = tuple(dict.fromkeys(os.path.join(os.path.abspath(root), "") for root in roots))
-        self.champion = champion
-        self.strict = strict
-        self.name = name
+        self.enhancer = enhancer
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -52,13 +44,14 @@ class Finder:
 
     def _consider(self, spec: ModuleSpec) -> None:
         loader = spec.loader
-        if type(loader) is SourceFileLoader and self.covers(loader.path) and has_pragma(loader.path):
-            kept_as = self.name(loader.path, loader.name)
-            spec.loader = PoetLoader(loader.name, loader.path, self.champion, self.strict, kept_as)
+        if type(loader) is SourceFileLoader and self.covers(loader.path):
+            data = marked(loader.path)
+            if data is not None:
+                spec.loader = PoetLoader(loader.name, loader.path, self.enhancer, data)
 
     def covers(self, path: str) -> bool:
         """True for a file under a project root that is not an installed package, the standard library or ours."""
-        full = os.path.abspath(path)
+        full = path if os.path.isabs(path) and f"{os.sep}." not in path else os.path.abspath(path)
         if not full.startswith(self.roots) or full.startswith(_OWN):
             return False
         return not full.startswith(_STANDARD) and not any(part in full for part in _INSTALLED)
@@ -67,19 +60,20 @@ class Finder:
         """Nothing is cached here; the finders behind have their own."""
 
 
-def has_pragma(path: str) -> bool:
-    """True where the file's bytes hold a pragma; False too where it can't be read."""
+def marked(path: str) -> bytes | None:
+    """The bytes of a file that may hold a pragma; None where it holds none, or can't be read."""
     try:
-        with open(path, "rb") as file:
-            return MARK in file.read()
+        with open(path, "rb", buffering=0) as file:
+            data = file.read()
     except OSError:
-        return False
+        return None
+    return data if MARK in data else None
 
 
-def install(roots: Sequence[Path], champion: FindChampion, strict: bool, name: NameModule) -> Finder:
+def install(roots: Sequence[Path], enhancer: Enhancer) -> Finder:
     """Put a finder first in `sys.meta_path` in place of an earlier one of ours, and say what came too early."""
     remove()
-    finder = Finder(roots, champion, strict, name)
+    finder = Finder(roots, enhancer)
     sys.meta_path.insert(0, finder)
     _name_too_early(finder)
     return finder
@@ -106,7 +100,7 @@ def _name_too_early(finder: Finder) -> None:
             continue
         if not isinstance(path, str) or not path.endswith(".py") or isinstance(loader, PoetLoader):
             continue
-        if finder.covers(path) and has_pragma(path) and _has_pragma_line(path):
+        if finder.covers(path) and marked(path) is not None and _has_pragma_line(path):
             late.append(name)
     if late:
         warn(

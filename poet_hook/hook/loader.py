@@ -2,45 +2,123 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import warnings
+from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
-from types import CodeType
-from typing import Any
 
 from poet_hook.errors import PoetWarning, PragmaError, PragmaWarning, warn
-from poet_hook.model import Diagnostic
-from poet_hook.pragma.diagnose import render
-from poet_hook.runtime.slot import bind
-from poet_hook.transform.compile import FindChampion, compile_module
+from poet_hook.hook.cache import Cache
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import CodeType
+    from typing import Any, Protocol
+
+    from poet_hook.model import Plan, Value
+    from poet_hook.runtime.bind import Loose
+    from poet_hook.transform.compile import Champion
+
+    NameModule = Callable[[str, str], str]
+    Said = tuple[Any, ...]
+    """The fields of a `Diagnostic`."""
+    Kept = tuple[str, str, int, dict[str, Value], bool]
+    """A function that trains: its name, the hash of its text, the version in use, its values; is it judged live?"""
+
+    class Champions(Protocol):
+        """What knows which version of a function is in use."""
+
+        def of(self, plan: Plan) -> Champion:
+            """The version to put into the code of `plan`, which is about to run."""
+
+        def still(self, kept: Sequence[Kept]) -> bool:
+            """Whether these are the versions to put into code that is about to run."""
+
 
 MARK = b"poet:"
 
 
-def enhanced_code(
-    data: bytes, path: str, module: str, champion: FindChampion, strict: bool, kept_as: str = ""
-) -> CodeType | None:
-    """The bound code of a module with pragmas; None where there is nothing to enhance, or nothing could be.
+class Enhancer:
+    """A module's bytes -> its code, as one activation has it done."""
 
-    Raises `PragmaError` in strict mode only. Whatever else goes wrong is one warning, and the plain module
-    is compiled instead, before any of it ran.
-    """
-    if MARK not in data:
-        return None
-    try:
-        source = importlib.util.decode_source(data)
-        compiled = compile_module(source, path, module, champion, kept_as=kept_as)
-        _report(compiled.diagnostics, path, strict)
-        if not compiled.plans:
+    def __init__(self, champions: Champions, strict: bool, name: NameModule, root: str, cache: Cache) -> None:
+        self.champions = champions
+        self.strict = strict
+        self.name = name  # the name under which a file's functions are kept, in the project at `root`
+        self.root = root
+        self.cache = cache
+
+    def code(self, data: bytes, path: str, module: str) -> CodeType | None:
+        """The bound code of a module with pragmas; None where there is nothing to enhance, or nothing could be.
+
+        Raises `PragmaError` in strict mode only. Whatever else goes wrong is one warning, and the plain module
+        is compiled instead, before any of it ran.
+        """
+        if MARK not in data:
             return None
-        return bind(compiled.code, {plan.qualname: plan.source for plan in compiled.plans})
-    except PragmaError:
-        raise
-    except Exception as error:  # noqa: BLE001 - never worse than the original
-        if isinstance(error, (SyntaxError, UnicodeDecodeError)) and not _compiles(data, path):
-            return None  # Python's own compiler says it better
-        warn(f"not enhanced, the original runs: {type(error).__name__}: {error}", PoetWarning, (path, 1))
-        return None
+        try:
+            loose, said = self._loose(data, path, module)
+            if said:
+                _report(said, path, self.strict)
+            if loose is None:
+                return None
+            from poet_hook.runtime.bind import bind
+
+            return bind(loose)
+        except PragmaError:
+            raise
+        except Exception as error:  # noqa: BLE001 - never worse than the original
+            if isinstance(error, (SyntaxError, UnicodeDecodeError)) and not _compiles(data, path):
+                return None  # Python's own compiler says it better
+            warn(f"not enhanced, the original runs: {type(error).__name__}: {error}", PoetWarning, (path, 1))
+            return None
+
+    def _loose(self, data: bytes, path: str, module: str) -> tuple[Loose | None, Sequence[Said]]:
+        place, key = f"{path}\0{module}", self.cache.key(data, path, module, self.root)
+        found = self.cache.read(place, key)
+        if found is None or not self.champions.still(found[2]):
+            found = self._compiled(data, path, module)
+            self.cache.write(place, key, found)
+        loose, said, _ = found
+        return loose, said
+
+    def _compiled(self, data: bytes, path: str, module: str) -> tuple[Loose | None, list[Said], list[Kept]]:
+        from dataclasses import astuple
+
+        from poet_hook.pragma.options import LIVE_OBJECTIVES
+        from poet_hook.runtime.bind import loosen
+        from poet_hook.transform.compile import compile_module
+
+        kept: list[Kept] = []
+
+        def champion(plan: Plan) -> Champion:
+            champion = self.champions.of(plan)
+            if plan.pragma.trains:
+                live = bool(plan.pragma.canary) and plan.pragma.optimize_for in LIVE_OBJECTIVES
+                kept.append((plan.function, plan.source_hash, champion.version, dict(champion.values), live))
+            return champion
+
+        source, kept_as = importlib.util.decode_source(data), self.name(path, module)
+        with _no_collection():
+            compiled = compile_module(source, path, module, champion, kept_as=kept_as)
+        sources = {plan.qualname: plan.source for plan in compiled.plans}
+        loose = loosen(compiled.code, sources) if compiled.plans else None
+        return loose, [astuple(each) for each in compiled.diagnostics], kept
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """A tree is many objects and no cycle: to look for one over and over takes as long as all else."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _compiles(data: bytes, path: str) -> bool:
@@ -53,8 +131,11 @@ def _compiles(data: bytes, path: str) -> bool:
     return True
 
 
-def _report(diagnostics: tuple[Diagnostic, ...], path: str, strict: bool) -> None:
-    for item in diagnostics:
+def _report(diagnostics: Sequence[Said], path: str, strict: bool) -> None:
+    from poet_hook.model import Diagnostic
+    from poet_hook.pragma.diagnose import render
+
+    for item in (Diagnostic(*fields) for fields in diagnostics):
         if strict:
             raise PragmaError(
                 f"{item.code} {item.message}{f' ({item.hint})' if item.hint else ''}",
@@ -66,20 +147,20 @@ def _report(diagnostics: tuple[Diagnostic, ...], path: str, strict: bool) -> Non
 class PoetLoader(SourceFileLoader):
     """Python's own source loader, with another `get_code`: everything else is as without poet_hook."""
 
-    def __init__(self, fullname: str, path: str, champion: FindChampion, strict: bool, kept_as: str) -> None:
+    def __init__(self, fullname: str, path: str, enhancer: Enhancer, data: bytes | None = None) -> None:
         super().__init__(fullname, path)
-        self.champion = champion
-        self.strict = strict
-        self.kept_as = kept_as
+        self.enhancer = enhancer
+        self._read = data  # by the finder, a moment ago
 
     def get_code(self, fullname: str) -> CodeType | None:
-        """The module's code; compiled afresh, since plain bytecode files must not hold enhanced code."""
+        """The module's code; never from or into plain bytecode files, which must not hold enhanced code."""
         path = self.get_filename(fullname)
-        code = enhanced_code(self.get_data(path), path, self.name, self.champion, self.strict, self.kept_as)
+        data, self._read = self._read, None
+        code = self.enhancer.code(self.get_data(path) if data is None else data, path, self.name)
         return super().get_code(fullname) if code is None else code
 
     def __eq__(self, other: Any) -> bool:
-        return self.__class__ is other.__class__ and self.__dict__ == other.__dict__
+        return self.__class__ is other.__class__ and (self.name, self.path) == (other.name, other.path)
 
     def __hash__(self) -> int:
         return hash((self.name, self.path))

@@ -12,7 +12,7 @@ from importlib.machinery import SourceFileLoader
 from types import CodeType, ModuleType, TracebackType
 
 from poet_hook.hook.finder import active
-from poet_hook.hook.loader import PoetLoader, enhanced_code
+from poet_hook.hook.loader import PoetLoader
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -91,12 +91,9 @@ def _is_ours(traceback: TracebackType) -> bool:
 def _script_code(path: str, data: bytes) -> tuple[SourceFileLoader, CodeType]:
     finder = active()
     if finder is not None:
-        name = os.path.basename(path).removesuffix(".py")
-        kept_as = finder.name(path, name)
-        loader = PoetLoader("__main__", path, finder.champion, finder.strict, kept_as)
-        code = enhanced_code(data, path, name, finder.champion, finder.strict, kept_as)
+        code = finder.enhancer.code(data, path, os.path.basename(path).removesuffix(".py"))
         if code is not None:
-            return loader, code
+            return PoetLoader("__main__", path, finder.enhancer), code
     plain = SourceFileLoader("__main__", path)
     return plain, compile(data, path, "exec", dont_inherit=True)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Poet:
-    """What `poet_hook` can do with one function, as `f.poet`; it knows no more than the function's name.
+    """What `poet_hook` can do with one function, as `f.poet`; it knows the name of the function, where that learns.
 
     Everything raises `NotEnhancedError` where the function's pragma has no optimize_for=, and otherwise what the
     function of `poet_hook` with that name raises.
@@ -66,7 +66,7 @@ class Poet:
     def _name(self) -> str:
         if not self.trains:
             raise NotEnhancedError(
-                f"{self.function} does not learn: its pragma ({self.place}) has no optimize_for=, so nothing is "
-                "recorded. Add one, such as: optimize_for=accuracy"
+                f"it does not learn: its pragma, in {self.place}, has no optimize_for=, so nothing is recorded. Add "
+                "one, such as: optimize_for=accuracy"
             )
         return self.function

@@ -20,6 +20,7 @@ from typing import Any
 
 from poet_hook.errors import CodecError, StoreError, StoreWarning, warn
 from poet_hook.model import UNSET, Execution, Phase, POETResult, RecordMode
+from poet_hook.runtime import handed
 from poet_hook.store import codec
 from poet_hook.store.database import FunctionRecord, Store
 
@@ -120,21 +121,30 @@ recent = Recent()
 
 
 class Recorder:
-    """Where executions go; set up once by `configure`, and shared by every slot."""
+    """Where executions go; shared by every slot."""
 
     def __init__(self) -> None:
-        self.store: Store | None = None
+        self._store: Store | None = None
+        self._maker: Callable[[], Store] | None = None
         self.lost = 0
         self.known: dict[tuple[str, str], FunctionRecord] = {}
         self.restarts = 0
         self.unsaved = math.inf  # when to try again
         atexit.register(self.settle)
 
-    def configure(self, store: Store | None) -> None:
-        """Record into `store` from here on; None records nothing."""
-        self.store = store
-        self.restarts = 0 if store is None else store.restarts
-        self.known.clear()
+    @property
+    def store(self) -> Store | None:
+        """Into which calls are recorded: that of the latest activation."""
+        if handed.make_store is not self._maker:
+            self._maker = handed.make_store
+            self._store = None if self._maker is None else self._maker()
+            self.restarts = 0 if self._store is None else self._store.restarts
+            self.known.clear()
+        return self._store
+
+    def knows(self, function: str, source_hash: str) -> bool:
+        """Whether the store was told of a function already, or there is none to tell."""
+        return self.store is None or (function, source_hash) in self.known
 
     def introduce(self, function: FunctionRecord) -> None:
         """Tell the store of a function, once per process and source text."""
@@ -170,7 +180,7 @@ class Recorder:
 
     def settle(self) -> None:
         """At the end of the process, bring what it recorded into the database; a killed one leaves that to others."""
-        if self.store is not None and self.known:
+        if self.known and self.store is not None:
             try:
                 self.store.absorb(_SETTLE)
                 self.unsaved = 0.0 if self.unsaved < math.inf else math.inf

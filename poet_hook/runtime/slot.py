@@ -13,14 +13,12 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
-from types import CodeType
 from typing import Any
 
 from poet_hook.domains.base import Domain, load
 from poet_hook.errors import EnforceError, OperateTimeout, PerceiveError
-from poet_hook.model import SLOT_PREFIX, UNSET, RecordMode, Steady
+from poet_hook.model import UNSAID, UNSET, RecordMode, Steady
 from poet_hook.runtime import record
-from poet_hook.runtime.attribute import Poet
 from poet_hook.runtime.early import Early
 from poet_hook.runtime.enforce import broken_type
 from poet_hook.runtime.operate import TimeLimit, ends_more, pause
@@ -74,41 +72,61 @@ class Slot:
     BaseException = builtins.BaseException
     unset = UNSET
 
-    def __init__(self, spec: dict[str, Any]) -> None:
-        self.spec = spec
-        self.function: str = spec["function"]
-        self.module: str = spec["module"]
-        self.qualname: str = spec["qualname"]
-        self.path: str = spec["path"]
-        self.line: int = spec["line"]
-        self.version: int = spec["version"]
-        self.source_hash: str = spec["source_hash"]
-        self.parameters = [(name, kind, optional) for name, kind, optional in spec["parameters"]]
-        self.names = tuple(name for name, _, _ in self.parameters)
-        self.returns: str = spec["returns"]
-        self.optimize_for: str | None = spec["optimize_for"]
-        self.trains = self.optimize_for is not None
-        self.retries: int = spec["retries"]
-        self.backoff: float = spec["backoff"]
-        self.timeout: float | None = spec["timeout"]
-        self.has_fallback: bool = spec["fallback"]
-        self.rule: str | None = spec["require"]
-        self.promise: str | None = spec["ensure"]
-        self.coerce: str = spec["coerce"]
-        self.record: RecordMode = spec["record"]
-        self.record_arguments: dict[str, RecordMode] = spec["record_arguments"]
-        self.steadies = Steady(*spec["steady"])
-        self.has_streams: bool = spec["streams"]
-        self.hides = any(mode != "full" for mode in (self.record, *self.record_arguments.values()))
-        self.domain_name: str | None = spec["domain"]
-        self.domain: Domain | None = load(spec["domain"]) if spec["domain"] else None
-        self.source: str = spec.get("source", "")
-        self.early = Early() if self.version != 1 and self.trains else None
-        self.trial: Shadow | Canary | None = None
-        if spec.get("shadow"):
-            self.trial = Shadow()
-        elif spec.get("canary"):
-            self.trial = Canary(spec["canary"])
+    function: str
+    module: str
+    qualname: str
+    path: str
+    line: int
+    version: int
+    source_hash: str
+    parameters: list[tuple[str, str, bool]]
+    names: tuple[str, ...]
+    returns: str
+    optimize_for: str | None
+    trains: bool
+    retries: int
+    backoff: float
+    timeout: float | None
+    has_fallback: bool
+    rule: str | None
+    promise: str | None
+    coerce: str
+    record: RecordMode
+    record_arguments: dict[str, RecordMode]
+    steadies: Steady
+    has_streams: bool
+    hides: bool
+    domain_name: str | None
+    domain: Domain | None
+    early: Early | None
+    trial: Shadow | Canary | None
+
+    def __init__(self, text: str, source: str = "") -> None:
+        self.text = text
+        self.source = source
+        if source:
+            _slots.add(self)
+
+    def __getattr__(self, name: str) -> Any:
+        """What the text says is read when it is first asked for: most functions of a module are never called."""
+        if name[:2] == "__" or "function" in self.__dict__:
+            raise AttributeError(name)
+        self._read(UNSAID | json.loads(self.text))
+        return getattr(self, name)
+
+    def _read(self, spec: dict[str, Any]) -> None:
+        trial = Shadow() if spec.pop("shadow") else Canary(canary) if (canary := spec.pop("canary")) else None
+        spec["parameters"] = [(name, kind, optional) for name, kind, optional in spec["parameters"]]
+        spec["names"] = tuple(name for name, _, _ in spec["parameters"])
+        spec["trains"] = spec["optimize_for"] is not None
+        spec["steadies"] = Steady(*spec["steadies"])
+        spec["hides"] = any(mode != "full" for mode in (spec["record"], *spec["record_arguments"].values()))
+        spec["domain"] = load(spec["domain_name"]) if spec["domain_name"] else None
+        spec["early"] = Early() if spec["version"] != 1 and spec["trains"] else None
+        spec["trial"] = trial
+        spec["function"] = spec.pop("function")  # the last one: where it is there, all are
+        for name, value in spec.items():
+            self.__dict__.setdefault(name, value)  # of two threads the first one's trial counts
 
     # -- Perceive
 
@@ -309,7 +327,7 @@ class Slot:
             record.recorder.complain(problem)
 
     def _introduce(self) -> None:
-        if (self.function, self.source_hash) in record.recorder.known:
+        if record.recorder.knows(self.function, self.source_hash):
             return
         record.recorder.introduce(
             FunctionRecord(
@@ -330,7 +348,7 @@ class Slot:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Code that is sent to another process by value carries its slot along."""
-        return Slot, (self.spec,)
+        return Slot, (self.text, self.source)
 
     @staticmethod
     def visible(names: Any) -> Any:
@@ -363,42 +381,5 @@ _slots: weakref.WeakSet[Slot] = weakref.WeakSet()
 
 
 def slots() -> list[Slot]:
-    """Every slot of code that is loaded in this process."""
+    """The slots of the functions that train, of all code that is loaded in this process."""
     return list(_slots)
-
-
-def bind(code: CodeType, sources: dict[str, str] | None = None) -> CodeType:
-    """The code with its placeholders replaced by slots; `sources` are the functions' texts by qualified name."""
-    made: dict[str, Slot | Poet] = {}
-
-    def bound(part: CodeType) -> CodeType:
-        constants = list(part.co_consts)
-        changed = False
-        for index, constant in enumerate(constants):
-            if isinstance(constant, CodeType):
-                constants[index] = bound(constant)
-                changed = changed or constants[index] is not constant
-            elif type(constant) is str and constant.startswith(SLOT_PREFIX):
-                if constant not in made:
-                    slot = _slot(constant, sources or {})
-                    if slot is None:
-                        continue
-                    made[constant] = slot
-                constants[index] = made[constant]
-                changed = True
-        return part.replace(co_consts=tuple(constants)) if changed else part
-
-    return bound(code)
-
-
-def _slot(constant: str, sources: dict[str, str]) -> Slot | Poet | None:
-    try:
-        spec = json.loads(constant[len(SLOT_PREFIX) :])
-    except ValueError:  # a literal of the user's that happens to begin so
-        return None
-    if "attribute" in spec:
-        return Poet(**spec["attribute"])
-    spec["source"] = sources.get(spec["qualname"], "")
-    slot = Slot(spec)
-    _slots.add(slot)
-    return slot

@@ -6,6 +6,7 @@ file, and one that opens another is protected by locks which it does not have.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import os
@@ -230,3 +231,11 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=lambda: _lock.release(), after_in_child=_after_fork_in_child)
+
+
+@atexit.register
+def _close_all() -> None:
+    """While there is an interpreter yet that can do it."""
+    with _lock:
+        for database in list(_databases):
+            database._disconnect()

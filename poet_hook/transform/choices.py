@@ -8,6 +8,7 @@ from typing import Any
 
 from poet_hook.model import Plan, Span, Tunable, Tune
 from poet_hook.pragma.options import RefusedError, is_name
+from poet_hook.transform.nodes import children, walk
 
 _NOTHING = "no text, number, bool or function name on this line can be tuned"
 
@@ -99,8 +100,8 @@ def _literal(text: str) -> Any:
 
 
 def _check_functions(node: ast.FunctionDef, tune: Tune, functions: Collection[str] | None) -> None:
-    own = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)}
-    own |= {part.arg for part in ast.walk(node) if isinstance(part, ast.arg)} | {node.name}
+    own = {part.id for part in walk(node) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)}
+    own |= {part.arg for part in walk(node) if isinstance(part, ast.arg)} | {node.name}
     for choice in tune.choices:
         if choice in own or (functions is not None and choice not in functions):
             raise RefusedError("PH405", f"{choice} is not the name of another function of this module")
@@ -124,7 +125,7 @@ def _parts(node: ast.FunctionDef) -> Iterator[tuple[Any, str]]:
         if plain or (isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)):
             yield part, hint
         else:
-            stack += [(child, hint_of(part, child, hint)) for child in ast.iter_child_nodes(part)]
+            stack += [(child, hint_of(part, child, hint)) for child in children(part)]
 
 
 def hint_of(part: ast.AST, child: ast.AST, outer: str) -> str:

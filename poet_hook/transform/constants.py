@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from poet_hook.model import Pragma, Tunable, Tune, Value
 from poet_hook.transform.defaults import is_number, number_of
+from poet_hook.transform.nodes import walk
 
 GAP = 2  # blank lines between a function's text and its constants
 
@@ -65,7 +66,7 @@ class Constants:
         self.bound.update(name for name in self.found if re.search(rf"\b{re.escape(name)}\b", said))
 
     def _look(self, tree: ast.Module) -> None:
-        for part in ast.walk(tree):
+        for part in walk(tree):
             if isinstance(part, ast.Name):
                 (self.loads if isinstance(part.ctx, ast.Load) else self.bound)[part.id] += 1
             elif isinstance(part, ast.arg):
@@ -85,9 +86,7 @@ class Constants:
         """Those that the body of this function reads, that nothing else reads, and that are assigned once."""
         if not self.found:
             return []
-        inside = Counter(
-            part.id for statement in node.body for part in ast.walk(statement) if isinstance(part, ast.Name)
-        )
+        inside = Counter(part.id for statement in node.body for part in walk(statement) if isinstance(part, ast.Name))
         return [c for c in self.found.values() if 0 < inside[c.name] == self.loads[c.name] and self.bound[c.name] == 1]
 
     def why_not(self, tune: Tune) -> str:
@@ -147,4 +146,4 @@ class _Reads(ast.NodeTransformer):
 
 
 def _unplaced(root: ast.AST) -> Iterator[ast.AST]:
-    return (part for part in ast.walk(root) if "lineno" in part._attributes and getattr(part, "lineno", None) is None)
+    return (part for part in walk(root) if "lineno" in part._attributes and getattr(part, "lineno", None) is None)

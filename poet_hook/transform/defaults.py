@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterator, Mapping
 
 from poet_hook.model import Tunable, Value
+from poet_hook.transform.nodes import children
 
 _ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
@@ -40,18 +41,18 @@ def reads(node: ast.FunctionDef, name: str) -> Iterator[str]:
             yield hint
         if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "range":
             continue
-        children = list(ast.iter_child_nodes(part))
+        inner = children(part)
         if isinstance(part, ast.Subscript):
-            children = [part.value]
+            inner = [part.value]
         elif isinstance(part, ast.BinOp) and isinstance(part.op, ast.Pow):
-            children = [part.left]
+            inner = [part.left]
         if isinstance(part, ast.Compare):
             hint = "value_limit" if any(isinstance(op, _ORDER) for op in part.ops) else None
         elif isinstance(part, (ast.BinOp, ast.AugAssign)) and hint is None:
             hint = ""
         elif isinstance(part, ast.Call):
             hint = None  # what the function that is called does with it is not known
-        stack += [(child, hint) for child in children]
+        stack += [(child, hint) for child in inner]
 
 
 def on_entry(tunables: tuple[Tunable, ...], values: Mapping[str, Value]) -> list[ast.stmt]:

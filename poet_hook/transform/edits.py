@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterator, Sequence, Set
 from itertools import combinations
 
 from poet_hook.model import Span, Tunable
+from poet_hook.transform.nodes import own_scope, walk
 from poet_hook.transform.sure import protects
-from poet_hook.transform.values import own_scope
 
 MOST = 16
 _OPERATORS: dict[type[ast.cmpop], tuple[str, str]] = {
@@ -53,7 +53,7 @@ def edits_of(
     """The changes of the structure of `node`, at most 16, in source order; `numbers` are its other tunables."""
     text = Text(node, lines, usable)
     moving: set[object] = {number.parameter or number.constant or (number.line, number.column) for number in numbers}
-    looping = {part for loop in own_scope(node) if isinstance(loop, ast.While) for part in ast.walk(loop.test)}
+    looping = {part for loop in own_scope(node) if isinstance(loop, ast.While) for part in walk(loop.test)}
     inner = {value for part in own_scope(node) if isinstance(part, ast.BoolOp) for value in part.values}
     parts = [part for part in own_scope(node) if isinstance(part, (ast.Compare, ast.BoolOp)) and part not in looping]
     for part in sorted(parts, key=lambda part: (part.lineno, part.col_offset, isinstance(part, ast.Compare)))[:MOST]:
@@ -175,8 +175,8 @@ def _beyond_a_number(part: ast.Compare) -> ast.expr | None:
 
 def _name(*operands: ast.expr) -> str:
     """The first name in these that is no function's."""
-    called = {part.func for operand in operands for part in ast.walk(operand) if isinstance(part, ast.Call)}
-    names = (part for operand in operands for part in ast.walk(operand) if isinstance(part, ast.Name))
+    called = {part.func for operand in operands for part in walk(operand) if isinstance(part, ast.Call)}
+    names = (part for operand in operands for part in walk(operand) if isinstance(part, ast.Name))
     return next((part.id for part in names if part not in called), "value")
 
 

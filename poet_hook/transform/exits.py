@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from poet_hook.model import Exit, Tunable
 from poet_hook.transform.edits import Text
+from poet_hook.transform.nodes import own_scope
 from poet_hook.transform.sure import computed, doubted, numbers_in
-from poet_hook.transform.values import own_scope
 
 NAME = "guard"
 

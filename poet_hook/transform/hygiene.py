@@ -6,13 +6,15 @@ import ast
 import json
 from typing import Any
 
-from poet_hook.model import SLOT_PREFIX, Plan
+from poet_hook.model import LATE_PREFIX, SLOT_PREFIX, UNSAID, Plan
+from poet_hook.transform.nodes import children, walk
 
+_KNOWN_BY_CODE = ("module", "qualname", "path", "line")
 _LISTERS = frozenset({"locals", "vars", "dir"})
 
 
 def placeholder(plan: Plan, version: int) -> str:
-    """The string constant that stands for the slot: everything that the runtime needs to know, as JSON."""
+    """The string constant that stands for the slot: what the runtime needs to know, as JSON."""
     pragma = plan.pragma
     spec: dict[str, Any] = {
         "function": plan.function,
@@ -21,28 +23,41 @@ def placeholder(plan: Plan, version: int) -> str:
         "path": plan.path,
         "line": plan.line,
         "version": version,
-        "source_hash": plan.source_hash,
+        "source_hash": plan.source_hash if pragma.trains else "",
         "parameters": [[p.name, p.kind, p.optional] for p in plan.parameters],
         "returns": plan.returns,
-        "domain": pragma.domain,
+        "domain_name": pragma.domain,
         "optimize_for": pragma.optimize_for,
         "retries": pragma.retries,
         "backoff": pragma.backoff,
         "timeout": pragma.timeout,
-        "fallback": pragma.fallback is not None,
-        "require": pragma.require,
-        "ensure": pragma.ensure,
+        "has_fallback": pragma.fallback is not None,
+        "rule": pragma.require,
+        "promise": pragma.ensure,
         "coerce": pragma.coerce,
         "record": pragma.record,
         "record_arguments": dict(pragma.record_arguments),
-        "steady": [pragma.steady.min_run, pragma.steady.hold, pragma.steady.cooldown],
-        "streams": pragma.stream is not None,
+        "steadies": [pragma.steady.min_run, pragma.steady.hold, pragma.steady.cooldown],
+        "has_streams": pragma.stream is not None,
     }
     if pragma.learn == "shadow" and pragma.trains:
         spec["shadow"] = True
     elif pragma.canary and pragma.trains:
         spec["canary"] = pragma.canary
-    return SLOT_PREFIX + json.dumps(spec, separators=(",", ":"))
+    said = {name: value for name, value in spec.items() if value != UNSAID.get(name)}
+    return SLOT_PREFIX + json.dumps(said, separators=(",", ":"))
+
+
+def unbound(slot: str) -> str:
+    """The constant of code that holds no slot, and has one made by `runtime.late` when it needs it."""
+    spec = json.loads(slot[len(SLOT_PREFIX) :])
+    said = {name: value for name, value in spec.items() if name not in _KNOWN_BY_CODE}
+    return LATE_PREFIX + json.dumps(said, separators=(",", ":"))
+
+
+def lists_locals(body: list[ast.stmt]) -> bool:
+    """True where a function, or one inside it, may look at its variables by `locals()`, `vars()` or `dir()`."""
+    return any(isinstance(node, ast.Name) and node.id in _LISTERS for node in walk(*body))
 
 
 def give_attribute(node: ast.FunctionDef, plan: Plan) -> None:
@@ -51,8 +66,9 @@ def give_attribute(node: ast.FunctionDef, plan: Plan) -> None:
     Then it is there for the script that defines the function too, and decorators that copy `__dict__` pass it on.
     It stands for no slot: the module's code lives as long as a script runs, and a slot only as long as its version.
     """
-    spec = {"function": plan.function, "place": f"{plan.path}:{plan.line}", "trains": plan.pragma.trains}
-    constant = ast.Constant(SLOT_PREFIX + json.dumps({"attribute": spec}, separators=(",", ":")))
+    learns = plan.pragma.trains  # those that don't share one, which is made faster than one for each of them
+    spec = [plan.function if learns else "", f"{plan.path}:{plan.line}" if learns else plan.path, learns]
+    constant = ast.Constant(SLOT_PREFIX + json.dumps(spec, separators=(",", ":")))
     decorator = ast.Attribute(constant, "_given_to", ast.Load())
     place(decorator, node.lineno)
     node.decorator_list.append(decorator)
@@ -60,16 +76,23 @@ def give_attribute(node: ast.FunctionDef, plan: Plan) -> None:
 
 def place(statement: ast.AST, line: int) -> None:
     """Give every node that has no place yet the `def` line: elsewhere it would falsify coverage and pdb."""
-    for part in ast.walk(statement):
-        if "lineno" in part._attributes and getattr(part, "lineno", None) is None:
+    stack = [statement]
+    while stack:
+        part = stack.pop()
+        if "lineno" in part._attributes:
+            if getattr(part, "lineno", None) is not None:  # it came from the source, and so did all inside it
+                continue
             part.lineno = part.end_lineno = line  # type: ignore[attr-defined]
             part.col_offset = part.end_col_offset = 0  # type: ignore[attr-defined]
+        stack += children(part)
 
 
 def hide_locals(body: list[ast.stmt], slot: str) -> None:
     """`locals()`, `vars()` and `dir()` in the body answer without our two names."""
+    if not lists_locals(body):
+        return
     for statement in body:
-        for part in ast.walk(statement):
+        for part in walk(statement):
             for name, value in ast.iter_fields(part):
                 if isinstance(value, list):
                     value[:] = [_wrapped(item, slot) for item in value]

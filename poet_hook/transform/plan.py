@@ -13,9 +13,10 @@ from poet_hook.model import Diagnostic, LeftAlone, Parameter, Plan, Pragma, Tuna
 from poet_hook.pragma.options import LIVE_OBJECTIVES, STEADY
 from poet_hook.pragma.scan import find
 from poet_hook.transform.constants import GAP, Constant, Constants
+from poet_hook.transform.nodes import children, own_scope, statements, walk
 from poet_hook.transform.offered import offered
 from poet_hook.transform.tunables import find_tunables
-from poet_hook.transform.values import dedented, lines_of, own_scope
+from poet_hook.transform.values import dedented, lines_of
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # what reading anybody's source may raise
@@ -145,7 +146,7 @@ def _functions(tree: ast.Module) -> Iterator[tuple[FunctionNode, str, bool]]:
     while stack:
         node, prefix, nested = stack.pop()
         inner: list[tuple[ast.AST, str, bool]] = []
-        for child in ast.iter_child_nodes(node):
+        for child in statements(node):
             if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 yield child, prefix + child.name, nested
                 inner.append((child, f"{prefix}{child.name}.<locals>.", True))
@@ -163,9 +164,10 @@ def _why_not(node: FunctionNode, nested: bool, earlier: int | None) -> str:
         return "it is defined inside another function; only functions of a module or a class are enhanced"
     if earlier is not None:
         return f"another function of the same name, at line {earlier}, is enhanced already"
-    if any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in own_scope(node)):
+    own = own_scope(node)
+    if any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in own):
         return "it is a generator; only plain functions and methods are enhanced"
-    if any(map(_strays, node.body)):
+    if any(isinstance(part, (ast.Break, ast.Continue)) for part in own) and any(map(_strays, node.body)):
         return "it has a break or continue outside of a loop"  # which would end our loop, and is a SyntaxError
     for name in _names(node):
         if name.startswith("_poet_"):
@@ -184,11 +186,11 @@ def _strays(node: ast.AST) -> bool:
         return any(map(_strays, node.orelse))
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.expr)):
         return False
-    return isinstance(node, (ast.Break, ast.Continue)) or any(map(_strays, ast.iter_child_nodes(node)))
+    return isinstance(node, (ast.Break, ast.Continue)) or any(map(_strays, children(node)))
 
 
 def _names(node: ast.AST) -> Iterator[str]:
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.Name):
             yield part.id
         elif isinstance(part, ast.arg):
@@ -205,7 +207,7 @@ def _last_name(decorator: ast.expr) -> str:
 def _bound_names(tree: ast.Module) -> set[str]:
     """Names that the module binds anywhere: an annotation or `type` of that name may mean something else."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
             names.add(node.id)
         elif isinstance(node, ast.arg):
@@ -293,7 +295,7 @@ def _check_names(node: ast.FunctionDef, pragma: Pragma, bound: set[str], lines: 
 
 def _read_names(expression: str) -> set[str]:
     """The names that an expression reads and does not bind itself."""
-    nodes = list(ast.walk(ast.parse(expression, mode="eval")))
+    nodes = list(walk(ast.parse(expression, mode="eval")))
     bound = {n.arg for n in nodes if isinstance(n, ast.arg)}
     bound |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     return {n.id for n in nodes if isinstance(n, ast.Name)} - bound

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 
-from poet_hook.model import SLOT_PREFIX, Plan
+from poet_hook.model import LATE_PREFIX, SLOT_PREFIX, Plan
 from poet_hook.transform.compile import Champion
 from poet_hook.transform.plan import plan_module
 from poet_hook.transform.rewrite import enhance
@@ -16,7 +16,7 @@ SLOT = "POET"  # how the slot, a constant of the code object, is shown
 
 class _ShowSlot(ast.NodeTransformer):
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        if type(node.value) is str and node.value.startswith(SLOT_PREFIX):
+        if type(node.value) is str and node.value.startswith((SLOT_PREFIX, LATE_PREFIX)):
             return ast.copy_location(ast.Name(SLOT, ast.Load()), node)
         return node
 

@@ -31,8 +31,9 @@ reaches the runtime through a string constant (`transform.hygiene.placeholder`) 
                 SLOT.failed(_poet_call)
                 raise
 
-and what an option does not need is left out. A check in `finally` sees what is really returned, also where
-the user's own `finally` changed it, and its error can't be swallowed by the user's own `except`.
+and what an option does not need is left out. Where nothing but types is checked, the code holds no slot at all, but
+imports what it calls (`runtime.late`) once a type is not the expected one. A check in `finally` sees what is really
+returned, also where the user's own `finally` changed it, and its error can't be swallowed by the user's own `except`.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from collections.abc import Iterable
 
 from poet_hook.model import Plan
 from poet_hook.transform import hygiene
-from poet_hook.transform.values import own_scope
+from poet_hook.transform.nodes import children, own_scope, walk
 
 CALL = "_poet_call"
 RESULT = "_poet_result"
@@ -64,16 +65,24 @@ class Rewriter:
         self.pragma = plan.pragma
         self.slot = hygiene.placeholder(plan, version)
         self.names = [parameter.name for parameter in plan.parameters]
-        self.locals = sorted(_bound_in(node.body) - {*self.names})
+        self.bound = _bound_in(node.body) if plan.pragma.retries else set[str]()
+        self.late = hygiene.unbound(self.slot) if self._needs_no_slot() else ""
 
     def apply(self) -> None:
         docstring, body = _split_docstring(self.node)
-        hygiene.hide_locals(body, self.slot)
+        if not self.late:
+            hygiene.hide_locals(body, self.slot)
         checks = self._perceive()
         core = self._operate(body)
         self.node.body = [*docstring, *checks, *core]
         for statement in self.node.body:
             hygiene.place(statement, self.node.lineno)
+
+    def _needs_no_slot(self) -> bool:
+        """True where a call that goes well never asks for the slot, so that nothing has to be bound at the import."""
+        pragma = self.pragma
+        others = self._guarded() or pragma.require or pragma.domain not in (None, "generic")
+        return not others and not hygiene.lists_locals(self.node.body)
 
     # -- phases
 
@@ -83,10 +92,10 @@ class Rewriter:
             kind = parameter.kind
             if not kind or self.pragma.coerce == "off":
                 continue
-            call = self._slot("perceive", ast.Constant(index), _name(parameter.name))
-            assign: ast.stmt = ast.Assign([_name(parameter.name, store=True)], call)
+            way, call = self._reach("perceive", ast.Constant(index), _name(parameter.name))
+            assign = [*way, ast.Assign([_name(parameter.name, store=True)], call)]
             test = self._unlike(parameter.name, kind, parameter.optional)
-            out.append(assign if test is None else ast.If(test, [assign], []))
+            out += assign if test is None else [ast.If(test, assign, [])]
         if self.pragma.require:
             out.append(ast.Expr(self._slot("require", self._arguments(), self._function(self.pragma.require))))
         return out
@@ -106,9 +115,7 @@ class Rewriter:
 
     def _operate(self, body: list[ast.stmt]) -> list[ast.stmt]:
         pragma = self.pragma
-        guarded = bool(
-            pragma.retries or pragma.timeout or pragma.fallback or pragma.trains or pragma.ensure or pragma.steady
-        )
+        guarded = self._guarded()
         enforced = guarded or self._checks_result()
         if not enforced:
             return body
@@ -131,6 +138,12 @@ class Rewriter:
         if pragma.retries:
             attempt = [ast.While(ast.Constant(True), attempt, [])]
         return out + attempt
+
+    def _guarded(self) -> bool:
+        pragma = self.pragma
+        return bool(
+            pragma.retries or pragma.timeout or pragma.fallback or pragma.trains or pragma.ensure or pragma.steady
+        )
 
     def _attempt(self, body: list[ast.stmt]) -> ast.stmt:
         if self.pragma.timeout:
@@ -162,12 +175,14 @@ class Rewriter:
 
     def _check_only(self, body: list[ast.stmt]) -> list[ast.stmt]:
         """No retries, no fallback, no record: only the type of the result is looked at, in line."""
-        unset, forget = (ast.Assign([_name(RESULT, store=True)], self._attribute("unset")) for _ in range(2))
-        raised = self._except([forget, ast.Raise()])
-        check = ast.Expr(self._slot("check", _name(RESULT)))
+        unset: list[ast.stmt] = [ast.Assign([_name(RESULT, store=True)], self._unset()) for _ in range(2)]
+        way, call = self._reach("check", _name(RESULT))
+        check: list[ast.stmt] = [*way, ast.Expr(call)]
         test = self._unlike(RESULT, self.plan.returns, False) if self.plan.returns else None
-        final: list[ast.stmt] = [check if test is None else ast.If(test, [check], [])]
-        return [unset, ast.Try(body, [raised], [], final)]
+        final: list[ast.stmt] = check if test is None else [ast.If(test, check, [])]
+        # what is about to be returned may still be dropped, but only by an error in a `finally` or an `__exit__`
+        handlers = [ast.ExceptHandler(None, None, [unset[1], ast.Raise()])] if _may_drop_result(body) else []
+        return [unset[0], ast.Try(body, handlers, [], final)]
 
     def _checks_result(self) -> bool:
         if self.pragma.domain not in (None, "generic"):
@@ -177,7 +192,7 @@ class Rewriter:
     def _name_returns(self, body: list[ast.stmt]) -> None:
         """Each `return x` keeps its place and also names x, so that the check at the end sees it."""
         holder = ast.FunctionDef("_", ast.arguments([], [], None, [], [], None, []), body, [])
-        for part in list(own_scope(holder)):
+        for part in own_scope(holder):
             if isinstance(part, ast.Return):
                 value = part.value or _at(ast.Constant(None), part)
                 if self.pragma.steady or (self.pragma.canary and self.plan.remembers):
@@ -213,10 +228,11 @@ class Rewriter:
 
     def _unbind(self) -> list[ast.stmt]:
         """The body's own variables begin each attempt unbound; only what is bound can be deleted."""
-        if not self.locals:
+        bound = sorted(self.bound - {*self.names})
+        if not bound:
             return []
-        targets: list[ast.expr] = [_name(name, store=True) for name in self.locals]
-        gone: list[ast.expr] = [ast.Name(name, ast.Del()) for name in self.locals]
+        targets: list[ast.expr] = [_name(name, store=True) for name in bound]
+        gone: list[ast.expr] = [ast.Name(name, ast.Del()) for name in bound]
         return [ast.Assign(targets, ast.Constant(None)), ast.Delete(gone)]
 
     def _marks(self) -> list[ast.expr]:
@@ -241,7 +257,7 @@ class Rewriter:
 
     def _here(self, expression: ast.expr) -> ast.expr:
         """A parsed expression moved to the `def` line."""
-        for part in ast.walk(expression):
+        for part in walk(expression):
             if isinstance(part, ast.expr | ast.arg | ast.keyword):
                 part.lineno = part.end_lineno = self.node.lineno
                 part.col_offset = part.end_col_offset = 0
@@ -249,6 +265,17 @@ class Rewriter:
 
     def _except(self, handler: list[ast.stmt]) -> ast.ExceptHandler:
         return ast.ExceptHandler(self._attribute("BaseException"), None, handler)
+
+    def _reach(self, method: str, *arguments: ast.expr) -> tuple[list[ast.stmt], ast.expr]:
+        """A call of the slot, and what must come before it where the code holds none."""
+        if not self.late:
+            return [], self._slot(method, *arguments)
+        name = f"_poet_{method}"
+        way = ast.ImportFrom("poet_hook.runtime.late", [ast.alias(method, name)], 0)
+        return [way], ast.Call(_name(name), [ast.Constant(self.late), *arguments], [])
+
+    def _unset(self) -> ast.expr:
+        return ast.Constant(self.late) if self.late else self._attribute("unset")
 
     def _attribute(self, name: str) -> ast.expr:
         return ast.Attribute(ast.Constant(self.slot), name, ast.Load())
@@ -260,7 +287,7 @@ class Rewriter:
 def _at(made: ast.expr, origin: ast.AST) -> ast.expr:
     """What was made, at the place of what it was made of; where that has none yet, it gets one together with it."""
     if getattr(origin, "lineno", None) is not None:
-        for part in ast.walk(made):
+        for part in walk(made):
             if getattr(part, "lineno", None) is None and "lineno" in part._attributes:
                 ast.copy_location(part, origin)
     return made
@@ -278,7 +305,7 @@ def _bound_in(body: Iterable[ast.AST]) -> set[str]:
     while stack:
         part = stack.pop()
         if isinstance(part, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
-            names.update(walrus.target.id for walrus in ast.walk(part) if isinstance(walrus, ast.NamedExpr))
+            names.update(walrus.target.id for walrus in walk(part) if isinstance(walrus, ast.NamedExpr))
             continue
         if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load):
             names.add(part.id)
@@ -294,7 +321,7 @@ def _bound_in(body: Iterable[ast.AST]) -> set[str]:
         elif isinstance(part, (ast.Global, ast.Nonlocal)):
             outer.update(part.names)
         if not isinstance(part, ast.Lambda):
-            stack.extend(ast.iter_child_nodes(part))
+            stack.extend(children(part))
     return names - outer
 
 
@@ -314,6 +341,11 @@ def _split_docstring(node: ast.FunctionDef) -> tuple[list[ast.stmt], list[ast.st
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
         return [first], node.body[1:]
     return [], node.body
+
+
+def _may_drop_result(body: list[ast.stmt]) -> bool:
+    holder = ast.Module(body, [])
+    return any(isinstance(part, (ast.Try, ast.TryStar, ast.With, ast.AsyncWith)) for part in own_scope(holder))
 
 
 def _leaves(body: list[ast.stmt]) -> bool:

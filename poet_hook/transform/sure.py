@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from poet_hook.transform.values import own_scope
+from poet_hook.transform.nodes import own_scope
 
 _ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _WHICH = (ast.Is, ast.IsNot, ast.In, ast.NotIn)

@@ -15,6 +15,7 @@ from poet_hook.transform.constants import Constant, first_line
 from poet_hook.transform.defaults import defaults_of, reads
 from poet_hook.transform.edits import decides, edits_of
 from poet_hook.transform.exits import guard_of
+from poet_hook.transform.nodes import children
 from poet_hook.transform.values import dedented
 
 Number = ast.Constant | ast.UnaryOp
@@ -137,7 +138,7 @@ def _literals(node: ast.FunctionDef) -> Iterator[tuple[Number, str]]:
         if _is_number(part):
             found.append((part, hint))  # type: ignore[arg-type]
             return
-        for child in ast.iter_child_nodes(part):
+        for child in children(part):
             # a sign would bind otherwise there: -2.5 ** x is -(2.5 ** x)
             signless = isinstance(part, ast.Attribute) or (isinstance(part, ast.BinOp) and isinstance(part.op, ast.Pow))
             if signless and (_is_number(child) or child is getattr(part, "right", None)):

@@ -17,6 +17,7 @@ from poet_hook.transform import hygiene
 from poet_hook.transform.constants import replace_reads
 from poet_hook.transform.defaults import number_of, on_entry
 from poet_hook.transform.guards import written
+from poet_hook.transform.nodes import walk
 
 _Move = tuple[int, int, int, int]  # columns of a part in the new line, and of what stood there in the old one
 
@@ -29,21 +30,11 @@ def lines_of(text: str) -> list[str]:
 def dedented(node: ast.FunctionDef, lines: list[str]) -> set[int]:
     """The lines of a function that begin with its indentation: not those inside a string, or left of it."""
     inside: set[int] = set()
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, (ast.Constant, ast.JoinedStr)) and part.end_lineno and part.end_lineno > part.lineno:
             inside.update(range(part.lineno + 1, part.end_lineno + 1))
     own = range(node.lineno, (node.end_lineno or node.lineno) + 1)
     return {n for n in own if n not in inside and not lines[n - 1][: node.col_offset].strip()}
-
-
-def own_scope(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.AST]:
-    """Every node of the function's own body, without the bodies of functions and classes inside it."""
-    stack: list[ast.AST] = list(node.body)
-    while stack:
-        part = stack.pop()
-        yield part
-        if not isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            stack.extend(ast.iter_child_nodes(part))
 
 
 def with_values(
@@ -86,7 +77,7 @@ def set_values(node: ast.FunctionDef, plan: Plan, values: Mapping[str, Value]) -
     assert isinstance(new, ast.FunctionDef)
     indented = dedented(new, lines_of(text))
     for statement in new.body:
-        for part in ast.walk(statement):
+        for part in walk(statement):
             if hasattr(part, "lineno"):
                 _put_back(part, node, moves, indented)
     entry = on_entry(plan.tunables, values)

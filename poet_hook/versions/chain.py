@@ -125,6 +125,16 @@ class Chain:
             return ORIGINAL
         return ORIGINAL if version is None else Champion(version.number, version.values)
 
+    def is_in_use(self, number: int, source_hash: str, values: Mapping[str, Value]) -> bool:
+        """Whether `champion` would say just this once more, for the text of that hash."""
+        try:
+            if self.champion_number() != number:
+                return False
+            version = self.read(number) if number != 1 else None
+        except VersionError:
+            return False
+        return version is None or (version.source_hash == source_hash and version.values == values)
+
     def in_use(self, plan: Plan, carry_over: bool = False) -> Version | None:
         """The version that runs in the text of `plan`; None is the original.
 

@@ -11,7 +11,8 @@ from types import CodeType, FunctionType
 
 from poet_hook.errors import VersionWarning, warn
 from poet_hook.model import Plan
-from poet_hook.runtime.slot import Slot, bind, slots
+from poet_hook.runtime.bind import bind, loosen
+from poet_hook.runtime.slot import Slot, slots
 from poet_hook.settings import Settings
 from poet_hook.transform.compile import Champion, compile_module, function_code
 from poet_hook.versions.chain import Chain, generation_path
@@ -62,7 +63,7 @@ def _swap(path: str, module: str, kept_as: str, stale: list[Slot], settings: Set
             return chosen[text]
 
         compiled = compile_module(source, path, module, champion, kept_as=kept_as)
-        bound = bind(compiled.code, {plan.qualname: plan.source for plan in compiled.plans})
+        bound = bind(loosen(compiled.code, {plan.qualname: plan.source for plan in compiled.plans}))
     except Exception as error:  # noqa: BLE001 - what runs goes on running
         warn(f"{path}: a new version could not be loaded: {error}", VersionWarning)
         return []
