@@ -1015,3 +1015,47 @@ def test_values_that_differ_are_shown_apart() -> None:
 
 def document_of(done: Done) -> Any:
     return json.loads(done.stdout)
+
+
+# --------------------------------------------------------------------------- no room on the disk
+
+
+def full(folder: Path, *words: str) -> Done:
+    """Run a command that can make no file longer than nothing, as on a full disk."""
+    limit = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0));"
+    code = f"{limit} runpy.run_module('poet_hook', run_name='__main__', alter_sys=True)"
+    return python(folder, "-c", f"import sys; {code}", *words, PYTHONDONTWRITEBYTECODE="1")
+
+
+LOOKING = [["status"], ["log", "is_high"], ["versions", "is_high"], ["diff", "is_high"], ["explain", "is_high"]]
+
+
+@pytest.mark.parametrize("left", ["closed", "killed"])
+def test_looking_needs_no_room_on_the_disk(copied: Path, left: str) -> None:
+    before = [poet(copied, *words).stdout for words in LOOKING]
+    if left == "killed":  # what was said last is still beside the database, which nobody closed
+        killed = (
+            "import os, poet_hook; poet_hook.activate(); from poet_hook import api;"
+            "said = next(iter(api.executions('app:is_high')));"
+            "api.store().set_meta('x', 'y'); poet_hook.feedback(said.id, 'correct'); os._exit(0)"
+        )
+        assert python(copied, "-c", killed).returncode == 0
+        assert (copied / ".poet" / "poet.db-wal").stat().st_size
+        (copied / ".poet" / "poet.db-shm").unlink()
+        kept = shutil.copytree(copied / ".poet", copied / "kept")
+        before = [poet(copied, *words).stdout for words in LOOKING]
+        shutil.rmtree(copied / ".poet")
+        kept.rename(copied / ".poet")
+    for words, expected in zip(LOOKING, before, strict=True):
+        done = full(copied, *words)
+        assert (done.stdout, done.returncode) == (expected, 0), done.stderr
+        assert "Traceback" not in done.stderr
+    said = full(copied, "feedback", json.loads(before_id(copied))["id"], "correct")
+    assert said.returncode == 1
+    assert "Make room on it, or set POET_HOME to another folder" in said.stderr
+    assert is_one_line(said.stderr, "PH-E30")
+
+
+def before_id(folder: Path) -> str:
+    found = document_of(poet(folder, "log", "is_high", "--limit", "1", "--json"))
+    return json.dumps(found["executions"][0])

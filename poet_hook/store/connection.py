@@ -26,6 +26,8 @@ from poet_hook.store.codec import utf8
 from poet_hook.store.journal import make_home
 
 PATIENCE = 10.0
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+_MAKE_ROOM = "; is the disk full? Make room on it, or set POET_HOME to another folder"
 
 _lock = threading.RLock()  # one for all: a fork must wait for each of them
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
@@ -40,6 +42,8 @@ class Database:
         self.home = home
         self.path = home / "poet.db"
         self.read_only = False
+        self.no_room = False
+        """Whether it can only be read because nothing can be written beside it."""
         self._create = create
         self._opened: tuple[int, ...] = ()
         _databases.add(self)
@@ -54,7 +58,8 @@ class Database:
         """A connection inside a transaction, which is committed at the end."""
         with self._guarded() as connection:
             if connection is None or self.read_only:
-                raise StoreError(f"{self.home}: {'it is read-only' if connection else 'nothing is stored here'}")
+                why = f"there is no room to write{_MAKE_ROOM}" if self.no_room else "it is read-only"
+                raise StoreError(f"{self.home}: {why if connection else 'nothing is stored here'}")
             with self._transaction(connection):
                 yield connection
 
@@ -78,9 +83,11 @@ class Database:
                 code = getattr(error, "sqlite_errorcode", 0) & 0xFF
                 if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                     raise self._unusable(f"is damaged ({error})") from error
-                full = "; is the disk full? Make room on it, or set POET_HOME to another folder"
-                room = full if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) else ""
+                room = _MAKE_ROOM if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) else ""
                 raise StoreError(f"{self.path}: {error}{room}") from error
+            finally:
+                if self.no_room:  # nobody else could open it meanwhile, and there may be room the next time
+                    self._disconnect()
 
     def _unusable(self, reason: str) -> StoreError:
         place = shlex.quote(str(self.home / "moved-away"))
@@ -103,8 +110,16 @@ class Database:
             self._make()
         self._opened = self._identity()
         self.read_only = not (os.access(self.home, os.W_OK) and os.access(self.path, os.W_OK))
+        self.no_room = False
         if not self.read_only:
-            self._connection = self._checked("rw")
+            try:
+                self._connection = self._checked("rw")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in _NO_ROOM:
+                    raise
+                # alone, SQLite keeps in memory what it otherwise writes beside the file
+                self._connection = self._checked("rw", alone=True)
+                self.read_only = self.no_room = True
         else:
             try:
                 self._connection = self._checked("ro")
@@ -119,10 +134,10 @@ class Database:
             return (os.getpid(),)
         return os.getpid(), status.st_dev, status.st_ino
 
-    def _checked(self, mode: str) -> sqlite3.Connection:
-        connection = _open(self.path, mode)
+    def _checked(self, mode: str, alone: bool = False) -> sqlite3.Connection:
+        connection = _open(self.path, mode, alone)
         try:
-            if mode == "rw" and schema.is_old(connection):
+            if mode == "rw" and not alone and schema.is_old(connection):
                 with self._transaction(connection):
                     if schema.is_old(connection):  # no other process was faster
                         schema.upgrade(connection)
@@ -202,7 +217,7 @@ def clean(parameters: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(utf8(value) if isinstance(value, str) else value for value in parameters)
 
 
-def _open(path: Path, mode: str) -> sqlite3.Connection:
+def _open(path: Path, mode: str, alone: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"file:{quote(os.path.abspath(path))}?mode={mode}",
         uri=True,
@@ -211,7 +226,8 @@ def _open(path: Path, mode: str) -> sqlite3.Connection:
         check_same_thread=False,
     )
     try:
-        for pragma in ("trusted_schema = OFF", "synchronous = NORMAL", "cell_size_check = ON"):
+        own = ("locking_mode = EXCLUSIVE", "query_only = ON") if alone else ()
+        for pragma in (*own, "trusted_schema = OFF", "synchronous = NORMAL", "cell_size_check = ON"):
             connection.execute(f"PRAGMA {pragma}")
     except BaseException:
         connection.close()

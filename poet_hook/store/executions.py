@@ -68,6 +68,7 @@ class Executions(Database):
     def __init__(self, home: Path, create: bool = True) -> None:
         super().__init__(home, create)
         self._journal = Journal(home / "journal")
+        self._told = False
 
     def record(self, execution: Execution) -> None:
         """Append an execution to this process's journal: once this returns, it is not lost."""
@@ -95,9 +96,13 @@ class Executions(Database):
         return super().query(sql, parameters)
 
     def _absorb_if_possible(self) -> None:
-        """On a full disk, what is in the database can still be read, and the journals wait."""
+        """On a full or a read-only disk, what is in the database can still be read, and the journals wait."""
         try:
             self.absorb()
+            if self.read_only and not self._told and (waiting := self._waiting()):
+                why = "there is no room to write" if self.no_room else "it is read-only"
+                logger.warning("what was recorded last is not shown: %s: %s (%d bytes wait)", self.home, why, waiting)
+                self._told = True
         except StoreError as error:
             cause = error.__cause__
             code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
@@ -105,6 +110,11 @@ class Executions(Database):
             if code not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) and getattr(cause, "errno", 0) not in full:
                 raise
             logger.warning("what was recorded last is not shown: %s", error)
+
+    def _waiting(self) -> int:
+        """How many bytes of the journals are not in the database."""
+        offsets = dict(Database.query(self, "SELECT name, offset FROM journals"))
+        return sum(max(0, size - offsets.get(name, 0)) for name, size in self._journals().items())
 
     def close(self) -> None:
         """Close the files; each is opened anew when it is needed again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from poet_hook.errors import VersionError
 from poet_hook.model import Plan
 from poet_hook.versions.chain import Chain, fits
+from poet_hook.versions.rebase import same_code
 
 
 def promote(
@@ -24,6 +25,10 @@ def promote(
     """
     if number != 1:
         version = chain.read(number)
+        if plan is not None and version.source_hash != plan.source_hash and same_code(version.source, plan.source):
+            raise VersionError(
+                f"{chain.function}: v{number} is the function's own text now: as v1, it is what runs without any version"
+            )
         if plan is not None:
             fits(version, plan)
     try:
