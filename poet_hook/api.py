@@ -349,6 +349,22 @@ def challenge(function: str | Callable[..., Any], version: int | None) -> int | 
     return before
 
 
+def own_text(function: str | Callable[..., Any]) -> int | None:
+    """The number of the latest version that says the same as the function's own text does now, if there is one."""
+    from poet_hook.versions.current import plan_of
+    from poet_hook.versions.rebase import same_code
+
+    name = name_of(function)
+    try:
+        plan = plan_of(name, store(), settings())[0]
+    except PoetError:  # the source has gone, which `in_use` reports
+        return None
+    later = (v for v in reversed(Chain(settings(), name).versions()) if v.number > 1)
+    return next(
+        (v.number for v in later if v.source_hash != plan.source_hash and same_code(v.source, plan.source)), None
+    )
+
+
 def rollback(function: str | Callable[..., Any]) -> tuple[int, int]:
     """Put the version that was in use before the champion back; returns (from, to)."""
     from poet_hook.versions import promote as steps
@@ -383,6 +399,7 @@ __all__ = [
     "feedback",
     "feedback_of",
     "learn",
+    "own_text",
     "promote",
     "rollback",
     "settings",

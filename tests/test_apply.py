@@ -607,3 +607,17 @@ def test_processes_see_the_old_or_the_new_file(load: Load, project: Path) -> Non
         patched.setattr(apply_module.os, "replace", look)
         apply(edit, chain_of())
     assert seen[:2] == [edit.before, edit.after]
+
+
+def test_what_was_applied_is_called_v1(load: Load, project: Path, capsys: Said) -> None:
+    path = written(project)
+    champion(path)
+    assert not load(None).f(3)
+    assert main(["apply", "f"]) == 0
+    capsys.readouterr()
+    assert main(["promote", "f", "2"]) == 1
+    said = capsys.readouterr().err
+    assert "m:f: v2 is the function's own text now, which is called v1: python -m poet_hook promote m:f 1" in said
+    for command in (["status"], ["versions", "f"]):
+        assert main(command) == 0
+        assert "v2 is the function's own text now, which is called v1" in capsys.readouterr().out

@@ -262,3 +262,34 @@ def test_what_has_no_effect_is_said(poet: Poet, source: str, code: str) -> None:
     exit_code, out, _ = poet("check", "app.py")
     assert exit_code == 1
     assert f" {code} " in out
+
+
+@pytest.mark.parametrize(
+    ("named", "reason"),
+    [
+        ("losses:late", None), ("losses:made", None), ("losses:other", None), ("losses:looped", None),
+        ("losses:typo", "losses has no function typo"), ("lossse:late", "there is no module lossse in "),
+        ("statistics:mean", "there is no module statistics in "), ("broken:late", "broken.py can't be read as Python"),
+    ],
+)  # fmt: skip
+def test_a_loss_of_ones_own_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], named: str, reason: str | None
+) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "losses.py").write_text(
+        "from x import y as other\ndef late(expected, outcome): return 0\nif True:\n    made = late\n"
+        "for looped in (late,): pass\nraise SystemExit('never run')\n"
+    )
+    (tmp_path / "broken.py").write_text("def late(:")
+    file = tmp_path / "app.py"
+    file.write_text(
+        f"\n# poet: retries=1\n# poet: optimize_for={named}\ndef f(x: float) -> bool:\n    return x > 1.0\n"
+    )
+    code = main(["check", str(file)])
+    out = capsys.readouterr().out
+    if reason is None:
+        assert (code, "PH415" in out) == (0, False)
+    else:
+        assert code == 1
+        assert f"{file}:3:22: PH415 optimize_for={named}: " in out
+        assert reason in out

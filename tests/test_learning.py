@@ -389,6 +389,23 @@ def test_results_that_replay_does_not_give_are_set_aside(load: Load) -> None:
     )
 
 
+def test_silent_results_that_replay_does_not_give_are_told(load: Load) -> None:
+    module = load("""
+        LIMIT = 1.0
+
+        # poet: optimize_for=accuracy, after=1000
+        def f(x: float) -> bool:
+            return x > LIMIT * 30.0
+    """)
+    teach(module.f, spread(30), lambda c: c > 60)
+    module.LIMIT = 2.0
+    for value in (40.0, 50.0, 70.0):
+        poet_hook.call(module.f, value)
+    learned = poet_hook.learn(module.f)
+    told = "2 executions without feedback were set aside: their replay does not give the recorded result"
+    assert told in learned.reasons
+
+
 def test_executions_of_an_earlier_text_are_set_aside(load: Load) -> None:
     teach(hot(load, 55.0), spread(30), lambda c: c > 30)
     teach(hot(load, 50.0), [1.0, 2.0], lambda c: c > 30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib.util
 import os
 import sys
@@ -11,13 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poet_hook.cli.output import say, say_json
-from poet_hook.model import Diagnostic
+from poet_hook.errors import SettingsError
+from poet_hook.model import Diagnostic, Plan
 from poet_hook.pragma.diagnose import render
 from poet_hook.pragma.scan import find
+from poet_hook.settings import load
 from poet_hook.transform.plan import UNPARSABLE, left_alone, plan_module
 
 # what `ast.parse` raises for text that is no Python
 SYNTAX_ERROR = "PH000"
+NO_LOSS = "PH415"
 _SKIPPED = frozenset({"site-packages", "dist-packages", "node_modules", "__pycache__"})
 
 
@@ -82,12 +86,60 @@ def problems_of(path: Path) -> list[Diagnostic]:
     try:
         planned = plan_module(source, str(path), path.stem)
         items = planned.diagnostics + [left_alone(item, source) for item in planned.left_alone]
+        for target in planned.targets:
+            items += _losses(target.plan, source.splitlines())
     except UNPARSABLE as error:
         items = list(found.diagnostics)
         # a file without pragmas is none of our business, and one that does not tokenize was reported so
         if (found.pragmas or found.tunes or items) and all(item.code != SYNTAX_ERROR for item in items):
             items.append(_syntax_error(error, source))
     return sorted(items, key=lambda item: (item.line, item.column))
+
+
+def _losses(plan: Plan, lines: list[str]) -> Iterator[Diagnostic]:
+    """Losses of the user's own that `optimize_for` names and that are not there."""
+    for name in plan.pragma.objectives:
+        module, colon, function = name.partition(":")
+        if not colon or not (reason := _missing(module, function, Path(plan.path))):
+            continue
+        rows = range(plan.pragma.line - 1, plan.pragma.target_line - 1)
+        row = next((row for row in rows if name in lines[row]), plan.pragma.line - 1)
+        column = max(lines[row].find(name), 0)
+        message = f"optimize_for={name}: {reason}"
+        yield Diagnostic(NO_LOSS, message, row + 1, column, column + len(name), source_line=lines[row])
+
+
+def _missing(module: str, function: str, named_in: Path) -> str:
+    """Why a loss can't be imported, as far as that can be told without running anything."""
+    try:
+        settings = load(named_in.resolve().parent)
+    except SettingsError:  # which every other command says
+        return ""
+    path = settings.path_of(module)
+    if path is None:
+        known = module in settings.replay_modules
+        return "" if known else f"there is no module {module} in {settings.root}"
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except (OSError, *UNPARSABLE):
+        return f"{path} can't be read as Python"
+    simple = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    names = {node.name for node in body if isinstance(node, simple)}
+    if function in names or any(not isinstance(node, (*simple, ast.Expr)) and _binds(node, function) for node in body):
+        return ""
+    return f"{module} has no function {function}"
+
+
+def _binds(statement: ast.stmt, name: str) -> bool:
+    """Whether a statement may give a name to something, at any depth."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.alias) and ({name, "*"} & {node.asname or node.name}):
+            return True
+        if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store):
+            return True
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == name:
+            return True
+    return False
 
 
 def _syntax_error(error: Exception, source: str) -> Diagnostic:

@@ -53,10 +53,16 @@ def status(options: argparse.Namespace) -> int:
             aside(f"{item.function}: {_trial_words(item.on_trial)}")
         if item.problem:
             aside(f"{item.function}: {item.problem}")
+        if own := api.own_text(item.function):
+            aside(f"{item.function}: {_own_words(own)}")
         if item.requested:
             how = f"python -m poet_hook promote {item.function} {item.requested}"
             aside(f"{item.function}: v{item.requested} was asked for, and waits; put it in use with: {how}")
     return 0
+
+
+def _own_words(number: int) -> str:
+    return f"v{number} is the function's own text now, which is called v1"
 
 
 def _trial_words(trial: OnTrial) -> str:
@@ -228,6 +234,8 @@ def versions(options: argparse.Namespace) -> int:
     say(function)
     rows = [_version_cells(item, item.number == champion) for item in stored]
     table(("version", "in use", "level", "made", "from", "changes", "evidence"), rows, flexible={5})
+    if own := api.own_text(function):
+        aside(_own_words(own))
     trial = api.on_trial(function)
     if trial:
         aside(_trial_words(trial))

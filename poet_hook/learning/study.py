@@ -87,6 +87,8 @@ class Study:
     """Which executions are one event, where `group=` says so (None: each is one)."""
     events: list[Event] = field(default_factory=list)
     """What there is to judge, in the order in which it was spoken of, and then what nobody spoke of."""
+    unlike: int = 0
+    """How many executions that nobody spoke of were set aside, since their replay does not give what was recorded."""
     in_use: int | None = None
     """Which version the pointer named when the run began; None where it was damaged."""
 
@@ -345,6 +347,8 @@ def keep_reproduced(study: Study, replay: Streams) -> list[Outcome]:
         if not reproduced and item.label is not None:
             reason = "their replay does not give the recorded result: the function depends on more than its arguments"
             study.set_aside[reason] = study.set_aside.get(reason, 0) + 1
+        elif not reproduced:
+            study.unlike += 1
         kept.append(item if reproduced else Known(replace(item.execution, replayable=NOT_REPRODUCED), None, item.given))
     study.known = kept
 

@@ -131,6 +131,10 @@ def _verdict(
     aside = sum(study.set_aside.values())
     reasons = [*judgement.reasons]
     reasons += [f"{count} executions with feedback were set aside: {why}" for why, count in study.set_aside.items()]
+    if study.unlike:
+        reasons.append(
+            f"{study.unlike} executions without feedback were set aside: their replay does not give the recorded result"
+        )
     if study.unread:
         reasons.append(_unread(study.unread))
     reasons += why

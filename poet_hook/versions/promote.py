@@ -27,7 +27,8 @@ def promote(
         version = chain.read(number)
         if plan is not None and version.source_hash != plan.source_hash and same_code(version.source, plan.source):
             raise VersionError(
-                f"{chain.function}: v{number} is the function's own text now: as v1, it is what runs without any version"
+                f"{chain.function}: v{number} is the function's own text now, which is called v1: "
+                f"python -m poet_hook promote {chain.function} 1"
             )
         if plan is not None:
             fits(version, plan)
