@@ -57,10 +57,11 @@ def executions(source: Split, kind: str, rng: random.Random, version: Callable[[
         yield Heard(score, deserves, version(), said, steps)
 
 
-def aims_for(metric: str, labelled: Sequence[Heard], champion: float) -> Aims:
+def aims_for(metric: str, labelled: Sequence[Heard], champion: float, silent: Sequence[Heard] = ()) -> Aims:
     """The objective of each execution, as a learning run makes it from what was said before."""
     rows = [(i, item.label(item.alert), item.steps(champion)) for i, item in enumerate(labelled)]
-    return aims_of(metric, (1.0, 1.0), rows, asked=[i for i, item in enumerate(labelled) if item.asked])
+    asked = [i for i, item in enumerate(labelled) if item.asked]
+    return aims_of(metric, (1.0, 1.0), rows, asked=asked, silent=[(item.steps(champion), 1.0) for item in silent])
 
 
 def losses(item: Heard, aim: Objective, champion: float) -> Steps:
@@ -85,7 +86,7 @@ class Loop:
 
     def look(self, labelled: Sequence[Heard], silent: Sequence[Heard]) -> None:
         """Change the champion where there is reason to."""
-        aims = aims_for(self.metric, labelled, self.champion)
+        aims = aims_for(self.metric, labelled, self.champion, silent)
         if self.history and self._worse(labelled, silent, aims):
             self.champion, self.since, self.turns = self.history.pop(), len(labelled), []
             return

@@ -228,4 +228,7 @@ def objectives_of(study: Study, champion: Sequence[Outcome], own: Loss | None) -
     ]
     older = sum(study.events[number].given <= since for number, _, _ in labelled)
     asked = {number for number, _, _ in labelled if study.events[number].asked}
-    return [aims_of(name, pragma.cost, labelled, older, own, asked) for name in pragma.objectives]
+    silent = [
+        (event.returned(results_of(event, champion)), event.stands_for) for event in study.events if not event.label
+    ]
+    return [aims_of(name, pragma.cost, labelled, older, own, asked, silent) for name in pragma.objectives]
