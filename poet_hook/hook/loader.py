@@ -10,6 +10,7 @@ from importlib.machinery import SourceFileLoader
 
 from poet_hook.errors import PoetWarning, PragmaError, PragmaWarning, warn
 from poet_hook.hook.cache import Cache
+from poet_hook.runtime import bind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,9 +65,7 @@ class Enhancer:
                 _report(said, path, self.strict)
             if loose is None:
                 return None
-            from poet_hook.runtime.bind import bind
-
-            return bind(loose)
+            return bind.bind(loose)
         except PragmaError:
             raise
         except Exception as error:  # noqa: BLE001 - never worse than the original
@@ -88,7 +87,6 @@ class Enhancer:
         from dataclasses import astuple
 
         from poet_hook.pragma.options import LIVE_OBJECTIVES
-        from poet_hook.runtime.bind import loosen
         from poet_hook.transform.compile import compile_module
 
         kept: list[Kept] = []
@@ -104,7 +102,7 @@ class Enhancer:
         with _no_collection():
             compiled = compile_module(source, path, module, champion, kept_as=kept_as)
         sources = {plan.qualname: plan.source for plan in compiled.plans}
-        loose = loosen(compiled.code, sources) if compiled.plans else None
+        loose = bind.loosen(compiled.code, sources) if compiled.plans else None
         return loose, [astuple(each) for each in compiled.diagnostics], kept
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from types import FunctionType
-from typing import TYPE_CHECKING, Any
-
 import poet_hook  # the public face, which imports what does the work only when that is asked for
 from poet_hook.errors import NotEnhancedError
 
+TYPE_CHECKING = False  # as `typing` has it, which takes long to import
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FunctionType
+    from typing import Any
+
     from poet_hook.learning.ask import Asked
     from poet_hook.model import Execution, FeedbackReceipt, Learned, Version
 
