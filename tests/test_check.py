@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from poet_hook.cli.lint import python_files
+from poet_hook.cli.lint import CODES, python_files
 from poet_hook.cli.main import main
 
 Poet = Callable[..., tuple[int, str, str]]
+HERE = Path(__file__).resolve().parent
 GOOD = "# poet: optimize_for=accuracy\ndef f(value: float) -> bool:\n    return value > 2.0\n"
 
 
@@ -53,6 +57,90 @@ def test_a_typo_is_shown_in_its_place(poet: Poet) -> None:
     (problem,) = json.loads(poet("check", "app.py", "--json")[1])["problems"]
     assert (problem["path"], problem["line"], problem["column"], problem["code"]) == ("app.py", 1, 32, "PH201")
     assert problem["hint"] == "did you mean 'retries'?"
+
+
+TYPO = "# poet: retires=2, nosuch=1\ndef f(a: int) -> int:\n    return a\n\n# poetic\nx = 1  # poet: retries=1\n"
+
+
+def test_a_line_for_editors(poet: Poet) -> None:
+    write("app.py", TYPO)
+    code, out, _ = poet("check", "app.py", "--output-format", "concise")
+    assert code == 1
+    assert out.splitlines() == [
+        "app.py:1:9: PH201 unknown option 'retires' (did you mean 'retries'?)",
+        "app.py:1:20: PH201 unknown option 'nosuch'",
+        "app.py:6:8: PH004 options go above the function, on a line of their own",
+        "3 problems in 1 file (1 checked)",
+    ]
+    assert poet("check", "app.py", "--output-format=json") == poet("check", "app.py", "--json")
+
+
+def test_workflow_commands_for_github(poet: Poet) -> None:
+    write("a,b.py", GOOD.replace("accuracy", "accuracy, 5%0=2"))
+    code, out, _ = poet("check", "a,b.py", "--output-format=github")
+    assert code == 1
+    assert out.startswith("::error file=a%2Cb.py,line=1,col=32,endColumn=35,title=poet_hook PH201::PH201 ")
+    assert "5%250" in out
+    assert out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [
+        (["--select=PH2"], ["PH201", "PH201"]),
+        (["--select", "PH004"], ["PH004"]),
+        (["--ignore=ph0"], ["PH201", "PH201"]),
+        (["--select=PH", "--ignore=PH2, PH004"], []),
+        (["--select=PH004", "--ignore=PH0"], ["PH004"]),
+        (["--select=PH0", "--ignore=PH0"], []),
+    ],
+)
+def test_codes_are_chosen_by_their_beginning(poet: Poet, words: list[str], codes: list[str]) -> None:
+    write("app.py", TYPO)
+    code, out, _ = poet("check", "app.py", "--json", *words)
+    assert [row["code"] for row in json.loads(out)["problems"]] == codes
+    assert code == bool(codes)
+
+
+def test_a_code_that_is_none_is_refused(poet: Poet, capsys: pytest.CaptureFixture[str]) -> None:
+    write("app.py", TYPO)
+    with pytest.raises(SystemExit) as refused:
+        poet("check", "app.py", "--select=PH2,E501")
+    assert refused.value.code == 2
+    assert "E501" in capsys.readouterr().err
+
+
+def test_every_code_with_an_entry_can_be_chosen() -> None:
+    text = (HERE.with_name("docs") / "errors.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^### (PH\d{3})$", text, re.MULTILINE)) == CODES
+
+
+def from_stdin(text: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "poet_hook", "check", *words]
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_the_text_of_an_editor(project: Path) -> None:
+    done = from_stdin(TYPO, "-", "--stdin-filename=src/app.py", "--select=PH004", "--output-format=concise")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("src/app.py:6:8: PH004 ")
+    assert not Path("src").exists()
+
+
+def test_stdin_stands_alone(poet: Poet) -> None:
+    write("app.py", TYPO)
+    assert poet("check", "-", "app.py") == (2, "", "poet_hook: - (stdin) stands alone\n")
+    assert poet("check", "app.py", "--stdin-filename=a.py")[0] == 2
+
+
+def test_the_hook_of_pre_commit_finds_it(poet: Poet) -> None:
+    text = HERE.with_name(".pre-commit-hooks.yaml").read_text()
+    (entry,) = [line.partition(":")[2].split() for line in text.splitlines() if line.strip().startswith("entry:")]
+    write("app.py", TYPO)
+    assert entry[0] == "poet_hook"
+    code, out, _ = poet(*entry[1:], "app.py")
+    assert (code, out.count("PH201")) == (1, 2)
 
 
 def test_what_the_planner_finds_is_reported_too(poet: Poet) -> None:

@@ -10,6 +10,7 @@ from poet_hook import __version__
 from poet_hook.cli import ask as question
 from poet_hook.cli import exchange, explain, lint, look, teach
 from poet_hook.cli import feedback as say
+from poet_hook.cli.findings import FORMATS
 from poet_hook.cli.run import USAGE
 
 if TYPE_CHECKING:
@@ -57,7 +58,11 @@ def _looking(commands: Commands) -> None:
     _function(_add(commands, "explain", explain.explain, words))
     _add(commands, "config", look.config, "each setting, and where it came from")
     check = _add(commands, "check", lint.check, "what is wrong in the pragmas of files and folders")
-    check.add_argument("paths", nargs="+", metavar="PATH")
+    check.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for stdin")
+    check.add_argument("--output-format", choices=FORMATS, default="full", help="default: full")
+    check.add_argument("--select", type=lint.codes, default=(), metavar="CODES", help="only these, such as PH2,PH401")
+    check.add_argument("--ignore", type=lint.codes, default=(), metavar="CODES", help="not these; a longer prefix wins")
+    check.add_argument("--stdin-filename", metavar="PATH", help="the file that stdin is the text of")
 
 
 def _teaching(commands: Commands) -> None:

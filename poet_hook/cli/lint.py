@@ -8,13 +8,12 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from poet_hook.cli.output import say, say_json
+from poet_hook.cli.findings import Problem, report
 from poet_hook.errors import SettingsError
 from poet_hook.model import Diagnostic, Plan
-from poet_hook.pragma.diagnose import render
+from poet_hook.pragma.diagnose import RULES
 from poet_hook.pragma.scan import find
 from poet_hook.settings import load
 from poet_hook.transform.plan import UNPARSABLE, left_alone, plan_module
@@ -22,52 +21,57 @@ from poet_hook.transform.plan import UNPARSABLE, left_alone, plan_module
 # what `ast.parse` raises for text that is no Python
 SYNTAX_ERROR = "PH000"
 NO_LOSS = "PH415"
+# those of the planner have their titles in docs/errors.md only
+CODES = frozenset({*RULES, *(f"PH{number}" for number in range(401, 416))})
 _SKIPPED = frozenset({"site-packages", "dist-packages", "node_modules", "__pycache__"})
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A diagnostic and the file that it is about."""
-
-    path: str
-    diagnostic: Diagnostic
-
-
 def check(options: argparse.Namespace) -> int:
-    """Print every problem in the pragmas below `options.paths`; 1 where there is any, 2 where there is no such path."""
-    missing = [path for path in options.paths if not os.path.exists(path)]
-    if missing:
-        print(f"poet_hook: no such file or folder: {', '.join(missing)}", file=sys.stderr)
+    """Print the problems in the pragmas below `options.paths` (`-`: stdin): 0, 1 for any, 2 for a wrong call."""
+    if wrong := _wrong_call(options):
+        print(f"poet_hook: {wrong}", file=sys.stderr)
         return 2
     checked = 0
     problems: list[Problem] = []
-    for path in python_files(options.paths):
+    for path, items in _checked(options.paths, options.stdin_filename):
         checked += 1
-        problems += [Problem(str(path), item) for item in problems_of(path)]
-    files = len({problem.path for problem in problems})
-    if options.json:
-        rows = [{"path": problem.path, **_row(problem.diagnostic)} for problem in problems]
-        say_json({"problems": rows, "files": files, "checked": checked})
-    else:
-        for problem in problems:
-            say(render(problem.diagnostic, problem.path))
-        say(f"{_count(len(problems), 'problem')} in {_count(files, 'file')} ({checked} checked)")
+        problems += [Problem(str(path), item) for item in items if _wanted(item.code, options.select, options.ignore)]
+    report(problems, checked, "json" if options.json else options.output_format)
     return 1 if problems else 0
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+def codes(text: str) -> tuple[str, ...]:
+    """Codes and prefixes with commas between them -> the same, one by one; ValueError where no code begins so."""
+    wanted = tuple(filter(None, (word.strip().upper() for word in text.split(","))))
+    for word in wanted:
+        if not any(code.startswith(word) for code in CODES):
+            raise ValueError(word)
+    return wanted
 
 
-def _row(item: Diagnostic) -> dict[str, str | int]:
-    return {
-        "line": item.line,
-        "column": item.column + 1,
-        "end_column": item.end_column + 1,
-        "code": item.code,
-        "message": item.message,
-        "hint": item.hint,
-    }
+def _wanted(code: str, select: tuple[str, ...], ignore: tuple[str, ...]) -> bool:
+    """Whether a code is reported: the longer prefix decides, of two as long the ignored one."""
+    chosen = max((len(word) for word in select if code.startswith(word)), default=-1 if select else 0)
+    ignored = max((len(word) for word in ignore if code.startswith(word)), default=-1)
+    return chosen > ignored
+
+
+def _wrong_call(options: argparse.Namespace) -> str:
+    if "-" in options.paths:
+        return "" if len(options.paths) == 1 else "- (stdin) stands alone"
+    if options.stdin_filename:
+        return "--stdin-filename goes with - only"
+    missing = [path for path in options.paths if not os.path.exists(path)]
+    return f"no such file or folder: {', '.join(missing)}" if missing else ""
+
+
+def _checked(paths: list[str], stdin_name: str | None) -> Iterator[tuple[Path, list[Diagnostic]]]:
+    if paths == ["-"]:
+        path = Path(stdin_name or "stdin.py")
+        yield path, problems_in(sys.stdin.buffer.read(), path)
+        return
+    for path in python_files(paths):
+        yield path, problems_of(path)
 
 
 def problems_of(path: Path) -> list[Diagnostic]:
@@ -76,6 +80,11 @@ def problems_of(path: Path) -> list[Diagnostic]:
         data = path.read_bytes()
     except OSError as error:
         return [Diagnostic(SYNTAX_ERROR, f"the file can't be read: {error.strerror or error}", 1, 0, 0)]
+    return problems_in(data, path)
+
+
+def problems_in(data: bytes, path: Path) -> list[Diagnostic]:
+    """The same of the bytes of a file, which need not be on the disk."""
     if b"poet" not in data.lower():
         return []
     try:
