@@ -128,6 +128,31 @@ def test_the_text_of_an_editor(project: Path) -> None:
     assert not Path("src").exists()
 
 
+WRONG = "\ufeff# poet: retires=2, nosuch=1\r\n\r\n# a note\r\ndef f(a: int) -> int:\r\n    return a\r\n\n# poet retries=1\ndef g(): return '# poet retries=1'\n"
+RIGHT = "\ufeff# poet: retries=2, nosuch=1\r\n# a note\r\ndef f(a: int) -> int:\r\n    return a\r\n\n# poet: retries=1\ndef g(): return '# poet retries=1'\n"
+
+
+def test_what_is_safe_is_corrected_and_nothing_else(poet: Poet) -> None:
+    path = Path("app.py")
+    path.write_bytes(WRONG.encode())
+    path.chmod(0o640)
+    code, out, _ = poet("check", "app.py", "--diff")
+    assert (code, "-# poet retries=1\n+# poet: retries=1\n" in out) == (1, True)
+    assert path.read_bytes() == WRONG.encode()
+    code, out, _ = poet("check", "app.py", "--fix", "--output-format=concise")
+    assert path.read_bytes() == RIGHT.encode()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert (code, out.count("PH")) == (1, 1)
+    assert poet("check", "app.py", "--diff") == (0, "", "")
+
+
+@pytest.mark.parametrize("text", [WRONG.replace("return a", "return ="), GOOD, "# poet: zzz=1\ndef f(): pass\n"])
+def test_what_is_not_safe_stays_as_it_is(poet: Poet, text: str) -> None:
+    Path("app.py").write_bytes(text.encode())
+    poet("check", "app.py", "--fix")
+    assert Path("app.py").read_bytes() == text.encode()
+
+
 def test_stdin_stands_alone(poet: Poet) -> None:
     write("app.py", TYPO)
     assert poet("check", "-", "app.py") == (2, "", "poet_hook: - (stdin) stands alone\n")

@@ -62,6 +62,8 @@ def _looking(commands: Commands) -> None:
     check.add_argument("--output-format", choices=FORMATS, default="full", help="default: full")
     check.add_argument("--select", type=lint.codes, default=(), metavar="CODES", help="only these, such as PH2,PH401")
     check.add_argument("--ignore", type=lint.codes, default=(), metavar="CODES", help="not these; a longer prefix wins")
+    check.add_argument("--fix", action="store_true", help="first correct what is safe to correct")
+    check.add_argument("--diff", action="store_true", help="print what --fix would change, and write nothing")
     check.add_argument("--stdin-filename", metavar="PATH", help="the file that stdin is the text of")
 
 

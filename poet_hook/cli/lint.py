@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import argparse
 import ast
+import difflib
 import importlib.util
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from poet_hook.cli.correct import corrected
 from poet_hook.cli.findings import Problem, report
+from poet_hook.cli.output import say
 from poet_hook.errors import SettingsError
 from poet_hook.model import Diagnostic, Plan
 from poet_hook.pragma.diagnose import RULES
 from poet_hook.pragma.scan import find
 from poet_hook.settings import load
 from poet_hook.transform.plan import UNPARSABLE, left_alone, plan_module
+from poet_hook.versions.apply import write
 
 # what `ast.parse` raises for text that is no Python
 SYNTAX_ERROR = "PH000"
@@ -31,6 +35,10 @@ def check(options: argparse.Namespace) -> int:
     if wrong := _wrong_call(options):
         print(f"poet_hook: {wrong}", file=sys.stderr)
         return 2
+    if options.fix or options.diff:
+        changed = _correct_files(options)
+        if options.diff:
+            return 1 if changed else 0
     checked = 0
     problems: list[Problem] = []
     for path, items in _checked(options.paths, options.stdin_filename):
@@ -49,6 +57,27 @@ def codes(text: str) -> tuple[str, ...]:
     return wanted
 
 
+def _correct_files(options: argparse.Namespace) -> bool:
+    """Correct what is safe to correct, or with --diff print it; whether there was anything."""
+    changed = False
+    for path in python_files(options.paths):
+        try:
+            before = path.read_bytes()
+        except OSError:  # which is reported as a problem
+            continue
+        after = corrected(before, lambda code: _wanted(code, options.select, options.ignore))
+        if after == before:
+            continue
+        changed = True
+        if options.diff:
+            old, new = (importlib.util.decode_source(data).splitlines() for data in (before, after))
+            for line in difflib.unified_diff(old, new, str(path), str(path), lineterm=""):
+                say(line)
+        else:
+            write(path.resolve(), before, after)
+    return changed
+
+
 def _wanted(code: str, select: tuple[str, ...], ignore: tuple[str, ...]) -> bool:
     """Whether a code is reported: the longer prefix decides, of two as long the ignored one."""
     chosen = max((len(word) for word in select if code.startswith(word)), default=-1 if select else 0)
@@ -57,6 +86,8 @@ def _wanted(code: str, select: tuple[str, ...], ignore: tuple[str, ...]) -> bool
 
 
 def _wrong_call(options: argparse.Namespace) -> str:
+    if "-" in options.paths and (options.fix or options.diff):
+        return "- (stdin) can't be corrected"
     if "-" in options.paths:
         return "" if len(options.paths) == 1 else "- (stdin) stands alone"
     if options.stdin_filename:

@@ -74,7 +74,7 @@ def apply(edit: Edit, chain: Chain) -> None:
     Raises `VersionError` where the file changed meanwhile, OSError where it can't be written.
     """
     if edit.after != edit.before:
-        _replace(edit)
+        write(edit.path, edit.before, edit.after)
     if chain.champion_number() != 1:
         chain.point(1, [])  # after the file: until then the champion runs, and says the same
 
@@ -202,13 +202,13 @@ def _writable(plan: Plan, settings: Settings) -> Path:
     return path
 
 
-def _replace(edit: Edit) -> None:
-    path = edit.path
+def write(path: Path, before: bytes, after: bytes) -> None:
+    """Write a file, whole or not at all; `VersionError` where it does not hold `before`, OSError where it can't be."""
     status = path.stat()
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(edit.after)
+            file.write(after)
             file.flush()
             with contextlib.suppress(PermissionError):
                 os.fchown(file.fileno(), status.st_uid, status.st_gid)
@@ -217,7 +217,7 @@ def _replace(edit: Edit) -> None:
             changed = max(time.time(), int(status.st_mtime) + 1)
             os.utime(draft, (changed, changed))
             os.fsync(file.fileno())
-        if path.read_bytes() != edit.before:
+        if path.read_bytes() != before:
             raise VersionError(f"{path} was changed meanwhile: nothing was written; say it again")
         os.replace(draft, path)
     finally:
