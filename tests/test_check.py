@@ -153,6 +153,15 @@ def test_what_is_not_safe_stays_as_it_is(poet: Poet, text: str) -> None:
     assert Path("app.py").read_bytes() == text.encode()
 
 
+def test_a_read_only_file_is_not_corrected(poet: Poet) -> None:
+    write("app.py", TYPO).chmod(0o444)
+    write("other.py", TYPO)
+    code, _, err = poet("check", ".", "--fix")
+    assert (code, err) == (1, "poet_hook: app.py is read-only: it is not corrected\n")
+    assert Path("app.py").read_text() == TYPO
+    assert Path("other.py").read_text() == TYPO.replace("retires", "retries")
+
+
 def test_stdin_stands_alone(poet: Poet) -> None:
     write("app.py", TYPO)
     assert poet("check", "-", "app.py") == (2, "", "poet_hook: - (stdin) stands alone\n")

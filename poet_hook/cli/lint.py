@@ -73,6 +73,8 @@ def _correct_files(options: argparse.Namespace) -> bool:
             old, new = (importlib.util.decode_source(data).splitlines() for data in (before, after))
             for line in difflib.unified_diff(old, new, str(path), str(path), lineterm=""):
                 say(line)
+        elif not path.stat().st_mode & 0o222:
+            print(f"poet_hook: {path} is read-only: it is not corrected", file=sys.stderr)
         else:
             write(path.resolve(), before, after)
     return changed
