@@ -17,6 +17,7 @@ from poet_hook.learning.constants import Steps, trace
 from poet_hook.learning.evidence import Difference, compare, e_value
 from poet_hook.learning.gate import ALPHA, Judgement, judge
 from poet_hook.learning.objective import Label, Objective
+from poet_hook.learning.refine import OWN
 
 MOST_EXECUTIONS = 1_000
 RECORDED = 400  # of so many `ask` chooses
@@ -100,7 +101,7 @@ class Loop:
             self.history.append(self.champion)
             self.turns, self.began = [], found.e_value
             self._put(found.value, len(labelled))
-        elif found.value is not None and found.harmless and self._may_refine(labelled, aims):
+        elif found.harmless and found.e_value >= OWN and found.value is not None and self._may_refine(labelled, aims):
             self.refined.append((self.champion, found.value))
             self._put(found.value, len(labelled))
 

@@ -97,7 +97,7 @@ def test_a_proven_constant_is_refined_as_the_library_does_it() -> None:
     source = split("bells 3 apart, 50%", 0)
     said = list(itertools.islice(learning.executions(source, "random", random.Random(1), lambda: INCUMBENT), 40))
     loop.history, loop.champion, loop.turns, loop.began = [0.9], 0.7, [(0, 0.7)], 20.0  # 0.9 was replaced by 0.7
-    loop.since = 40
+    loop.since = 25
     loop.look(said, [])
     (step,) = loop.refined
     assert step[0] == 0.7

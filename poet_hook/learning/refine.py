@@ -19,6 +19,8 @@ from poet_hook.learning.search import Search
 from poet_hook.learning.study import values_of
 from poet_hook.versions.pointer import Turn
 
+OWN = 1.4  # evidence against the champion itself: without any, half of the refinements by wrong labels were worse
+
 
 def refinement(search: Search, judgement: Judgement) -> str:
     """Why the best candidate may take the place of the champion without a proof against it; "" where it may not."""
@@ -26,7 +28,7 @@ def refinement(search: Search, judgement: Judgement) -> str:
     pointer, alpha = study.chain.pointer(), pragma.alpha
     lasts = pragma.half_life is None  # else what was proved before may be true no more
     allowed = lasts and pragma.learn == "auto" and pragma.canary is None and pointer.history and pointer.turns
-    if not allowed or judgement.decision != "wait" or not judgement.harmless:
+    if not allowed or judgement.decision != "wait" or not judgement.harmless or judgement.e_value < OWN:
         return ""
     evidence = standing(search, pointer.history[-1], pointer.turns)
     if evidence < 1.0 / alpha:
