@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -89,10 +91,10 @@ class _Champions:
 
         if not plan.pragma.trains:
             return ORIGINAL
-        from poet_hook.pragma.options import LIVE_OBJECTIVES
+        from poet_hook.pragma.options import judged_live
         from poet_hook.versions.chain import Chain
 
-        _follow(bool(plan.pragma.canary) and plan.pragma.optimize_for in LIVE_OBJECTIVES)
+        _follow(judged_live(plan.pragma))
         return Chain(settings(), plan.function).champion(plan, carry_over=True)
 
     def still(self, kept: Sequence[Kept]) -> bool:
@@ -165,9 +167,26 @@ def belong_to(script_folders: list[Path]) -> None:
     _script_folders[:] = script_folders
 
 
-@functools.cache
 def store() -> Store:
-    """The store of this process."""
+    """The store of this process, one for all of its threads."""
+    with _storing:
+        return _store()
+
+
+@functools.cache
+def _store() -> Store:
     from poet_hook.store.database import Store
 
     return Store(settings().home)
+
+
+_storing = threading.RLock()
+
+
+def _after_fork() -> None:
+    global _storing
+    _storing = threading.RLock()  # the one before may be held by a thread that is not here
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

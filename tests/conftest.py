@@ -15,7 +15,7 @@ from types import ModuleType
 import pytest
 
 import poet_hook
-from poet_hook import api
+from poet_hook import activation, api
 from poet_hook.errors import PoetWarning
 from poet_hook.hook import finder
 from poet_hook.model import Plan, Tunable
@@ -65,11 +65,11 @@ def reset() -> None:
     handed.make_store = None
     if record.recorder._store is not None:
         record.recorder._store.close()
-    if api.store.cache_info().currsize:
+    if activation._store.cache_info().currsize:
         api.store().close()
     api.belong_to([])
     api.settings.cache_clear()
-    api.store.cache_clear()
+    activation._store.cache_clear()
     record.recorder.lost = 0
     record.recent.results.clear()
     record.recent.dropped = False

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_versions import SOURCE, VERDICT, add, chain_of, folder, plan_of, promote
 
-from poet_hook import api
+from poet_hook import activation, api
 from poet_hook.cli.main import main
 from poet_hook.errors import StoreError, VersionError, VersionWarning
 from poet_hook.model import Plan
@@ -122,7 +122,7 @@ def test_another_users_project(
     with pytest.warns(VersionWarning, match="was not made by this user"):
         assert load(None).f(3)
     shutil.rmtree(project / ".poet")  # a clone: nothing was recorded here yet
-    api.store.cache_clear()
+    activation._store.cache_clear()
     assert main(["import", str(tmp_path / "it.jsonl")]) == 0
     assert chain_of().read(2).values == {"x_limit": 3.5}
     assert load(None).f(3)

@@ -867,3 +867,26 @@ def test_the_stream_of_a_call_is_recorded(load: Load) -> None:
     m.is_hot("A", 50.0)
     m.is_hot("b", 1.0)
     assert [(e.stream, e.key) for e in api.store().executions("m:is_hot")] == [("a", None), ("b", None)]
+
+
+def test_threads_that_are_the_first_to_record_share_one_store(project: Path, python: Python) -> None:
+    (project / "m.py").write_text("# poet: optimize_for=accuracy\ndef f(x): return x > 1\n")
+    code = """
+        import sys, threading, time
+        import poet_hook
+        from poet_hook.store import database
+        made = []
+        plain = database.Store.__init__
+        def slow(self, *given):
+            made.append(self)
+            time.sleep(0.2)
+            plain(self, *given)
+        database.Store.__init__ = slow
+        poet_hook.activate()
+        import m
+        threads = [threading.Thread(target=m.f, args=(n,)) for n in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print(len(made), len(list(poet_hook.executions(m.f))))
+    """
+    assert python(code).stdout == "1 8\n"

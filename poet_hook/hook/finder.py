@@ -14,7 +14,8 @@ from poet_hook.hook.loader import MARK, Enhancer, PoetLoader
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
-_STANDARD = os.path.join(os.path.dirname(os.__file__), "")
+# a Python without its library on the disk has no such file, and covers nothing of it
+_STANDARD = os.path.join(os.path.dirname(getattr(os, "__file__", "\0/os.py")), "")
 
 
 class Finder:
@@ -44,10 +45,8 @@ class Finder:
 
     def _consider(self, spec: ModuleSpec) -> None:
         loader = spec.loader
-        if type(loader) is SourceFileLoader and self.covers(loader.path):
-            data = marked(loader.path)
-            if data is not None:
-                spec.loader = PoetLoader(loader.name, loader.path, self.enhancer, data)
+        if type(loader) is SourceFileLoader and self.covers(loader.path) and has_pragma(loader.path):
+            spec.loader = PoetLoader(loader.name, loader.path, self.enhancer)
 
     def covers(self, path: str) -> bool:
         """True for a file under a project root that is not an installed package, the standard library or ours."""
@@ -60,14 +59,13 @@ class Finder:
         """Nothing is cached here; the finders behind have their own."""
 
 
-def marked(path: str) -> bytes | None:
-    """The bytes of a file that may hold a pragma; None where it holds none, or can't be read."""
+def has_pragma(path: str) -> bool:
+    """True where the file's bytes hold a pragma; False too where it can't be read."""
     try:
         with open(path, "rb", buffering=0) as file:
-            data = file.read()
+            return MARK in file.read()
     except OSError:
-        return None
-    return data if MARK in data else None
+        return False
 
 
 def install(roots: Sequence[Path], enhancer: Enhancer) -> Finder:
@@ -100,7 +98,7 @@ def _name_too_early(finder: Finder) -> None:
             continue
         if not isinstance(path, str) or not path.endswith(".py") or isinstance(loader, PoetLoader):
             continue
-        if finder.covers(path) and marked(path) is not None and _has_pragma_line(path):
+        if finder.covers(path) and has_pragma(path) and _has_pragma_line(path):
             late.append(name)
     if late:
         warn(

@@ -86,7 +86,7 @@ class Enhancer:
     def _compiled(self, data: bytes, path: str, module: str) -> tuple[Loose | None, list[Said], list[Kept]]:
         from dataclasses import astuple
 
-        from poet_hook.pragma.options import LIVE_OBJECTIVES
+        from poet_hook.pragma.options import judged_live
         from poet_hook.transform.compile import compile_module
 
         kept: list[Kept] = []
@@ -94,8 +94,8 @@ class Enhancer:
         def champion(plan: Plan) -> Champion:
             champion = self.champions.of(plan)
             if plan.pragma.trains:
-                live = bool(plan.pragma.canary) and plan.pragma.optimize_for in LIVE_OBJECTIVES
-                kept.append((plan.function, plan.source_hash, champion.version, dict(champion.values), live))
+                values, live = dict(champion.values), judged_live(plan.pragma)
+                kept.append((plan.function, plan.source_hash, champion.version, values, live))
             return champion
 
         source, kept_as = importlib.util.decode_source(data), self.name(path, module)
@@ -145,16 +145,14 @@ def _report(diagnostics: Sequence[Said], path: str, strict: bool) -> None:
 class PoetLoader(SourceFileLoader):
     """Python's own source loader, with another `get_code`: everything else is as without poet_hook."""
 
-    def __init__(self, fullname: str, path: str, enhancer: Enhancer, data: bytes | None = None) -> None:
+    def __init__(self, fullname: str, path: str, enhancer: Enhancer) -> None:
         super().__init__(fullname, path)
         self.enhancer = enhancer
-        self._read = data  # by the finder, a moment ago
 
     def get_code(self, fullname: str) -> CodeType | None:
         """The module's code; never from or into plain bytecode files, which must not hold enhanced code."""
         path = self.get_filename(fullname)
-        data, self._read = self._read, None
-        code = self.enhancer.code(self.get_data(path) if data is None else data, path, self.name)
+        code = self.enhancer.code(self.get_data(path), path, self.name)
         return super().get_code(fullname) if code is None else code
 
     def __eq__(self, other: Any) -> bool:

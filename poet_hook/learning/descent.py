@@ -66,11 +66,12 @@ def thorough(
         found, loss = search.settled(values, weights, float("inf"), _others(search))
         if loss < least - slack(weights):
             best, least = found, loss
-    ended, search.deadline = search.late, end
+    if search.late:
+        seconds = SECONDS - (end - search.deadline)
+        search.notes.append(f"the search for several numbers was ended after {seconds:.2g} s")
+    search.deadline = end
     if many and least > slack(weights) and search.samples:
         return _sampled(search, weights, (best, least), progress)
-    if ended:
-        search.notes.append(f"the search for several numbers was ended after {SECONDS:g} s")
     if many and least > slack(weights):
         search.notes.append("so many numbers may hang together: pip install 'poet_hook[search]' looks further")
     return best, ()

@@ -12,7 +12,7 @@ from keyword import iskeyword
 from math import isfinite
 from typing import Any, get_args
 
-from ..model import Coerce, Fallback, Learn, RecordMode
+from ..model import Coerce, Fallback, Learn, Pragma, RecordMode
 from .diagnose import quote, suggest
 
 DOMAINS = ("generic", "ml_monitoring")
@@ -82,6 +82,11 @@ class RefusedError(Exception):
     def __init__(self, code: str, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.code, self.message, self.hint = code, message, hint
+
+
+def judged_live(pragma: Pragma) -> bool:
+    """Whether live calls tell which version is better, rather than replay."""
+    return bool(pragma.canary) and pragma.optimize_for in LIVE_OBJECTIVES
 
 
 def quote_end(text: str, at: int, end: int) -> int:

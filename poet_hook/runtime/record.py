@@ -135,11 +135,12 @@ class Recorder:
     @property
     def store(self) -> Store | None:
         """Into which calls are recorded: that of the latest activation."""
-        if handed.make_store is not self._maker:
-            self._maker = handed.make_store
-            self._store = None if self._maker is None else self._maker()
+        maker = handed.make_store
+        if maker is not self._maker:
+            self._store = None if maker is None else maker()
             self.restarts = 0 if self._store is None else self._store.restarts
             self.known.clear()
+            self._maker = maker  # the last one: another thread that sees it finds the store
         return self._store
 
     def knows(self, function: str, source_hash: str) -> bool:

@@ -109,10 +109,12 @@ class Slot:
 
     def __getattr__(self, name: str) -> Any:
         """What the text says is read when it is first asked for: most functions of a module are never called."""
-        if name[:2] == "__" or "function" in self.__dict__:
-            raise AttributeError(name)
-        self._read(UNSAID | json.loads(self.text))
-        return getattr(self, name)
+        if "function" not in self.__dict__ and name[:2] != "__":
+            self._read(UNSAID | json.loads(self.text))
+        try:
+            return self.__dict__[name]  # which another thread may have read meanwhile
+        except KeyError:
+            raise AttributeError(name) from None
 
     def _read(self, spec: dict[str, Any]) -> None:
         trial = Shadow() if spec.pop("shadow") else Canary(canary) if (canary := spec.pop("canary")) else None
