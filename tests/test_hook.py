@@ -790,16 +790,6 @@ def test_slots_are_shared_and_no_text_of_ours_is_left(load: Load) -> None:
     assert not [c for c in constants if isinstance(c, str) and "poet_hook\0" in c]
 
 
-def test_another_thread_may_read_a_slot_meanwhile(load: Load) -> None:
-    m = load("# poet: require='x'\ndef f(x): return x\n")
-    (slot,) = [part for part in m.f.__code__.co_consts if isinstance(part, Slot)]
-    assert "names" not in vars(slot)
-    assert slot.__getattr__("names") == ("x",)
-    assert slot.__getattr__("names") == ("x",)  # it was missing when this thread looked, and is there by now
-    with pytest.raises(AttributeError):
-        _ = slot.nothing
-
-
 def test_a_literal_of_the_users_that_looks_like_ours(load: Load) -> None:
     m = load("# poet: require='x'\ndef f(x): return 'poet_hook\\0no json'\n")
     assert m.f(1) == "poet_hook\0no json"

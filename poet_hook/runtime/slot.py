@@ -69,66 +69,81 @@ class Call:
 class Slot:
     """The runtime side of one function at one version."""
 
+    __slots__ = (  # a class with so many attributes is slow without
+        "__weakref__",
+        "backoff",
+        "coerce",
+        "domain",
+        "domain_name",
+        "early",
+        "function",
+        "has_fallback",
+        "has_streams",
+        "hides",
+        "line",
+        "module",
+        "names",
+        "optimize_for",
+        "parameters",
+        "path",
+        "promise",
+        "qualname",
+        "record",
+        "record_arguments",
+        "retries",
+        "returns",
+        "rule",
+        "source",
+        "source_hash",
+        "steadies",
+        "text",
+        "timeout",
+        "trains",
+        "trial",
+        "version",
+    )
+
     BaseException = builtins.BaseException
     unset = UNSET
 
-    function: str
-    module: str
-    qualname: str
-    path: str
-    line: int
-    version: int
-    source_hash: str
-    parameters: list[tuple[str, str, bool]]
-    names: tuple[str, ...]
-    returns: str
-    optimize_for: str | None
-    trains: bool
-    retries: int
-    backoff: float
-    timeout: float | None
-    has_fallback: bool
-    rule: str | None
-    promise: str | None
-    coerce: str
-    record: RecordMode
-    record_arguments: dict[str, RecordMode]
-    steadies: Steady
-    has_streams: bool
-    hides: bool
-    domain_name: str | None
-    domain: Domain | None
-    early: Early | None
-    trial: Shadow | Canary | None
-
     def __init__(self, text: str, source: str = "") -> None:
+        spec = UNSAID | json.loads(text)
         self.text = text
         self.source = source
+        self.function: str = spec["function"]
+        self.module: str = spec["module"]
+        self.qualname: str = spec["qualname"]
+        self.path: str = spec["path"]
+        self.line: int = spec["line"]
+        self.version: int = spec["version"]
+        self.source_hash: str = spec["source_hash"]
+        self.parameters = [(name, kind, optional) for name, kind, optional in spec["parameters"]]
+        self.names = tuple(name for name, _, _ in self.parameters)
+        self.returns: str = spec["returns"]
+        self.optimize_for: str | None = spec["optimize_for"]
+        self.trains = self.optimize_for is not None
+        self.retries: int = spec["retries"]
+        self.backoff: float = spec["backoff"]
+        self.timeout: float | None = spec["timeout"]
+        self.has_fallback: bool = spec["has_fallback"]
+        self.rule: str | None = spec["rule"]
+        self.promise: str | None = spec["promise"]
+        self.coerce: str = spec["coerce"]
+        self.record: RecordMode = spec["record"]
+        self.record_arguments: dict[str, RecordMode] = spec["record_arguments"]
+        self.steadies = Steady(*spec["steadies"])
+        self.has_streams: bool = spec["has_streams"]
+        self.hides = any(mode != "full" for mode in (self.record, *self.record_arguments.values()))
+        self.domain_name: str | None = spec["domain_name"]
+        self.domain: Domain | None = load(self.domain_name) if self.domain_name else None
+        self.early = Early() if self.version != 1 and self.trains else None
+        self.trial: Shadow | Canary | None = None
+        if spec["shadow"]:
+            self.trial = Shadow()
+        elif spec["canary"]:
+            self.trial = Canary(spec["canary"])
         if source:
             _slots.add(self)
-
-    def __getattr__(self, name: str) -> Any:
-        """What the text says is read when it is first asked for: most functions of a module are never called."""
-        if "function" not in self.__dict__ and name[:2] != "__":
-            self._read(UNSAID | json.loads(self.text))
-        try:
-            return self.__dict__[name]  # which another thread may have read meanwhile
-        except KeyError:
-            raise AttributeError(name) from None
-
-    def _read(self, spec: dict[str, Any]) -> None:
-        trial = Shadow() if spec.pop("shadow") else Canary(canary) if (canary := spec.pop("canary")) else None
-        spec["parameters"] = [(name, kind, optional) for name, kind, optional in spec["parameters"]]
-        spec["names"] = tuple(name for name, _, _ in spec["parameters"])
-        spec["trains"] = spec["optimize_for"] is not None
-        spec["steadies"] = Steady(*spec["steadies"])
-        spec["hides"] = any(mode != "full" for mode in (spec["record"], *spec["record_arguments"].values()))
-        spec["domain"] = load(spec["domain_name"]) if spec["domain_name"] else None
-        spec["early"] = Early() if spec["version"] != 1 and spec["trains"] else None
-        spec["trial"] = trial
-        spec["function"] = spec.pop("function")  # the last one: where it is there, all are
-        for name, value in spec.items():
-            self.__dict__.setdefault(name, value)  # of two threads the first one's trial counts
 
     # -- Perceive
 
