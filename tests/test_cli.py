@@ -1024,7 +1024,7 @@ def full(folder: Path, *words: str) -> Done:
     """Run a command that can make no file longer than nothing, as on a full disk."""
     limit = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0));"
     code = f"{limit} runpy.run_module('poet_hook', run_name='__main__', alter_sys=True)"
-    return python(folder, "-c", f"import sys; {code}", *words, PYTHONDONTWRITEBYTECODE="1")
+    return python(folder, "-c", f"import sys; {code}", *words, PYTHONDONTWRITEBYTECODE="1", COVERAGE_PROCESS_CONFIG="")
 
 
 LOOKING = [["status"], ["log", "is_high"], ["versions", "is_high"], ["diff", "is_high"], ["explain", "is_high"]]
