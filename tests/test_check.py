@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -157,9 +158,21 @@ def test_a_read_only_file_is_not_corrected(poet: Poet) -> None:
     write("app.py", TYPO).chmod(0o444)
     write("other.py", TYPO)
     code, _, err = poet("check", ".", "--fix")
-    assert (code, err) == (1, "poet_hook: app.py is read-only: it is not corrected\n")
+    said = "poet_hook: app.py is read-only: it is not corrected\npoet_hook: other.py is corrected\n"
+    assert (code, err) == (1, said)
     assert Path("app.py").read_text() == TYPO
     assert Path("other.py").read_text() == TYPO.replace("retires", "retries")
+
+
+def test_a_file_that_can_not_be_written_is_not_corrected(poet: Poet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("poet_hook.versions.apply.os.fsync", full)
+    write("app.py", TYPO)
+    code, _, err = poet("check", "app.py", "--fix")
+    assert (code, err) == (1, "poet_hook: app.py is not corrected: [Errno 28] No space left on device\n")
+    assert Path("app.py").read_text() == TYPO
 
 
 def test_stdin_stands_alone(poet: Poet) -> None:

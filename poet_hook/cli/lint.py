@@ -14,7 +14,7 @@ from pathlib import Path
 from poet_hook.cli.correct import corrected
 from poet_hook.cli.findings import Problem, report
 from poet_hook.cli.output import say
-from poet_hook.errors import SettingsError
+from poet_hook.errors import SettingsError, VersionError
 from poet_hook.model import Diagnostic, Plan
 from poet_hook.pragma.diagnose import RULES
 from poet_hook.pragma.scan import find
@@ -76,7 +76,12 @@ def _correct_files(options: argparse.Namespace) -> bool:
         elif not path.stat().st_mode & 0o222:
             print(f"poet_hook: {path} is read-only: it is not corrected", file=sys.stderr)
         else:
-            write(path.resolve(), before, after)
+            try:
+                write(path.resolve(), before, after)
+                said = "is corrected"
+            except (OSError, VersionError) as error:
+                said = f"is not corrected: {error}"
+            print(f"poet_hook: {path} {said}", file=sys.stderr)
     return changed
 
 
