@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs clean
+.PHONY: help demo test check bench docs rules clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,10 @@ bench: $(VENV)/.dev ## figures: ns per call, false promotions of the gate, regre
 
 docs: $(VENV)/.dev ## run every code block of the documentation
 	$(BIN)/python -m pytest --quiet tests/test_docs.py
+
+rules: $(VENV)/.dev ## write docs/rules.md from poet_hook/cli/rules
+	$(BIN)/python -m poet_hook rule > docs/rules.md.new
+	mv docs/rules.md.new docs/rules.md
 
 clean: ## remove the virtual environment and all that was made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov build dist

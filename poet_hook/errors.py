@@ -29,7 +29,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-DOCS = "https://poet-hook.readthedocs.io/errors.html"
+SITE = "https://poet-hook.readthedocs.io"
 
 
 class PoetError(Exception):
@@ -39,7 +39,7 @@ class PoetError(Exception):
 
     @property
     def url(self) -> str:
-        return f"{DOCS}#{self.code.lower()}"
+        return f"{SITE}/errors.html#{self.code.lower()}"
 
 
 class PragmaError(PoetError, SyntaxError):

@@ -18,7 +18,8 @@ from conftest import PACKAGE, environment
 
 from poet_hook import errors, settings
 from poet_hook.cli.commands import parser
-from poet_hook.pragma.diagnose import RULES
+from poet_hook.cli.lint import problems_in
+from poet_hook.cli.rules import RULES
 from poet_hook.pragma.options import OPTIONS
 
 DOCS = PACKAGE / "docs"
@@ -120,6 +121,11 @@ class Reader:
                 self.console(block)
             elif block.mark.startswith("file: "):
                 (self.folder / block.mark.removeprefix("file: ")).write_text(block.text, encoding="utf-8")
+            elif block.mark.startswith("check: "):
+                file = self.folder / "shop.py"
+                file.write_text(block.text, encoding="utf-8")
+                found = [item.code for item in problems_in(file.read_bytes(), file)] or ["nothing"]
+                assert found == [block.mark.removeprefix("check: ")], f"{self.page.name}:{block.line}"
             elif block.language == "python":
                 script += block.text + "\n"
             elif block.mark == "expect":
@@ -159,17 +165,14 @@ def headings(page: Path, level: str) -> list[str]:
 
 
 def codes() -> set[str]:
-    found = {*RULES, errors.PoetError.code}
-    found |= {e.code for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.PoetError)}
-    for path in (PACKAGE / "poet_hook").rglob("*.py"):
-        found |= set(re.findall(r'"(PH\d{3})"', path.read_text(encoding="utf-8")))
-    return found
+    return {e.code for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.PoetError)}
 
 
 def test_what_exists_is_documented_and_what_is_documented_exists() -> None:
     commands = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
     warned = {n for n, e in vars(errors).items() if isinstance(e, type) and issubclass(e, Warning)}
     assert sorted(headings(DOCS / "errors.md", "###")) == sorted(codes() | warned)
+    assert headings(DOCS / "rules.md", "###") == [*RULES]
     assert sorted(headings(DOCS / "pragmas.md", "###")) == sorted([*OPTIONS, "tune"])
     assert sorted(headings(DOCS / "cli.md", "##")) == sorted(commands)  # type: ignore[arg-type]
     assert sorted(headings(DOCS / "configuration.md", "###")) == sorted(["root", *settings._NAMES])

@@ -1,16 +1,15 @@
 from __future__ import annotations
 
-import inspect
-import re
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from poet_hook.cli.rules import RULES
 from poet_hook.model import Diagnostic, Fallback, Pragma, Tune
-from poet_hook.pragma import diagnose, grammar, options, scan
-from poet_hook.pragma.diagnose import RULES, render, suggest
+from poet_hook.pragma import diagnose, grammar
+from poet_hook.pragma.diagnose import render, suggest
 from poet_hook.pragma.options import DOMAINS, OBJECTIVES, OPTIONS, PLANNED
 from poet_hook.pragma.scan import Found, find
 
@@ -422,12 +421,6 @@ def test_suggest() -> None:
     assert suggest("Retreis", OPTIONS) == "did you mean 'retries'?"
     assert suggest("qqq", OPTIONS) == ""
     assert suggest("retries" * 100_000, OPTIONS) == ""
-
-
-def test_every_code_has_its_rule_and_every_rule_its_code() -> None:
-    used = {code for m in (grammar, options, scan) for code in re.findall(r"PH\d{3}", inspect.getsource(m))}
-    assert used == set(RULES)
-    assert set(re.findall(r"PH\d{3}", inspect.getsource(diagnose))) == set(RULES)
 
 
 def test_the_names_do_not_overlap() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from poet_hook import __version__
 from poet_hook.cli import ask as question
-from poet_hook.cli import exchange, explain, lint, look, teach
+from poet_hook.cli import exchange, explain, lint, look, rule, teach
 from poet_hook.cli import feedback as say
 from poet_hook.cli.findings import FORMATS
 from poet_hook.cli.run import USAGE
@@ -65,6 +65,8 @@ def _looking(commands: Commands) -> None:
     check.add_argument("--fix", action="store_true", help="first correct what is safe to correct")
     check.add_argument("--diff", action="store_true", help="print what --fix would change, and write nothing")
     check.add_argument("--stdin-filename", metavar="PATH", help="the file that stdin is the text of")
+    asked = _add(commands, "rule", rule.rule, "what a code of `check` means, with an example")
+    asked.add_argument("rule", nargs="?", type=rule.known, metavar="CODE", help="such as PH203 (default: all of them)")
 
 
 def _teaching(commands: Commands) -> None:

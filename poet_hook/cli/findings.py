@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from poet_hook.cli.correct import Edit
 from poet_hook.cli.output import say, say_json
+from poet_hook.cli.rules import RULES
 from poet_hook.model import Diagnostic
 from poet_hook.pragma.diagnose import render
 
@@ -14,24 +17,26 @@ FORMATS = ("full", "concise", "json", "github")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A diagnostic and the file that it is about."""
+    """A diagnostic, the file that it is about, and its safe correction, where it has one."""
 
     path: str
     diagnostic: Diagnostic
+    edit: Edit | None = None
 
 
-def report(problems: Sequence[Problem], checked: int, form: str) -> None:
-    """Print problems in one of `FORMATS`; `checked` is the number of files that were looked at."""
+def report(problems: Sequence[Problem], checked: int, form: str, offer: bool) -> None:
+    """Print problems in one of `FORMATS`; `checked` files were looked at, and `offer` says whether --fix could help."""
     files = len({problem.path for problem in problems})
     if form == "json":
-        rows = [{"path": problem.path, **_row(problem.diagnostic)} for problem in problems]
-        say_json({"problems": rows, "files": files, "checked": checked})
+        say_json({"problems": [_row(problem) for problem in problems], "files": files, "checked": checked})
         return
     line = {"full": _full, "concise": _concise, "github": _github}[form]
     for problem in problems:
         say(line(problem))
     if form != "github":
-        say(f"{_count(len(problems), 'problem')} in {_count(files, 'file')} ({checked} checked)")
+        fixable = sum(problem.edit is not None for problem in problems) if offer else 0
+        more = f"; --fix corrects {fixable}" if fixable else ""
+        say(f"{_count(len(problems), 'problem')} in {_count(files, 'file')} ({checked} checked){more}")
 
 
 def _full(problem: Problem) -> str:
@@ -49,7 +54,7 @@ def _github(problem: Problem) -> str:
     item = problem.diagnostic
     where = f"file={_property(problem.path)},line={item.line},col={item.column + 1},endColumn={item.end_column + 1}"
     text = f"{item.code} {item.message}" + (f" ({item.hint})" if item.hint else "")
-    return f"::error {where},title=poet_hook {item.code}::{_data(text)}"
+    return f"::{RULES[item.code].severity} {where},title=poet_hook {item.code}::{_data(text)}"
 
 
 def _data(text: str) -> str:
@@ -64,12 +69,25 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def _row(item: Diagnostic) -> dict[str, str | int]:
+def _row(problem: Problem) -> dict[str, Any]:
+    item, edit, rule = problem.diagnostic, problem.edit, RULES[problem.diagnostic.code]
     return {
+        "path": problem.path,
         "line": item.line,
         "column": item.column + 1,
         "end_column": item.end_column + 1,
         "code": item.code,
+        "name": rule.name(),
+        "severity": rule.severity,
         "message": item.message,
         "hint": item.hint,
+        "url": rule.url(),
+        "fix": edit
+        and {
+            "line": edit.line,
+            "column": edit.column + 1,
+            "end_line": edit.end_line,
+            "end_column": edit.end_column + 1,
+            "text": edit.text,
+        },
     }

@@ -11,12 +11,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from poet_hook.cli.correct import corrected
+from poet_hook.cli.correct import corrected, edits
 from poet_hook.cli.findings import Problem, report
 from poet_hook.cli.output import say
+from poet_hook.cli.rules import RULES
 from poet_hook.errors import SettingsError, VersionError
 from poet_hook.model import Diagnostic, Plan
-from poet_hook.pragma.diagnose import RULES
 from poet_hook.pragma.scan import find
 from poet_hook.settings import load
 from poet_hook.transform.plan import UNPARSABLE, left_alone, plan_module
@@ -24,9 +24,7 @@ from poet_hook.versions.apply import write
 
 # what `ast.parse` raises for text that is no Python
 SYNTAX_ERROR = "PH000"
-NO_LOSS = "PH415"
-# those of the planner have their titles in docs/errors.md only
-CODES = frozenset({*RULES, *(f"PH{number}" for number in range(401, 416))})
+CODES = frozenset(RULES)
 _SKIPPED = frozenset({"site-packages", "dist-packages", "node_modules", "__pycache__"})
 
 
@@ -41,10 +39,14 @@ def check(options: argparse.Namespace) -> int:
             return 1 if changed else 0
     checked = 0
     problems: list[Problem] = []
-    for path, items in _checked(options.paths, options.stdin_filename):
+    for path, data in _texts(options.paths, options.stdin_filename):
         checked += 1
-        problems += [Problem(str(path), item) for item in items if _wanted(item.code, options.select, options.ignore)]
-    report(problems, checked, "json" if options.json else options.output_format)
+        found = [data] if isinstance(data, Diagnostic) else problems_in(data, path)
+        items = [item for item in found if _wanted(item.code, options.select, options.ignore)]
+        fixes = edits(b"" if isinstance(data, Diagnostic) else data, items)
+        problems += [Problem(str(path), item, edit) for item, edit in zip(items, fixes, strict=True)]
+    can_fix = not options.fix and "-" not in options.paths
+    report(problems, checked, "json" if options.json else options.output_format, offer=can_fix)
     return 1 if problems else 0
 
 
@@ -103,26 +105,20 @@ def _wrong_call(options: argparse.Namespace) -> str:
     return f"no such file or folder: {', '.join(missing)}" if missing else ""
 
 
-def _checked(paths: list[str], stdin_name: str | None) -> Iterator[tuple[Path, list[Diagnostic]]]:
+def _texts(paths: list[str], stdin_name: str | None) -> Iterator[tuple[Path, bytes | Diagnostic]]:
+    """Each file with its bytes, or with what is said where it can't be read."""
     if paths == ["-"]:
-        path = Path(stdin_name or "stdin.py")
-        yield path, problems_in(sys.stdin.buffer.read(), path)
+        yield Path(stdin_name or "stdin.py"), sys.stdin.buffer.read()
         return
     for path in python_files(paths):
-        yield path, problems_of(path)
-
-
-def problems_of(path: Path) -> list[Diagnostic]:
-    """What is wrong in the pragmas of one file, in the order of its lines."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        return [Diagnostic(SYNTAX_ERROR, f"the file can't be read: {error.strerror or error}", 1, 0, 0)]
-    return problems_in(data, path)
+        try:
+            yield path, path.read_bytes()
+        except OSError as error:
+            yield path, Diagnostic(SYNTAX_ERROR, f"the file can't be read: {error.strerror or error}", 1, 0, 0)
 
 
 def problems_in(data: bytes, path: Path) -> list[Diagnostic]:
-    """The same of the bytes of a file, which need not be on the disk."""
+    """What is wrong in the pragmas of a file, in the order of its lines; it need not be on the disk."""
     if b"poet" not in data.lower():
         return []
     try:
@@ -153,7 +149,7 @@ def _losses(plan: Plan, lines: list[str]) -> Iterator[Diagnostic]:
         row = next((row for row in rows if name in lines[row]), plan.pragma.line - 1)
         column = max(lines[row].find(name), 0)
         message = f"optimize_for={name}: {reason}"
-        yield Diagnostic(NO_LOSS, message, row + 1, column, column + len(name), source_line=lines[row])
+        yield Diagnostic("PH415", message, row + 1, column, column + len(name), source_line=lines[row])
 
 
 def _missing(module: str, function: str, named_in: Path) -> str:

@@ -7,33 +7,6 @@ from dataclasses import dataclass
 
 from ..model import Diagnostic
 
-# The numbers are stable: people silence and search for them.
-RULES: dict[str, str] = {
-    "PH000": "the source can't be split into tokens, so its pragmas are not read",
-    "PH001": "a comment looks like a pragma but is not spelled '# poet:'",
-    "PH002": "a blank line stands between a pragma and its function",
-    "PH003": "only functions carry pragmas, and no function follows",
-    "PH004": "options stand at the end of a line of code instead of above the function",
-    "PH005": "'tune' does not stand at the end of a line that holds a number",
-    "PH101": "an option name is missing",
-    "PH102": "an option has no value",
-    "PH103": "a quoted text is not closed",
-    "PH104": "brackets are not balanced",
-    "PH105": "a pragma line is too long",
-    "PH106": "a pragma has too many options",
-    "PH201": "no option has this name",
-    "PH202": "this option or value is not available in this version",
-    "PH203": "a value is not one of the choices",
-    "PH204": "a number, duration or cost can't be read or is out of range",
-    "PH205": "a fallback is neither a literal nor the name of a function",
-    "PH206": "an expression is not quoted or can't be used",
-    "PH207": "a flag takes no value",
-    "PH208": "a tuning range or its name can't be read",
-    "PH301": "an option is given twice; the later one counts",
-    "PH302": "an option has no effect without optimize_for",
-    "PH303": "an option has no effect beside 'off'",
-}
-
 _SHOWN = 160
 _LONGEST_NAME = 40
 

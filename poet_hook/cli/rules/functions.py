@@ -1,0 +1,358 @@
+"""PH4: a pragma held against the function below it and the module around it."""
+
+from __future__ import annotations
+
+from poet_hook.cli.rules.base import Rule
+
+
+class UnknownArgument(Rule):
+    """The option names an argument that the function does not have.
+
+    The argument that was meant is recorded as the others are. Correct the name.
+
+    Wrong:
+        # poet: optimize_for=accuracy, record.password=none
+        def may_enter(user: str, secret: str) -> bool:
+            return len(secret) > 8
+
+    Right:
+        # poet: optimize_for=accuracy, record.secret=none
+        def may_enter(user: str, secret: str) -> bool:
+            return len(secret) > 8
+    """
+
+    code = "PH401"
+    message = "record.password: may_enter() has no argument 'password'"
+
+
+class ArgumentNamedResult(Rule):
+    """In `ensure`, `result` is what the function returns, and an argument has the same name.
+
+    The option is ignored. Rename the argument.
+
+    Wrong:
+        # poet: ensure="result >= 0"
+        def rounded(result: float) -> int:
+            return int(result)
+
+    Right:
+        # poet: ensure="result >= 0"
+        def rounded(value: float) -> int:
+            return int(value)
+    """
+
+    code = "PH402"
+    message = "ensure=: rounded() has an argument named result, which hides the result"
+
+
+class NotAboveFunction(Rule):
+    """Python reads the lines below otherwise than as a function that starts there.
+
+    The pragma is ignored. This is rare: it takes a decorator that a backslash moves to the next line. Put `@` and the
+    decorator, or `async` and `def`, on one line.
+
+    Wrong:
+        from functools import cache
+
+
+        # poet: retries=2
+        @\\
+        cache
+        def fetch(url: str) -> str:
+            return url
+
+    Right:
+        from functools import cache
+
+
+        # poet: retries=2
+        @cache
+        def fetch(url: str) -> str:
+            return url
+    """
+
+    code = "PH403"
+    message = "this pragma does not stand above a function"
+
+
+class NothingToTune(Rule):
+    """It is not clear which number `tune` means, or there is none that can be tuned.
+
+    With a range an index, an exponent and a keyword argument can't be tuned. Give the number a line of its own.
+
+    Wrong:
+        # poet: optimize_for=accuracy
+        def is_normal(celsius: float) -> bool:
+            return celsius > 5.0 and celsius < 45.0  # poet: tune 20..60
+
+    Right:
+        # poet: optimize_for=accuracy
+        def is_normal(celsius: float) -> bool:
+            limit = 45.0  # poet: tune 20..60
+            return celsius > 5.0 and celsius < limit
+    """
+
+    code = "PH404"
+    message = "2 numbers on this line; put the one to tune on a line of its own"
+
+
+class OutsideRange(Rule):
+    """What stands on the line is not one of the values that `tune` allows.
+
+    Nothing is tuned by it, since learning starts from what is written. A number must lie in the range: widen it. Of
+    choices, what stands there must be one, and the others must be like it: texts beside a text, functions of the module
+    beside a function.
+
+    Wrong:
+        # poet: optimize_for=accuracy
+        def is_hot(celsius: float) -> bool:
+            return celsius > 45.0  # poet: tune 50..60
+
+    Right:
+        # poet: optimize_for=accuracy
+        def is_hot(celsius: float) -> bool:
+            return celsius > 45.0  # poet: tune 20..60
+    """
+
+    code = "PH405"
+    message = "the number 45 lies outside the range that it may be tuned in"
+
+
+class UnknownFallback(Rule):
+    """The fallback is a name that the module does not bind, or that the function itself uses for something else.
+
+    There is no fallback then. Correct the name, or quote it if a text is meant: `fallback='nothing'`.
+
+    Wrong:
+        # poet: fallback=cached_price
+        def price_of(item: str) -> float:
+            return {"tea": 3.5}[item]
+
+    Right:
+        def cached_price(item: str) -> float:
+            return 3.0
+
+
+        # poet: fallback=cached_price
+        def price_of(item: str) -> float:
+            return {"tea": 3.5}[item]
+    """
+
+    code = "PH406"
+    message = "fallback=cached_price: the module has no such function"
+
+
+class TuneWithoutObjective(Rule):
+    """A number is marked with `tune`, but the function does not learn.
+
+    Add `optimize_for` to its pragma, or take the mark away.
+
+    Wrong:
+        # poet: retries=2
+        def is_hot(celsius: float) -> bool:
+            return celsius > 45.0  # poet: tune 20..60
+
+    Right:
+        # poet: retries=2, optimize_for=accuracy
+        def is_hot(celsius: float) -> bool:
+            return celsius > 45.0  # poet: tune 20..60
+    """
+
+    code = "PH407"
+    severity = "warning"
+    message = "tune has no effect without optimize_for above the function"
+
+
+class CostWithoutAlerts(Rule):
+    """Only `optimize_for=alert_quality` weighs false alarms against misses.
+
+    Change the objective, or take `cost` away.
+
+    Wrong:
+        # poet: optimize_for=accuracy, cost=1:5
+        def is_hot(celsius: float) -> bool:
+            return celsius > 45.0
+
+    Right:
+        # poet: optimize_for=alert_quality, cost=1:5
+        def is_hot(celsius: float) -> bool:
+            return celsius > 45.0
+    """
+
+    code = "PH408"
+    severity = "warning"
+    message = "cost= has no effect with optimize_for=accuracy; it needs alert_quality"
+
+
+class LeftAlone(Rule):
+    """The function has a pragma and runs as it is written, since it could not be enhanced correctly.
+
+    The message says why. `check` and `explain` say so, an import does not. Take the pragma away, or move what is to be
+    checked into a function of its own.
+
+    Wrong:
+        from numba import njit
+
+
+        # poet: require="celsius > -273.15"
+        @njit
+        def kelvin(celsius: float) -> float:
+            return celsius + 273.15
+
+    Right:
+        from numba import njit
+
+
+        @njit
+        def added(celsius: float) -> float:
+            return celsius + 273.15
+
+
+        # poet: require="celsius > -273.15"
+        def kelvin(celsius: float) -> float:
+            return added(celsius)
+    """
+
+    code = "PH409"
+    severity = "warning"
+    message = "kelvin() is left alone: @njit compiles it elsewhere; the enhanced body would not be understood there"
+
+
+class UnknownName(Rule):
+    """An expression reads a name that nothing binds, so that it can't be evaluated at any call.
+
+    It is about `require`, `ensure`, `key`, `stream` and `group`. Correct the name. Names that a
+    `from module import *` may bring are not reported.
+
+    Wrong:
+        # poet: require="celsius > ABSOLUTE_ZERO"
+        def is_hot(celsius: float) -> bool:
+            return celsius > 45.0
+
+    Right:
+        ABSOLUTE_ZERO = -273.15
+
+
+        # poet: require="celsius > ABSOLUTE_ZERO"
+        def is_hot(celsius: float) -> bool:
+            return celsius > 45.0
+    """
+
+    code = "PH410"
+    message = "require=: ABSOLUTE_ZERO is no argument of is_hot(), and the module does not define it"
+
+
+class NoYesOrNo(Rule):
+    """`min_run`, `hold` and `cooldown` change a yes or no, and the function returns something else.
+
+    A yes or no is a `bool`, or one in a dict or an object. The options are ignored. Take them away, or correct the
+    annotation.
+
+    Wrong:
+        # poet: cooldown=5m
+        def heat(celsius: float) -> float:
+            return celsius - 45.0
+
+    Right:
+        # poet: cooldown=5m
+        def is_hot(celsius: float) -> bool:
+            return celsius > 45.0
+    """
+
+    code = "PH411"
+    severity = "warning"
+    message = "cooldown= has no effect: float is no yes or no"
+
+
+class CanaryWithoutPromotion(Rule):
+    """What answers a share of the calls is promoted by itself once it is proven, and `learn` forbids that.
+
+    `canary` is ignored. Change one of the two.
+
+    Wrong:
+        # poet: optimize_for=accuracy, canary=5%, learn=propose
+        def is_hot(celsius: float) -> bool:
+            return celsius > 45.0
+
+    Right:
+        # poet: optimize_for=accuracy, canary=5%, learn=proven
+        def is_hot(celsius: float) -> bool:
+            return celsius > 45.0
+    """
+
+    code = "PH412"
+    severity = "warning"
+    message = "canary= has no effect with learn=propose; it needs auto or proven"
+
+
+class LiveWithoutCanary(Rule):
+    """The objective is told by live calls only, and no other version may answer any.
+
+    `latency`, `reliability`, `reward` and `cost` are compared between calls that one version served and calls that
+    another one served. Say which share of the calls that may be.
+
+    Wrong:
+        # poet: optimize_for=latency, retries=2
+        def fetch(url: str) -> str:
+            return url
+
+    Right:
+        # poet: optimize_for=latency, retries=2, canary=5%
+        def fetch(url: str) -> str:
+            return url
+    """
+
+    code = "PH413"
+    severity = "warning"
+    message = "optimize_for=latency has no effect without canary=, since only live calls tell it"
+
+
+class UnusedByLive(Rule):
+    """The option changes nothing where live calls are compared.
+
+    They are compared side by side, each new trial on calls of its own: nothing in it grows old, is silent, or is judged
+    with others. So leave `half_life`, `assume_ok_after` and `group` out.
+
+    Wrong:
+        # poet: optimize_for=latency, canary=5%, half_life=30d
+        def fetch(url: str) -> str:
+            return url
+
+    Right:
+        # poet: optimize_for=latency, canary=5%
+        def fetch(url: str) -> str:
+            return url
+    """
+
+    code = "PH414"
+    severity = "warning"
+    message = "half_life= has no effect with optimize_for=latency, which live calls tell"
+
+
+class UnknownLoss(Rule):
+    """The module that `optimize_for=module:function` names is not in the project, or the function is not in it.
+
+    Nothing can be learned without it. Correct the name; a module that lies elsewhere is named in
+    [`replay_modules`](configuration.md#replay_modules). Only `check` looks for it, and imports nothing for that.
+
+    Wrong:
+        def lateness(expected: float, result: float) -> float:
+            return max(0.0, expected - result)
+
+
+        # poet: optimize_for=shop:late
+        def days(kilometres: float) -> float:
+            return kilometres / 400.0
+
+    Right:
+        def lateness(expected: float, result: float) -> float:
+            return max(0.0, expected - result)
+
+
+        # poet: optimize_for=shop:lateness
+        def days(kilometres: float) -> float:
+            return kilometres / 400.0
+    """
+
+    code = "PH415"
+    message = "optimize_for=shop:late: shop has no function late"
