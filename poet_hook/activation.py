@@ -52,24 +52,24 @@ def activate(*, roots: list[str | Path] | None = None, strict: bool | None = Non
 
 def deactivate() -> None:
     """Enhance no further module; what is enhanced already stays so."""
-    from poet_hook.hook import finder
+    from poet_hook.hook import first
     from poet_hook.versions.watch import watch
 
-    finder.remove()
+    first.remove()
     watch.end()
 
 
 @contextmanager
 def activated(*, roots: list[str | Path] | None = None, strict: bool | None = None) -> Iterator[None]:
     """`activate()` for the length of a block; an activation around it is there again afterwards."""
-    from poet_hook.hook import finder
+    from poet_hook.hook import first
 
-    outer = finder.active()
+    outer = first.stands()
     activate(roots=roots, strict=strict)
     try:
         yield
     finally:
-        finder.remove()
+        first.remove()
         if outer is None:
             deactivate()
         else:

@@ -133,13 +133,19 @@ def asked_for_strict() -> bool:
     return os.environ.get("POET_STRICT", "").strip().lower() in _TRUE
 
 
+def asked_for_hook() -> bool:
+    """Whether POET_HOOK asks for children to be enhanced; raises `SettingsError` for a word that is no answer."""
+    return _flag((os.environ.get("POET_HOOK", ""), "environment variable POET_HOOK", True))
+
+
 def script_folder() -> Path | None:
     """The folder of the user's main script; None without one, and for an installed program."""
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None)
     if path is None and _was_spawned():
-        path = sys.argv[0]
-    elif path is None or getattr(main, "__spec__", None) is not None:
+        main = sys.modules.get("__mp_main__")  # there while the main script is run once more
+        path = None if main is None else sys.argv[0]
+    if path is None or getattr(main, "__spec__", None) is not None:
         return None  # what is run with -m is found by the working directory
     full = Path(os.path.realpath(path))
     installed = [sys.prefix, sys.base_prefix, sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user"))]

@@ -17,7 +17,7 @@ import pytest
 import poet_hook
 from poet_hook import activation, api
 from poet_hook.errors import PoetWarning
-from poet_hook.hook import finder
+from poet_hook.hook import first
 from poet_hook.model import Plan, Tunable
 from poet_hook.runtime import handed, record, slot, steady
 from poet_hook.versions.watch import watch
@@ -61,7 +61,7 @@ def reset() -> None:
     if api.background.cache_info().currsize:
         api.background().wait(None)
     watch.end()
-    finder.remove()
+    first.remove()
     handed.make_store = None
     if record.recorder._store is not None:
         record.recorder._store.close()

@@ -25,7 +25,11 @@ from poet_hook.pragma.options import OPTIONS
 DOCS = PACKAGE / "docs"
 PAGES = [PACKAGE / "README.md", *sorted(DOCS.glob("*.md")), *sorted((PACKAGE / "examples").glob("*/README.md"))]
 # These install something or take minutes: only that they exist is checked, and their output is not.
-NOT_RUN = ("git clone ", "pip install ", "make ", "python benchmarks/", "python examples/")
+NOT_RUN = (
+    *("git clone ", "pip install ", "make ", "python benchmarks/", "python examples/"),
+    *(f"python -m poet_hook {word}install-startup" for word in ("", "un")),  # of whoever runs the tests
+    "POET_HOOK=1 ",
+)
 HOME = "/home/ada"  # how the pages call the folder in which they are run
 PIPELINE = "pragma transform hook runtime store signals learning versions domains isolation cli".split()
 
@@ -146,6 +150,8 @@ def exists(command: str) -> None:
     words = command.split()
     if words[0] == "make":
         assert f"\n{words[1]}:" in (PACKAGE / "Makefile").read_text(encoding="utf-8"), command
+    elif words[:3] == ["python", "-m", "poet_hook"]:
+        parser().parse_args(words[3:])
     elif words[0] == "python":
         assert (PACKAGE / words[1]).is_file(), command
     elif words[0] == "pip":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from poet_hook import __version__
 from poet_hook.cli import ask as question
-from poet_hook.cli import exchange, explain, lint, look, rule, teach
+from poet_hook.cli import exchange, explain, lint, look, rule, startup, teach
 from poet_hook.cli import feedback as say
 from poet_hook.cli.findings import FORMATS
 from poet_hook.cli.run import USAGE
@@ -103,6 +103,10 @@ def _carrying(commands: Commands) -> None:
     export.add_argument("functions", nargs="*", metavar="FUNCTION", help="default: every function")
     words = "take the versions of such a file as proposals; none is put in use"
     _add(commands, "import", exchange.import_, words, json=False).add_argument("file", metavar="FILE")
+    words = "let POET_HOOK=1 enhance the children of a program too, in this environment"
+    install = _add(commands, "install-startup", startup.install, words, json=False)
+    install.add_argument("--system", action="store_true", help="also where this Python is no virtual environment")
+    _add(commands, "uninstall-startup", startup.uninstall, "take that back", json=False)
 
 
 def _from_file(feedback: argparse.ArgumentParser, *instead_of: argparse.Action) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from poet_hook import api
+from poet_hook.cli import startup
 from poet_hook.cli.names import find, nothing_recorded, recorded
 from poet_hook.cli.output import aside, before_and_after, local_time, plain, say, say_json, shown, table
 from poet_hook.errors import CodecError, NotEnhancedError, VersionError
@@ -313,7 +314,7 @@ def show(options: argparse.Namespace) -> int:
 
 def config(options: argparse.Namespace) -> int:
     """Each setting, and where it came from."""
-    rows = api.settings().rows()
+    rows = [*api.settings().rows(), startup.state()]
     if options.json:
         say_json({"settings": [{"name": name, "value": value, "source": source} for name, value, source in rows]})
     else:

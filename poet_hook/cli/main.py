@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from poet_hook.errors import PoetError, PoetWarning, PragmaWarning
+from poet_hook.startup import end
 
 if TYPE_CHECKING:
     import argparse
@@ -22,6 +23,7 @@ def entry() -> None:
     """`python -m poet_hook` and the command `poet_hook`: ends the process."""
     if not sys.warnoptions:  # who asks Python for warnings gets Python's own form of them
         _shorten_warnings()
+    end()  # what `run` runs is activated by it, and no other command is the user's program
     code = main(sys.argv[1:])
     if sys.argv[1:2] != ["run"]:
         with contextlib.suppress(ValueError):  # not in the main thread

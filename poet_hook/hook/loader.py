@@ -10,6 +10,7 @@ from importlib.machinery import SourceFileLoader
 
 from poet_hook.errors import PoetWarning, PragmaError, PragmaWarning, warn
 from poet_hook.hook.cache import Cache
+from poet_hook.hook.first import MARK
 from poet_hook.runtime import bind
 
 TYPE_CHECKING = False
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
 
         def still(self, kept: Sequence[Kept]) -> bool:
             """Whether these are the versions to put into code that is about to run."""
-
-
-MARK = b"poet:"
 
 
 class Enhancer:

@@ -1,0 +1,94 @@
+"""What stands first in `sys.meta_path`, and which files are the user's own.
+
+Imported as Python starts, where somebody asked for that: the standard library's `os` and `sys`, and no more.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+MARK = b"poet:"
+_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+# a Python without its library on the disk has no such file, and covers nothing of it
+_STANDARD = os.path.join(os.path.dirname(getattr(os, "__file__", "\0/os.py")), "")
+
+
+class First:
+    """Asks the finders behind it in turn, and considers the spec that they give."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec that the remaining finders give, as `consider` left it."""
+        ours = False
+        for finder in sys.meta_path:
+            if finder is self:
+                ours = True
+                continue
+            find = getattr(finder, "find_spec", None)
+            if not ours or find is None:
+                continue
+            spec: ModuleSpec | None = find(fullname, path, target)
+            if spec is not None:
+                self.consider(spec)
+                return spec
+        return None
+
+    def consider(self, spec: ModuleSpec) -> None:
+        """Look at a spec, and replace its loader at most."""
+        raise NotImplementedError
+
+    def invalidate_caches(self) -> None:
+        """Nothing is cached here; the finders behind have their own."""
+
+
+class Waiting(First):
+    """Until the first module of the user's own with a pragma is imported: then it makes room for the finder."""
+
+    def __init__(self, activate: Callable[[], None]) -> None:
+        self.activate = activate
+
+    def consider(self, spec: ModuleSpec) -> None:
+        """Activate poet_hook for a module with a pragma, and let the finder look at it."""
+        path = spec.origin
+        if not spec.has_location or path is None or not path.endswith(".py"):
+            return
+        path = os.path.abspath(path)
+        if is_installed(path) or not has_pragma(path):
+            return
+        self.activate()
+        standing = stands()
+        if standing is not None and not isinstance(standing, Waiting):
+            standing.consider(spec)
+
+
+def is_installed(path: str) -> bool:
+    """True for a file of an installed package, of the standard library, or of poet_hook; `path` is absolute."""
+    return path.startswith((_OWN, _STANDARD)) or any(part in path for part in _INSTALLED)
+
+
+def has_pragma(path: str) -> bool:
+    """True where the file's bytes hold a pragma; False too where it can't be read."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return MARK in file.read()
+    except OSError:
+        return False
+
+
+def stands() -> First | None:
+    """What of ours stands in `sys.meta_path`."""
+    return next((finder for finder in sys.meta_path if isinstance(finder, First)), None)
+
+
+def remove() -> None:
+    """Take what is ours out of `sys.meta_path`; modules that are enhanced already stay so."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, First)]

@@ -1,0 +1,453 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import textwrap
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import PACKAGE, environment
+
+from poet_hook import activation, api
+from poet_hook.hook import first
+from poet_hook.runtime.record import process_of
+from poet_hook.store import codec
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+NAME = "zz_poet_hook.pth"
+HERE = {"PYTHONPATH": os.pathsep.join([str(PACKAGE), sysconfig.get_path("purelib")])}
+
+
+def new_environment(folder: Path, *places: object) -> Path:
+    """A virtual environment that finds poet_hook, and what that needs, in `places`; its site-packages."""
+    venv.create(folder, symlinks=True, with_pip=False)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    (packages / "places.pth").write_text("".join(f"{place}\n" for place in places))
+    return packages
+
+
+def run_python(executable: str | Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in environment().items() if name != "PYTHONPATH"}
+    return subprocess.run(
+        [str(executable), *words], capture_output=True, text=True, timeout=60, env={**kept, **environ}
+    )
+
+
+@pytest.fixture(scope="session")
+def site_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Those of an environment in which `install-startup` was done."""
+    folder = tmp_path_factory.mktemp("startup") / "venv"
+    packages = new_environment(folder, PACKAGE, sysconfig.get_path("purelib"))
+    done = run_python(folder / "bin" / "python", "-m", "poet_hook", "install-startup")
+    assert done.returncode == 0, done.stderr
+    return packages
+
+
+@pytest.fixture
+def run(project: Path, site_packages: Path) -> Run:
+    """Run that environment's Python in the project, with POET_HOOK=1 unless something else is said."""
+
+    def run(*words: str, check: bool = True, **environ: str) -> subprocess.CompletedProcess[str]:
+        executable = site_packages.parents[2] / "bin" / "python"
+        done = run_python(executable, *words, **{"POET_HOOK": "1", **environ})
+        if check:
+            assert (done.returncode, done.stderr) == (0, "")
+        return done
+
+    return run
+
+
+def write(folder: Path, **modules: str) -> None:
+    for name, source in modules.items():
+        path = folder.joinpath(*name.split("__")).with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(source), encoding="utf-8")
+
+
+def recorded(function: str = "job:f") -> tuple[list[float], int]:
+    """The first arguments of the executions, and from how many processes they came."""
+    executions = list(api.store().executions(function))
+    assert len({execution.id for execution in executions}) == len(executions)
+    values = [codec.decode(e.arguments)[0] for e in executions if e.arguments is not None]
+    return sorted(values), len({process_of(execution.id) for execution in executions})
+
+
+JOB = """
+    # poet: optimize_for=accuracy
+    def f(x: float) -> bool:
+        return x > 2.0
+"""
+
+
+# --------------------------------------------------------------------------- children of every kind
+
+CHILDREN = {
+    "a script": (
+        {"app": "import subprocess, sys; subprocess.run([sys.executable, 'work.py'], check=True)",
+         "work": "import job; job.f(1)"},
+        [1], 1,
+    ),
+    "-m": (
+        {"app": "import subprocess, sys; subprocess.run([sys.executable, '-m', 'pkg.work'], check=True)",
+         "pkg__work": "import job; job.f(1)"},
+        [1], 1,
+    ),
+    "-c": (
+        {"app": "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import job; job.f(1)'], check=True)"},
+        [1], 1,
+    ),
+    "prefork, imported before": (
+        {"app": """
+            import os, job
+            job.f(0)
+            children = []
+            for number in 1, 2:
+                child = os.fork()
+                if child == 0:
+                    job.f(number)
+                    os._exit(0)
+                children.append(child)
+            job.f(3)
+            assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+         """},
+        [0, 1, 2, 3], 3,
+    ),
+    "prefork, imported in the worker": (
+        {"app": """
+            import os
+            children = []
+            for number in 1, 2:
+                child = os.fork()
+                if child == 0:
+                    import job
+                    job.f(number)
+                    os._exit(0)
+                children.append(child)
+            assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+         """},
+        [1, 2], 2,
+    ),
+    **{
+        how: (
+            {"app": f"""
+                import multiprocessing, job
+                if __name__ == "__main__":
+                    context = multiprocessing.get_context({how!r})
+                    children = [context.Process(target=job.f, args=(x,)) for x in (1, 2)]
+                    for child in children:
+                        child.start()
+                    for child in children:
+                        child.join()
+                    job.f(3)
+                    assert [child.exitcode for child in children] == [0, 0]
+             """},
+            [1, 2, 3], 3,
+        )
+        for how in ("spawn", "forkserver", "fork")
+    },
+    **{
+        f"a pool, {how}": (
+            {"app": f"""
+                import concurrent.futures, multiprocessing, job
+                if __name__ == "__main__":
+                    context = multiprocessing.get_context({how!r})
+                    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+                        assert list(pool.map(job.f, [1, 2, 3])) == [False, False, True]
+             """},
+            [1, 2, 3], 1,
+        )
+        for how in ("spawn", "forkserver", "fork")
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("child", CHILDREN)
+def test_children_are_enhanced(project: Path, run: Run, child: str) -> None:
+    files, values, processes = CHILDREN[child]
+    write(project, job=JOB, **files)
+    run("app.py")
+    assert recorded() == (values, processes)
+
+
+def test_a_child_of_a_child(project: Path, run: Run) -> None:
+    write(
+        project,
+        job=JOB,
+        app="""
+            import multiprocessing, job
+            def parent(x):
+                child = multiprocessing.get_context("spawn").Process(target=job.f, args=(x,))
+                child.start()
+                child.join()
+                job.f(2)
+            if __name__ == "__main__":
+                child = multiprocessing.get_context("spawn").Process(target=parent, args=(1,))
+                child.start()
+                child.join()
+        """,
+    )
+    run("app.py")
+    assert recorded() == ([1, 2], 2)
+
+
+def test_a_server_and_its_workers(project: Path, run: Run) -> None:
+    """A command of an installed package that forks, and loads the program's module by its name."""
+    write(
+        project,
+        job=JOB,
+        serve="""
+            import importlib, os, sys
+            def main(name):
+                sys.path.insert(0, os.getcwd())
+                for number in 1, 2:
+                    if os.fork() == 0:
+                        importlib.import_module(name).f(number)
+                        os._exit(0)
+                for _ in range(2):
+                    assert os.wait()[1] == 0
+            main(sys.argv[1])
+        """,
+    )
+    run("serve.py", "job")
+    assert recorded() == ([1, 2], 2)
+
+
+# --------------------------------------------------------------------------- where they record
+
+
+@pytest.mark.parametrize("how", ["spawn", "forkserver"])
+@pytest.mark.parametrize("start", [["{0}/app.py"], ["{0}/work.py"]])
+def test_children_belong_to_the_project_of_the_script(
+    project: Path, run: Run, tmp_path: Path, how: str, start: list[str]
+) -> None:
+    other = tmp_path / "other"
+    write(other, job=JOB, app=CHILDREN[how][0]["app"], work="import subprocess, sys, os\n"
+          "subprocess.run([sys.executable, os.path.join(os.path.dirname(__file__), 'app.py')], check=True)\n")  # fmt: skip
+    (other / "pyproject.toml").touch()
+    run(*(word.format(other) for word in start))
+    assert not (project / ".poet").exists()
+    os.chdir(other)
+    assert recorded() == ([1, 2, 3], 3)
+
+
+def test_children_of_a_package_without_a_project(project: Path, run: Run) -> None:
+    (project / "pyproject.toml").unlink()
+    write(project, job=JOB, pkg__app=CHILDREN["spawn"][0]["app"])
+    run("-m", "pkg.app")
+    assert not (project / "pkg" / ".poet").exists()
+    assert recorded() == ([1, 2, 3], 3)
+
+
+# --------------------------------------------------------------------------- beside the other ways
+
+
+def test_run_activates_once(project: Path, run: Run) -> None:
+    write(project, job=JOB, app="import sys, job; job.f(1); print(sum('poet_hook' in type(f).__module__ for f in sys.meta_path))")  # fmt: skip
+    assert run("-m", "poet_hook", "run", "app.py").stdout == "1\n"
+    assert recorded() == ([1], 1)
+
+
+def test_an_activation_of_the_programs_own_counts(project: Path, run: Run) -> None:
+    write(project, job=JOB)
+    run("-c", "import poet_hook; poet_hook.activate(roots=['elsewhere']); import job; job.f(1)")
+    run("-c", "import poet_hook; poet_hook.deactivate(); import job; job.f(1)")
+    assert recorded() == ([], 0)
+    code = """
+        import sys, poet_hook
+        with poet_hook.activated(roots=["elsewhere"]):
+            import plain
+        import job
+        plain.f(1), job.f(2)
+    """
+    write(project, plain=JOB)
+    done = run("-c", textwrap.dedent(code), check=False)
+    assert "imported before poet_hook was activated, and therefore not enhanced: plain." in done.stderr
+    assert recorded() == ([2], 1)
+    assert recorded("plain:f") == ([], 0)
+
+
+def test_the_command_line_itself_is_not_enhanced(project: Path, run: Run) -> None:
+    write(project, loss=JOB, job="# poet: optimize_for=loss:f\ndef g(x: float) -> float:\n    return x\n")
+    write(project, app="import poet_hook, job\npoet_hook.feedback(poet_hook.call(job.g, 1.0), {'expected': 2.0})\n")
+    run("app.py")
+    before = recorded("loss:f")
+    run("-m", "poet_hook", "learn", "job:g", check=False)
+    assert recorded("loss:f") == before
+
+
+# --------------------------------------------------------------------------- what it costs, and what is off
+
+PRINTS = "import sys; print(sorted(name for name in sys.modules if name.startswith('poet_hook')))"
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ"),
+    [
+        ([], {"POET_HOOK": ""}),
+        (["-E"], {}),
+        (["-I"], {}),
+        (["-S"], {}),
+    ],
+)
+def test_off_is_off(project: Path, run: Run, flags: list[str], environ: dict[str, str]) -> None:
+    assert run(*flags, "-c", PRINTS, **environ).stdout == "[]\n"
+
+
+def test_a_word_that_says_no(project: Path, run: Run) -> None:
+    write(project, job=JOB)
+    run("-c", "import job; job.f(1)", POET_HOOK="off")
+    assert recorded() == ([], 0)
+    run("-c", "import job; job.f(1)", POET_HOOK="Yes")
+    assert recorded() == ([1], 1)
+
+
+def test_without_a_pragma_next_to_nothing_is_imported(project: Path, run: Run) -> None:
+    write(project, plain="def f(x): return x")
+    done = run("-c", f"import plain, json; {PRINTS}")
+    assert done.stdout == "['poet_hook', 'poet_hook.hook', 'poet_hook.hook.first', 'poet_hook.startup']\n"
+
+
+def test_installed_packages_wake_nothing(project: Path, run: Run) -> None:
+    write(project / "site-packages", pkg="# poet:\ndef f(x: float) -> float: return x")
+    done = run("-c", f"import sys; sys.path.append('site-packages'); import pkg; {PRINTS}")
+    assert "poet_hook.activation" not in done.stdout
+
+
+# --------------------------------------------------------------------------- what goes wrong
+
+
+def test_a_word_that_is_no_answer_is_one_line(project: Path, run: Run) -> None:
+    write(project, job=JOB)
+    done = run("-c", "import job; print(job.f(3))", POET_HOOK="perhaps", check=False)
+    assert (done.returncode, done.stdout) == (0, "True\n")
+    assert done.stderr == (
+        "poet_hook: nothing is enhanced: environment variable POET_HOOK: 'perhaps' is neither true nor false; "
+        "it takes 1 or 0\n"
+    )
+
+
+def test_wrong_settings_are_one_warning(project: Path, run: Run) -> None:
+    write(project, job=JOB, more=JOB)
+    done = run("-c", "import job, more; print(job.f(3))", AITOMATIC_API_URL="nowhere", check=False)
+    assert (done.returncode, done.stdout) == (0, "True\n")
+    assert done.stderr.count("nothing is enhanced: ") == 1
+    code = "for name in 'job', 'more':\n try: __import__(name)\n except ValueError as error: print(error)"
+    done = run("-c", code, AITOMATIC_API_URL="nowhere", POET_STRICT="1")
+    assert done.stdout.count("'nowhere' can't be used") == 2
+
+
+def test_a_failure_of_ours_leaves_the_program(project: Path, run: Run) -> None:
+    write(project, job=JOB, more=JOB)
+    code = "import sys; sys.modules['poet_hook.activation'] = None; import job, more; print(job.f(3), more.f(1))"
+    done = run("-c", code, check=False)
+    assert (done.returncode, done.stdout) == (0, "True False\n")
+    assert done.stderr.count("PoetWarning: nothing is enhanced: ModuleNotFoundError: ") == 1
+
+
+def test_without_poet_hook_it_is_silent_and_with_a_broken_one_one_line(tmp_path: Path, site_packages: Path) -> None:
+    packages = new_environment(tmp_path / "venv")
+    executable = tmp_path / "venv" / "bin" / "python"
+    (packages / NAME).write_text((site_packages / NAME).read_text())
+    done = run_python(executable, "-c", "print(1)", POET_HOOK="1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+    write(packages, poet_hook__startup="1 = 2")
+    done = run_python(executable, "-c", "print(1)", POET_HOOK="1")
+    assert (done.returncode, done.stdout) == (0, "1\n")
+    assert set(done.stderr.splitlines()) == {
+        "poet_hook: cannot assign to literal here. Maybe you meant '==' instead of '='? (startup.py, line 1)"
+    }
+
+
+# --------------------------------------------------------------------------- installing it
+
+
+def test_install_and_uninstall(tmp_path: Path, project: Path) -> None:
+    packages = new_environment(tmp_path / "venv", PACKAGE, sysconfig.get_path("purelib"))
+    executable, path = tmp_path / "venv" / "bin" / "python", packages / NAME
+
+    def poet(*words: str, **environ: str) -> list[str]:
+        done = run_python(executable, "-m", "poet_hook", *words, **environ)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.splitlines()
+
+    def row(**environ: str) -> list[str]:
+        (found,) = (s for s in json.loads("".join(poet("config", "--json", **environ)))["settings"] if s["name"] == "startup")  # fmt: skip
+        return [found["value"], found["source"]]
+
+    assert row() == ["not installed", "no install-startup in this environment"]
+    assert poet("uninstall-startup") == [f"{path}: is not there"]
+    told = "With POET_HOOK=1 in its environment, a program and its children are enhanced."
+    assert poet("install-startup") == [f"{path}: written", told]
+    text = path.read_text()
+    assert text.startswith("import ")
+    assert text.count("\n") == 1
+    assert row() == ["off", "default"]
+    assert row(POET_HOOK="1") == ["on", "environment variable POET_HOOK"]
+    assert row(POET_HOOK="0") == ["off", "environment variable POET_HOOK"]
+    assert poet("install-startup") == [f"{path}: is there already", told]
+    path.write_text("import sys  # of an earlier version\n")
+    assert poet("install-startup") == [f"{path}: written", told]
+    assert path.read_text() == text
+    assert poet("uninstall-startup") == [f"{path}: removed"]
+    assert sorted(file.name for file in packages.iterdir()) == ["places.pth"]
+
+
+def test_config_says_that_the_word_is_wrong(project: Path, run: Run) -> None:
+    done = run("-m", "poet_hook", "config", POET_HOOK="perhaps", check=False)
+    assert done.returncode == 1
+    assert done.stderr.endswith("'perhaps' is neither true nor false; it takes 1 or 0 [PH-E60]\n")
+
+
+def test_a_python_in_no_environment_is_left_alone() -> None:
+    base = os.path.realpath(sys.executable)
+    path = run_python(base, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip()
+    done = run_python(base, "-m", "poet_hook", "install-startup", **HERE)
+    assert done.returncode == 1
+    assert "is in no virtual environment" in done.stderr
+    assert "install-startup --system" in done.stderr
+    assert not Path(path, NAME).exists()
+
+
+def test_what_can_not_be_written_says_what_to_do(tmp_path: Path) -> None:
+    packages = new_environment(tmp_path / "venv", PACKAGE, sysconfig.get_path("purelib"))
+    executable = tmp_path / "venv" / "bin" / "python"
+    (packages / NAME / "in the way").mkdir(parents=True)
+    for command in "install-startup", "uninstall-startup":
+        done = run_python(executable, "-m", "poet_hook", command)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"poet_hook: {packages / NAME}: ")
+        assert "Do it as the owner of that environment" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert sorted(file.name for file in packages.iterdir()) == ["places.pth", NAME]
+
+
+def test_a_poet_hook_that_python_does_not_find_by_itself_is_said(tmp_path: Path) -> None:
+    packages = new_environment(tmp_path / "venv", sysconfig.get_path("purelib") + "-not")
+    done = run_python(
+        tmp_path / "venv" / "bin" / "python", "-c",
+        f"import sys; sys.path[:0] = {HERE['PYTHONPATH'].split(os.pathsep)!r}\n"
+        "from poet_hook.cli.main import main; sys.exit(main(['install-startup']))",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "finds no poet_hook when it starts" in done.stderr
+    assert (packages / NAME).is_file()
+
+
+# --------------------------------------------------------------------------- in this process
+
+
+def test_waiting_ends_with_an_activation(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = first.Waiting(activation.activate)
+    monkeypatch.setattr(sys, "meta_path", [waiting, *sys.meta_path])
+    with api.activated():
+        assert first.stands() is not waiting
+    assert first.stands() is waiting
+    api.activate()
+    assert waiting not in sys.meta_path
+    api.deactivate()
+    assert first.stands() is None
