@@ -11,12 +11,18 @@ from typing import Any
 
 import pytest
 
+from poet_hook.cli import cost
 from poet_hook.cli.lint import python_files
 from poet_hook.cli.main import main
 
 Poet = Callable[..., tuple[int, str, str]]
 HERE = Path(__file__).resolve().parent
 GOOD = "# poet: optimize_for=accuracy\ndef f(value: float) -> bool:\n    return value > 2.0\n"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def _looking(commands: Commands) -> None:
     diff.add_argument("old", nargs="?", type=_version, metavar="A", help="a version, such as 1 or v1")
     diff.add_argument("new", nargs="?", type=_version, metavar="B", help="another one (default: the one in use)")
     _function(_add(commands, "show", look.show, "the text of what really runs"))
-    words = "what is done to a function, and why: pragma, checks, tunables, version in use"
+    words = "what is done to a function, and why: pragma, checks, tunables, version in use, cost of a call"
     _function(_add(commands, "explain", explain.explain, words))
     _add(commands, "config", look.config, "each setting, and where it came from")
     check = _add(commands, "check", lint.check, "what is wrong in the pragmas of files and folders")

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from poet_hook import api
+from poet_hook.cli.cost import Cost, cost_of, say_cost
 from poet_hook.cli.names import Found, find
 from poet_hook.cli.output import heading, plain, say, say_json, table
 from poet_hook.learning.aims import described
@@ -41,9 +42,10 @@ def explain(options: argparse.Namespace) -> int:
         return 0
     plan = found.what
     if options.json:
-        say_json(_document(plan, found))
+        say_json({**_document(plan, found), "cost": _cost(plan).document()})
     else:
         _say_plan(plan, found)
+        say_cost(_cost(plan))
     return 0
 
 
@@ -177,6 +179,12 @@ def _champion(plan: Plan) -> tuple[int, Version | None]:
     chain = Chain(api.settings(), plan.function)
     number = chain.champion(plan).version
     return number, None if number == 1 else chain.read(number)
+
+
+def _cost(plan: Plan) -> Cost:
+    """What a call costs with the version in use, which may have other options than the pragma says."""
+    number, version = _champion(plan) if plan.pragma.trains else (1, None)
+    return cost_of(plan.with_options(version.values) if version else plan, number)
 
 
 def _document(plan: Plan, found: Found) -> dict[str, Any]:
