@@ -77,7 +77,7 @@ def activated(*, roots: list[str | Path] | None = None, strict: bool | None = No
 
 
 def _roots(chosen: Settings) -> list[Path]:
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    main = getattr(settings_module.main_module(), "__file__", None)
     scripts = _script_folders or ([Path(main).resolve().parent] if main else [])
     return [*scripts, Path.cwd(), chosen.root]
 
@@ -165,6 +165,15 @@ _script_folders: list[Path] = []
 def belong_to(script_folders: list[Path]) -> None:
     """Say where the script stands that will be the main one; before anything else is asked for."""
     _script_folders[:] = script_folders
+
+
+def folders_of(script: str) -> list[Path]:
+    """Where a script stands: what its path leads to, and then the path itself."""
+    real = os.path.realpath(script)
+    return [
+        Path(real if os.path.isdir(real) else os.path.dirname(real)),
+        Path(os.path.dirname(os.path.abspath(script))),
+    ]
 
 
 def store() -> Store:

@@ -13,6 +13,7 @@ import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from poet_hook.errors import SettingsError
@@ -140,11 +141,8 @@ def asked_for_hook() -> bool:
 
 def script_folder() -> Path | None:
     """The folder of the user's main script; None without one, and for an installed program."""
-    main = sys.modules.get("__main__")
+    main = main_module()
     path = getattr(main, "__file__", None)
-    if path is None and _was_spawned():
-        main = sys.modules.get("__mp_main__")  # there while the main script is run once more
-        path = None if main is None else sys.argv[0]
     if path is None or getattr(main, "__spec__", None) is not None:
         return None  # what is run with -m is found by the working directory
     full = Path(os.path.realpath(path))
@@ -152,13 +150,10 @@ def script_folder() -> Path | None:
     return None if not full.is_file() or any(full.is_relative_to(place) for place in installed) else full.parent
 
 
-def _was_spawned() -> bool:
-    """Whether this process is one of multiprocessing's that runs the main script of another once more."""
-    module = sys.modules.get("multiprocessing.process")
-    if module is None:
-        return False
-    # while the main script is run, the parent is not known yet
-    return hasattr(module.current_process(), "_inheriting") or module.parent_process() is not None
+def main_module() -> ModuleType | None:
+    """The main module; in a process that multiprocessing spawned, that of its parent, which runs there once more."""
+    main = sys.modules.get("__main__")
+    return main if hasattr(main, "__file__") else sys.modules.get("__mp_main__", main)
 
 
 def _root(here: Path, script: Path | None) -> tuple[Path, str]:

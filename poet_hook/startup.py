@@ -6,6 +6,7 @@ import os
 import sys
 
 from poet_hook.hook import first
+from poet_hook.hook.main import MainHook
 
 _begun: list[bool] = []
 
@@ -21,15 +22,16 @@ def begin() -> None:
     try:
         if _asked_for():
             sys.meta_path.insert(0, first.Waiting(_activate))
+            sys.path_hooks.append(MainHook(_activate_for))  # last: what Python itself can open is not asked for
     except Exception as error:  # noqa: BLE001 - Python itself must start
-        if sys.stderr is not None:
-            print(f"poet_hook: nothing is enhanced: {error}", file=sys.stderr)  # noqa: T201
+        first.say(error)
 
 
 def end() -> None:
     """Wait no longer: this process says itself what is to be enhanced, or nothing is."""
     if isinstance(first.stands(), first.Waiting):
         first.remove()
+    sys.path_hooks[:] = [hook for hook in sys.path_hooks if not isinstance(hook, MainHook)]
 
 
 def _asked_for() -> bool:
@@ -40,15 +42,23 @@ def _asked_for() -> bool:
     return asked_for_hook()
 
 
-def _activate() -> None:
-    from poet_hook.errors import PoetError, PoetWarning, warn
+def _activate_for(script: str) -> None:
+    if isinstance(first.stands(), first.Waiting):
+        from poet_hook.activation import belong_to, folders_of
 
+        belong_to(folders_of(script))
+        _activate()
+
+
+def _activate() -> None:
     try:
         from poet_hook.activation import activate
 
         activate()
-    except PoetError:  # strict: the import fails, and the next one
-        raise
-    except Exception as error:  # noqa: BLE001 - never worse than without
-        warn(f"nothing is enhanced: {type(error).__name__}: {error}", PoetWarning)
-    end()  # wrong settings, too, are said once
+    except Exception as error:
+        errors = sys.modules.get("poet_hook.errors")
+        if errors is not None and isinstance(error, errors.PoetError):  # strict: the import fails, and the next one
+            raise
+        first.say(error)  # never worse than without
+    if isinstance(first.stands(), first.Waiting):  # what is wrong is said once
+        first.remove()

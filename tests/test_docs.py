@@ -28,7 +28,6 @@ PAGES = [PACKAGE / "README.md", *sorted(DOCS.glob("*.md")), *sorted((PACKAGE / "
 NOT_RUN = (
     *("git clone ", "pip install ", "make ", "python benchmarks/", "python examples/"),
     *(f"python -m poet_hook {word}install-startup" for word in ("", "un")),  # of whoever runs the tests
-    "POET_HOOK=1 ",
 )
 HOME = "/home/ada"  # how the pages call the folder in which they are run
 PIPELINE = "pragma transform hook runtime store signals learning versions domains isolation cli".split()

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import json
 import os
+import py_compile
 import subprocess
 import sys
 import sysconfig
 import textwrap
+import threading
 import venv
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import PACKAGE, environment
+from test_cli import ENDINGS, JUDGED, PROBE
 
 from poet_hook import activation, api
 from poet_hook.hook import first
@@ -31,10 +34,12 @@ def new_environment(folder: Path, *places: object) -> Path:
     return packages
 
 
-def run_python(executable: str | Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def run_python(
+    executable: str | Path, *words: str, stdin: str = "", **environ: str
+) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in environment().items() if name != "PYTHONPATH"}
     return subprocess.run(
-        [str(executable), *words], capture_output=True, text=True, timeout=60, env={**kept, **environ}
+        [str(executable), *words], input=stdin, capture_output=True, text=True, timeout=60, env={**kept, **environ}
     )
 
 
@@ -52,9 +57,9 @@ def site_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(project: Path, site_packages: Path) -> Run:
     """Run that environment's Python in the project, with POET_HOOK=1 unless something else is said."""
 
-    def run(*words: str, check: bool = True, **environ: str) -> subprocess.CompletedProcess[str]:
+    def run(*words: str, check: bool = True, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
         executable = site_packages.parents[2] / "bin" / "python"
-        done = run_python(executable, *words, **{"POET_HOOK": "1", **environ})
+        done = run_python(executable, *words, stdin=stdin, **{"POET_HOOK": "1", **environ})
         if check:
             assert (done.returncode, done.stderr) == (0, "")
         return done
@@ -103,7 +108,8 @@ CHILDREN = {
     ),
     "prefork, imported before": (
         {"app": """
-            import os, job
+            import os, warnings, job
+            warnings.simplefilter("ignore")  # from Python 3.13 on, every fork beside a thread of anybody's is warned of
             job.f(0)
             children = []
             for number in 1, 2:
@@ -217,6 +223,184 @@ def test_a_server_and_its_workers(project: Path, run: Run) -> None:
     assert recorded() == ([1, 2], 2)
 
 
+# --------------------------------------------------------------------------- the main script itself
+
+
+def same(run: Run, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run with POET_HOOK and without: what comes out is the same."""
+    expected, got = run(*words, check=False, POET_HOOK=""), run(*words, check=False)
+    assert (got.stdout, got.stderr, got.returncode) == (expected.stdout, expected.stderr, expected.returncode)
+    return got
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("probe.py", "-m", "--help", "--", "a b"),
+        ("./probe.py",),
+        ("sub/../probe.py", ""),
+        ("-P", "-O", "link"),
+        ("-m", "probe"),
+        ("sub", "-x"),
+    ],
+)
+def test_a_script_sees_what_python_shows_it(project: Path, run: Run, words: tuple[str, ...]) -> None:
+    write(project, probe=PROBE, sub__tool=PROBE)
+    (project / "sub" / "__main__.py").write_text(PROBE)
+    (project / "link").symlink_to(Path("sub", "tool.py"))
+    done = same(run, *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    name = {"link": "sub.tool", "sub": "sub.__main__"}.get(
+        next((w for w in words if w in ("link", "sub")), ""), "probe"
+    )
+    assert recorded(f"{name}:judged") == ([1, 3.5], 1)
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_script_ends_as_with_python(project: Path, run: Run, name: str) -> None:
+    body, code = ENDINGS[name]
+    write(project, app=JUDGED + body + "\n")
+    assert same(run, "app.py").returncode == code
+
+
+MAIN = """
+    import multiprocessing, sys
+    seen = [sorted(globals()), __name__, __file__, getattr(__spec__, "name", None), __package__, __cached__, sys.argv, sys.path]
+
+    # poet: optimize_for=accuracy
+    def f(x: float) -> bool:
+        return x > 2.0
+
+    def work(x, depth):
+        f(x)
+        print(seen, f.__module__, sys.modules["__main__"].f is f, flush=True)
+        if depth:
+            start(x + 10, depth - 1)
+
+    def start(x, depth):
+        child = multiprocessing.get_context({how!r}).Process(target=work, args=(x, depth))
+        child.start()
+        child.join()
+        assert child.exitcode == 0
+
+    if __name__ == "__main__":
+        f(0)
+        start(1, 1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("fork", ("app.py", "a")),
+        ("forkserver", ("app.py", "a")),
+        ("spawn", ("app.py", "a")),
+        ("spawn", ("-m", "app", "a")),
+        ("spawn", ("-m", "poet_hook", "run", "app.py", "a")),
+    ],
+)
+def test_the_script_that_children_run_once_more_is_enhanced(
+    project: Path, run: Run, how: str, words: tuple[str, ...]
+) -> None:
+    write(project, app=MAIN.format(how=how))
+    if "run" in words:
+        done, plain = run(*words), run("app.py", "a", POET_HOOK="")
+        assert done.stdout == plain.stdout
+    else:
+        done = same(run, *words)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 2
+    assert recorded("app:f") == ([0, 1, 11], 3)
+
+
+def test_a_pool_of_the_scripts_own_function(project: Path, run: Run) -> None:
+    write(
+        project,
+        app=JOB
+        + """
+    import concurrent.futures, multiprocessing
+    if __name__ == "__main__":
+        context = multiprocessing.get_context("spawn")
+        with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+            assert list(pool.map(f, [1, 2, 3])) == [False, False, True]
+        f(0)
+    """,
+    )
+    run("app.py")
+    assert recorded("app:f") == ([0, 1, 2, 3], 2)
+
+
+def test_what_a_child_runs_besides_its_main_script_is_not_that(project: Path, run: Run) -> None:
+    """`runpy.run_path` on another file while the main script is imported, and while a process is unpickled."""
+    write(
+        project,
+        job=JOB,
+        other=JOB,
+        late="import runpy\nlater = runpy.run_path('other.py')\nlater['f'](5)\ndef work(): pass\n",
+        app="""
+            import multiprocessing, runpy, sys
+            early = runpy.run_path("other.py")
+            assert early["f"](4), early["__name__"] == "<run_path>"
+            import job
+            job.f(1)
+            if __name__ == "__main__":
+                import late
+                child = multiprocessing.get_context("spawn").Process(target=late.work)
+                child.start()
+                child.join()
+                assert child.exitcode == 0
+        """,
+    )
+    run("app.py")
+    assert recorded() == ([1, 1], 2)
+    assert recorded("other:f") == ([], 0)
+
+
+def test_an_error_in_the_script_of_the_parent_is_its_own(project: Path, run: Run) -> None:
+    write(
+        project,
+        app=JUDGED + "import multiprocessing\n"
+        "if __name__ == '__main__':\n"
+        "    multiprocessing.get_context('spawn').Process(target=judged, args=(1.0,)).start()\n"
+        "else:\n    judged(0.0)\n",
+    )
+    done = run("app.py", check=False)
+    assert done.stderr.splitlines()[-1] == "ZeroDivisionError: float division by zero"
+    assert f'File "{project}/app.py", line 3, in judged' in done.stderr
+
+
+def test_scripts_that_python_must_run_itself(project: Path, run: Run) -> None:
+    write(project, app=textwrap.dedent(JOB) + "print(f(3.0))\n")
+    source = (project / "app.py").read_text()
+    py_compile.compile("app.py", "app.pyc")
+    for words in (("app.pyc",), ("-",), ("-c", source), ("-i", "app.py")):
+        done = run(*words, check=False, stdin=source if words == ("-",) else "")
+        assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=Path("pipe").write_text, args=(source,))
+    writer.start()
+    assert run("pipe").stdout == "True\n"
+    writer.join()
+    assert recorded("app:f") == ([], 0)
+
+
+def test_mistakes_in_the_script_are_said_once(project: Path, run: Run) -> None:
+    write(project, app="# poet: retires=1\ndef f(x: float) -> float:\n    return x\nprint(f(1.0))\n")
+    done = run("app.py", check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("PH201")) == (0, "1.0\n", 1)
+    done = run("app.py", check=False, POET_STRICT="1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("PH201") == 1
+    assert "poet_hook/" not in done.stderr
+    done = run("app.py", check=False, AITOMATIC_API_URL="nowhere")
+    assert (done.returncode, done.stdout, done.stderr.count("nothing is enhanced")) == (0, "1.0\n", 1)
+    done = run("app.py", check=False, AITOMATIC_API_URL="nowhere", POET_STRICT="1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "SettingsError: environment variable AITOMATIC_API_URL" in done.stderr
+    done = run("app.py", check=False, POET_HOOK="perhaps")
+    assert (done.returncode, done.stdout) == (0, "1.0\n")
+
+
 # --------------------------------------------------------------------------- where they record
 
 
@@ -250,6 +434,13 @@ def test_run_activates_once(project: Path, run: Run) -> None:
     write(project, job=JOB, app="import sys, job; job.f(1); print(sum('poet_hook' in type(f).__module__ for f in sys.meta_path))")  # fmt: skip
     assert run("-m", "poet_hook", "run", "app.py").stdout == "1\n"
     assert recorded() == ([1], 1)
+
+
+@pytest.mark.parametrize("start", ["import poet_hook.auto", "import poet_hook\npoet_hook.activate()"])
+def test_a_script_that_also_activates_it_itself(project: Path, run: Run, start: str) -> None:
+    write(project, job=JOB, app=f"{start}\n{JUDGED}import job\njudged(1.0), job.f(2)")
+    run("app.py")
+    assert (recorded("app:judged"), recorded()) == (([1], 1), ([2], 1))
 
 
 def test_an_activation_of_the_programs_own_counts(project: Path, run: Run) -> None:
@@ -309,7 +500,10 @@ def test_a_word_that_says_no(project: Path, run: Run) -> None:
 def test_without_a_pragma_next_to_nothing_is_imported(project: Path, run: Run) -> None:
     write(project, plain="def f(x): return x")
     done = run("-c", f"import plain, json; {PRINTS}")
-    assert done.stdout == "['poet_hook', 'poet_hook.hook', 'poet_hook.hook.first', 'poet_hook.startup']\n"
+    assert (
+        done.stdout
+        == "['poet_hook', 'poet_hook.hook', 'poet_hook.hook.first', 'poet_hook.hook.main', 'poet_hook.startup']\n"
+    )
 
 
 def test_installed_packages_wake_nothing(project: Path, run: Run) -> None:
@@ -346,7 +540,23 @@ def test_a_failure_of_ours_leaves_the_program(project: Path, run: Run) -> None:
     code = "import sys; sys.modules['poet_hook.activation'] = None; import job, more; print(job.f(3), more.f(1))"
     done = run("-c", code, check=False)
     assert (done.returncode, done.stdout) == (0, "True False\n")
-    assert done.stderr.count("PoetWarning: nothing is enhanced: ModuleNotFoundError: ") == 1
+    assert done.stderr == (
+        "poet_hook: nothing is enhanced: import of poet_hook.activation halted; None in sys.modules\n"
+    )
+
+
+@pytest.mark.parametrize("text", ["import job\nprint(job.f(3.0))", JUDGED + "print(judged(1.0) > 0)"])
+def test_without_what_poet_hook_needs_the_program_runs(
+    project: Path, tmp_path: Path, site_packages: Path, text: str
+) -> None:
+    packages = new_environment(tmp_path / "venv", PACKAGE)
+    (packages / NAME).write_text((site_packages / NAME).read_text())
+    for absent in "", "poet_hook.errors", "poet_hook.hook.script", "poet_hook.hook.finder":
+        (packages / "zzz.pth").write_text(f"import sys; sys.modules[{absent!r}] = None\n")
+        write(project, job=JOB, app=text)
+        done = run_python(tmp_path / "venv" / "bin" / "python", "app.py", POET_HOOK="1")
+        assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+        assert done.stderr.count("enhanced") == 1
 
 
 def test_without_poet_hook_it_is_silent_and_with_a_broken_one_one_line(tmp_path: Path, site_packages: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from poet_hook import api
+from poet_hook.activation import folders_of
 from poet_hook.cli.output import say_error
 from poet_hook.errors import PoetError
 from poet_hook.hook import script
@@ -28,9 +29,7 @@ def run(words: Sequence[str]) -> int:
         path = words[0]
         if not _readable(path):
             return 2
-        real = os.path.realpath(path)
-        folder = real if os.path.isdir(real) else os.path.dirname(real)
-        return _run([folder, os.path.dirname(os.path.abspath(path))], lambda: script.run_script(path, words[1:]))
+        return _run(folders_of(path), lambda: script.run_script(path, words[1:]))
     print(f"usage: {USAGE}", file=sys.stderr)
     return 2
 
@@ -47,9 +46,9 @@ def _readable(path: str) -> bool:
         return False
 
 
-def _run(folders: list[str], program: Callable[[], None]) -> int:
+def _run(folders: list[Path], program: Callable[[], None]) -> int:
     try:
-        api.belong_to([Path(folder) for folder in folders])
+        api.belong_to(folders)
         api.activate()
     except PoetError as error:
         say_error(error)

@@ -92,3 +92,9 @@ def stands() -> First | None:
 def remove() -> None:
     """Take what is ours out of `sys.meta_path`; modules that are enhanced already stay so."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, First)]
+
+
+def say(error: Exception) -> None:
+    """One line, where warnings may not be there yet, or no more."""
+    if sys.stderr is not None:
+        print(f"poet_hook: nothing is enhanced: {error}", file=sys.stderr)  # noqa: T201

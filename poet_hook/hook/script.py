@@ -7,12 +7,16 @@ import os
 import pkgutil
 import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.machinery import SourceFileLoader
 from types import CodeType, ModuleType, TracebackType
 
-from poet_hook.hook.finder import active
+from poet_hook.hook.finder import Finder, active
 from poet_hook.hook.loader import PoetLoader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -31,12 +35,46 @@ def run_script(path: str, arguments: Sequence[str]) -> None:
     # Python joins and does not normalise: `./app.py` is /folder/./app.py in tracebacks
     if not os.path.isabs(path):
         path = os.path.join(os.getcwd(), path)
-    loader, code = _script_code(path, data)
+    loader, code = _script_code(active(), path, data)
     main = _fresh_main()
     main.__file__ = path
     main.__loader__ = loader
     main.__dict__["__cached__"] = None
     exec(code, main.__dict__)
+
+
+def run_in(names: dict[str, Any], path: str, activate: Callable[[str], None]) -> None:
+    """Run a script in a namespace of runpy's, which took it for an archive, as if it had not; first, `activate` for it.
+
+    What it raises as `__main__` is reported; as `__mp_main__`, it passes through.
+    """
+    is_main = names["__name__"] == "__main__"
+    if path in sys.path:  # where Python, or runpy, put the archive
+        place = sys.path.index(path)
+        folders = [os.path.dirname(os.path.realpath(path))] if is_main and not sys.flags.safe_path else []
+        sys.path[place : place + 1] = folders
+    names["__spec__"] = None
+    if not is_main:
+        _exec_in(names, path, activate)
+        return
+    names["__package__"] = None
+    try:
+        _exec_in(names, path, activate)
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever the program raises is shown as Python shows it
+        raise SystemExit(report(error)) from None
+
+
+def _exec_in(names: dict[str, Any], path: str, activate: Callable[[str], None]) -> None:
+    file_name = names.pop("__file__")  # until it is loaded, it can't be called loaded too early
+    activate(path)
+    finder = active()
+    with open(path, "rb") as file:
+        data = file.read()
+    loader, code = _script_code(finder if finder and finder.covers(path) else None, path, data, names["__name__"])
+    names.update(__file__=file_name, __loader__=loader)
+    exec(code, names)
 
 
 def run_module(name: str, arguments: Sequence[str]) -> None:
@@ -88,13 +126,14 @@ def _is_ours(traceback: TracebackType) -> bool:
     return traceback.tb_frame.f_code.co_filename.startswith(_OWN)
 
 
-def _script_code(path: str, data: bytes) -> tuple[SourceFileLoader, CodeType]:
-    finder = active()
+def _script_code(
+    finder: Finder | None, path: str, data: bytes, name: str = "__main__"
+) -> tuple[SourceFileLoader, CodeType]:
     if finder is not None:
         code = finder.enhancer.code(data, path, os.path.basename(path).removesuffix(".py"))
         if code is not None:
-            return PoetLoader("__main__", path, finder.enhancer), code
-    plain = SourceFileLoader("__main__", path)
+            return PoetLoader(name, path, finder.enhancer), code
+    plain = SourceFileLoader(name, path)
     return plain, compile(data, path, "exec", dont_inherit=True)
 
 
