@@ -9,6 +9,7 @@ from types import CodeType
 
 from poet_hook.model import Diagnostic, LeftAlone, Plan, Value
 from poet_hook.transform.hygiene import give_attribute
+from poet_hook.transform.lines import own_lines
 from poet_hook.transform.plan import plan_module
 from poet_hook.transform.rewrite import enhance
 from poet_hook.transform.values import set_values
@@ -57,7 +58,7 @@ def compile_module(
         give_attribute(target.node, target.plan)
     code = compile(planned.tree, path, "exec", dont_inherit=True, optimize=optimize)
     return Compiled(
-        code=code,
+        code=own_lines(code, [(target.plan.qualname, target.node.lineno) for target in planned.targets]),
         tree=planned.tree,
         plans=tuple(target.plan for target in planned.targets),
         left_alone=tuple(planned.left_alone),

@@ -10,6 +10,10 @@ from poet_hook.model import LATE_PREFIX, SLOT_PREFIX, UNSAID, Plan
 from poet_hook.transform.nodes import children, walk
 
 _KNOWN_BY_CODE = ("module", "qualname", "path", "line")
+HIDDEN = (0, 0)
+"""The columns of what is added, by which `transform.lines` knows it: no text of a file is that narrow."""
+SEEN = (0, 1)
+"""The columns of what is added, and stays on the `def` line."""
 _LISTERS = frozenset({"locals", "vars", "dir"})
 
 
@@ -74,8 +78,8 @@ def give_attribute(node: ast.FunctionDef, plan: Plan) -> None:
     node.decorator_list.append(decorator)
 
 
-def place(statement: ast.AST, line: int) -> None:
-    """Give every node that has no place yet the `def` line: elsewhere it would falsify coverage and pdb."""
+def place(statement: ast.AST, line: int, columns: tuple[int, int] = HIDDEN) -> None:
+    """Give every node that has no place yet the `def` line."""
     stack = [statement]
     while stack:
         part = stack.pop()
@@ -83,7 +87,7 @@ def place(statement: ast.AST, line: int) -> None:
             if getattr(part, "lineno", None) is not None:  # it came from the source, and so did all inside it
                 continue
             part.lineno = part.end_lineno = line  # type: ignore[attr-defined]
-            part.col_offset = part.end_col_offset = 0  # type: ignore[attr-defined]
+            part.col_offset, part.end_col_offset = columns  # type: ignore[attr-defined]
         stack += children(part)
 
 

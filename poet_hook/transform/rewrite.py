@@ -1,8 +1,9 @@
 """Plan + node -> the same function, which perceives, operates, enforces and trains.
 
-What is added stands in the user's own function, on its `def` line, around the user's own statements. It
-reaches the runtime through a string constant (`transform.hygiene.placeholder`) that is bound to a
-`runtime.slot.Slot` when the code is loaded, so that no module global appears. With every option the shape is:
+What is added stands in the user's own function, around the user's own statements, and has no line of its own
+(`transform.lines`). It reaches the runtime through a string constant (`transform.hygiene.placeholder`) that is
+bound to a `runtime.slot.Slot` when the code is loaded, so that no module global appears. With every option the
+shape is:
 
     def f(value: float, history: list[float]) -> bool:
         "docstring"
@@ -45,6 +46,7 @@ from collections.abc import Iterable
 from poet_hook.model import Plan
 from poet_hook.transform import hygiene
 from poet_hook.transform.nodes import children, own_scope, walk
+from poet_hook.transform.tails import closed
 
 CALL = "_poet_call"
 RESULT = "_poet_result"
@@ -57,7 +59,7 @@ def enhance(node: ast.FunctionDef, plan: Plan, version: int) -> None:
 
 
 class Rewriter:
-    """One function being rewritten; every node it makes stands on the `def` line."""
+    """One function being rewritten; every node it makes is placed on the `def` line, until it is compiled."""
 
     def __init__(self, node: ast.FunctionDef, plan: Plan, version: int) -> None:
         self.node = node
@@ -119,8 +121,7 @@ class Rewriter:
         enforced = guarded or self._checks_result()
         if not enforced:
             return body
-        if not _leaves(body):
-            body = [*body, ast.Return(ast.Constant(None))]
+        body = closed(body, self.node.lineno)
         if pragma.canary and pragma.trains:
             answer = ast.Attribute(ast.Attribute(_name(CALL), "served", ast.Load()), "answer", ast.Load())
             body = [ast.If(self._slot("serves", _name(CALL), *self._ensure()), [ast.Return(answer)], []), *body]
@@ -163,6 +164,7 @@ class Rewriter:
             out.append(ast.If(self._slot("retry", _name(CALL)), again, []))
         if pragma.fallback:
             stop: ast.stmt = ast.Return(self._slot("fell_back", _name(CALL), self._fallback()))
+            hygiene.place(stop, self.node.lineno, hygiene.SEEN)
             if pragma.fallback.function and pragma.trains:
                 stop = ast.Try([stop], [self._except(self._fail())], [], [])
             out.append(ast.If(self._slot("falls_back", _name(CALL)), [*self._restore(), stop], []))
@@ -197,7 +199,7 @@ class Rewriter:
                 value = part.value or _at(ast.Constant(None), part)
                 if self.pragma.steady or (self.pragma.canary and self.plan.remembers):
                     value = _at(self._slot("steady", _name(CALL), value), value)
-                part.value = _at(ast.NamedExpr(_name(RESULT, store=True), value), value)
+                part.value = _at(ast.NamedExpr(_name(RESULT, store=True), value), part)
 
     # -- pieces
 
@@ -285,11 +287,12 @@ class Rewriter:
 
 
 def _at(made: ast.expr, origin: ast.AST) -> ast.expr:
-    """What was made, at the place of what it was made of; where that has none yet, it gets one together with it."""
+    """What was made, where begins what it was made of; where that has no place yet, it gets one together with it."""
     if getattr(origin, "lineno", None) is not None:
         for part in walk(made):
             if getattr(part, "lineno", None) is None and "lineno" in part._attributes:
                 ast.copy_location(part, origin)
+                part.end_lineno, part.end_col_offset = part.lineno, part.col_offset  # type: ignore[attr-defined]
     return made
 
 
@@ -346,7 +349,3 @@ def _split_docstring(node: ast.FunctionDef) -> tuple[list[ast.stmt], list[ast.st
 def _may_drop_result(body: list[ast.stmt]) -> bool:
     holder = ast.Module(body, [])
     return any(isinstance(part, (ast.Try, ast.TryStar, ast.With, ast.AsyncWith)) for part in own_scope(holder))
-
-
-def _leaves(body: list[ast.stmt]) -> bool:
-    return bool(body) and isinstance(body[-1], (ast.Return, ast.Raise))
