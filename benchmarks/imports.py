@@ -9,7 +9,8 @@ Four things are measured, each in processes of its own, the hooks in turn, and t
 - *project*: the import of 500 modules of a project, none of which asks for anything; their bytecode is there.
 - *cold*, *warm*: the import of one module of 200 annotated functions, each of which the hook takes part in; for the
   first time, and again in another process.
-- *start*: a bare interpreter, one that imports the hook, and one that installs it.
+- *start*: a bare interpreter, one that imports the hook, and one that installs it; and in an environment of its own,
+  one with the file of `install-startup`, and one for which POET_HOOK is set too, in which nothing has a pragma.
 
 A hook that is not installed on this machine is left out. Times are in microseconds (a module); what counts are the
 ratios to *plain* in the same run.
@@ -29,6 +30,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+import venv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -215,6 +217,29 @@ def starts(runs: int) -> list[tuple[str, float]]:
     return [(name, min(times)) for name, times in took.items()]
 
 
+def starts_with_file(runs: int) -> list[tuple[str, float]]:
+    """The same for an environment with and without the file of `install-startup`."""
+    took: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        venv.create(folder, symlinks=True)
+        python, kept = str(Path(folder, "bin", "python")), environment(Path(folder))
+        (packages,) = Path(folder).glob("lib/python*/site-packages")
+        for_it = [str(Path(__file__).resolve().parents[1]), sysconfig.get_path("purelib")]
+        (packages / "places.pth").write_text("\n".join(for_it), encoding="utf-8")
+        for _ in range(runs * 3):
+            for name, command, more in (
+                ("its environment", "uninstall-startup", {}),
+                ("install-startup", "install-startup", {}),
+                ("and POET_HOOK=1", "install-startup", {"POET_HOOK": "1"}),
+            ):
+                done = [python, "-m", "poet_hook", command]
+                subprocess.run(done, check=True, cwd=folder, env=kept, stdout=subprocess.DEVNULL)
+                start = time.perf_counter()
+                subprocess.run([python, "-c", "pass"], check=True, cwd=folder, env=kept | more)
+                took.setdefault(name, []).append((time.perf_counter() - start) * 1e3)
+    return [(name, min(times)) for name, times in took.items()]
+
+
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description="What the import hook costs.")
@@ -235,10 +260,11 @@ def main() -> None:
             cells.append(f"{by[hook]:10.1f} {by[hook] / by['plain']:5.2f}x {extra:+.1f}".rjust(22))
         print(f"{hook:12}" + "".join(cells))
     print()
-    bare = None
-    for name, took in starts(chosen.runs):
-        bare = bare or took
-        print(f"{name:20}{took:8.1f} ms {took / bare:6.2f}x")
+    for measure in starts, starts_with_file:
+        bare = None
+        for name, took in measure(chosen.runs):
+            bare = bare or took
+            print(f"{name:20}{took:8.1f} ms {took / bare:6.2f}x")
 
 
 if __name__ == "__main__":

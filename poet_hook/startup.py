@@ -7,6 +7,11 @@ import sys
 
 from poet_hook.hook import first
 from poet_hook.hook.main import MainHook
+from poet_hook.runtime import handed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from poet_hook.store.database import Store
 
 _begun: list[bool] = []
 
@@ -22,6 +27,7 @@ def begin() -> None:
     try:
         if _asked_for():
             sys.meta_path.insert(0, first.Waiting(_activate))
+            handed.make_store = _store
             sys.path_hooks.append(MainHook(_activate_for))  # last: what Python itself can open is not asked for
     except Exception as error:  # noqa: BLE001 - Python itself must start
         first.say(error)
@@ -31,6 +37,8 @@ def end() -> None:
     """Wait no longer: this process says itself what is to be enhanced, or nothing is."""
     if isinstance(first.stands(), first.Waiting):
         first.remove()
+    if handed.make_store is _store:
+        handed.make_store = None
     sys.path_hooks[:] = [hook for hook in sys.path_hooks if not isinstance(hook, MainHook)]
 
 
@@ -62,3 +70,16 @@ def _activate() -> None:
         first.say(error)  # never worse than without
     if isinstance(first.stands(), first.Waiting):  # what is wrong is said once
         first.remove()
+
+
+def _store() -> Store | None:
+    """For a function that was sent here by value: no module was imported that could have activated anything."""
+    try:
+        _activate()
+        if handed.make_store is not _store:
+            from poet_hook.activation import store
+
+            return store()
+    except Exception as error:  # noqa: BLE001 - the call goes on
+        first.say(error)
+    return None

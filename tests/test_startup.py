@@ -18,6 +18,7 @@ from test_cli import ENDINGS, JUDGED, PROBE
 
 from poet_hook import activation, api
 from poet_hook.hook import first
+from poet_hook.hook.loader import PoetLoader
 from poet_hook.runtime.record import process_of
 from poet_hook.store import codec
 
@@ -221,6 +222,53 @@ def test_a_server_and_its_workers(project: Path, run: Run) -> None:
     )
     run("serve.py", "job")
     assert recorded() == ([1, 2], 2)
+
+
+def test_threads_that_are_the_first_to_import(project: Path, run: Run) -> None:
+    write(project, **{f"job{n}": JOB for n in range(20)})
+    code = """
+        import importlib, sys, threading
+        sys.setswitchinterval(1e-6)
+        gate, enhanced = threading.Barrier(20), []
+        def work(n):
+            gate.wait()
+            enhanced.append(hasattr(importlib.import_module(f"job{n}").f, "poet"))
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(20)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print(enhanced.count(True))
+    """
+    for _ in range(3):
+        assert run("-c", textwrap.dedent(code)).stdout == "20\n"
+
+
+SENDS = """
+    import job, marshal, pickle
+    code = job.f.__code__
+    slots = {n: const for n, const in enumerate(code.co_consts) if type(const).__name__ == "Slot"}
+    rest = code.replace(co_consts=tuple(None if n in slots else const for n, const in enumerate(code.co_consts)))
+    with open("sent", "wb") as file:
+        pickle.dump((marshal.dumps(rest), slots), file)
+"""
+GETS = """
+    import marshal, pickle, types
+    with open("sent", "rb") as file:
+        rest, slots = pickle.load(file)
+    code = marshal.loads(rest)
+    consts = tuple(slots.get(n, const) for n, const in enumerate(code.co_consts))
+    print([types.FunctionType(code.replace(co_consts=consts), {})(x) for x in (1.0, 3.0)])
+"""
+
+
+def test_a_function_that_is_sent_by_value_records(project: Path, run: Run) -> None:
+    """As joblib, Dask and Ray send those of a script: no module is imported that could have activated anything."""
+    write(project, job=JOB)
+    run("-c", textwrap.dedent(SENDS))
+    for environ in {}, {"AITOMATIC_API_URL": "nowhere"}, {"AITOMATIC_API_URL": "nowhere", "POET_STRICT": "1"}:
+        done = run("-c", textwrap.dedent(GETS), check=False, **environ)
+        assert (done.returncode, done.stdout) == (0, "[False, True]\n"), done.stderr
+        assert done.stderr.count("nothing is enhanced: ") == bool(environ)
+    assert recorded() == ([1, 3], 1)
 
 
 # --------------------------------------------------------------------------- the main script itself
@@ -502,7 +550,7 @@ def test_without_a_pragma_next_to_nothing_is_imported(project: Path, run: Run) -
     done = run("-c", f"import plain, json; {PRINTS}")
     assert (
         done.stdout
-        == "['poet_hook', 'poet_hook.hook', 'poet_hook.hook.first', 'poet_hook.hook.main', 'poet_hook.startup']\n"
+        == "['poet_hook', 'poet_hook.hook', 'poet_hook.hook.first', 'poet_hook.hook.main', 'poet_hook.runtime', 'poet_hook.runtime.handed', 'poet_hook.startup']\n"
     )
 
 
@@ -649,6 +697,28 @@ def test_a_poet_hook_that_python_does_not_find_by_itself_is_said(tmp_path: Path)
 
 
 # --------------------------------------------------------------------------- in this process
+
+
+def test_a_finder_that_is_replaced_while_it_is_asked(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by another thread: what stands in its place is asked, and nothing that stands behind is left out."""
+    write(project, job=JOB)
+
+    class Another:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "job":
+                change()
+
+    waiting = first.Waiting(activation.activate)
+    for change, enhanced in (api.activate, True), (api.deactivate, False):  # noqa: B007
+        behind = [finder for finder in sys.meta_path if not isinstance(finder, first.First)]
+        monkeypatch.setattr(sys, "meta_path", [waiting, Another(), *behind])
+        spec = waiting.find_spec("job")
+        assert spec is not None
+        assert (type(spec.loader) is PoetLoader) == enhanced
+        spec = waiting.find_spec("job")
+        assert spec is not None
+        assert (type(spec.loader) is PoetLoader) == enhanced
+        api.deactivate()
 
 
 def test_waiting_ends_with_an_activation(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 
 from poet_hook.errors import PoetWarning, warn
-from poet_hook.hook.first import First, has_pragma, is_installed, remove
+from poet_hook.hook.first import First, has_pragma, is_installed
 from poet_hook.hook.loader import Enhancer, PoetLoader
 
 
@@ -34,9 +34,9 @@ class Finder(First):
 
 def install(roots: Sequence[Path], enhancer: Enhancer) -> Finder:
     """Put a finder first in `sys.meta_path` in place of an earlier one of ours, and say what came too early."""
-    remove()
     finder = Finder(roots, enhancer)
-    sys.meta_path.insert(0, finder)
+    # at one stroke: no import of another thread finds neither the one nor the other
+    sys.meta_path[:] = [finder, *(other for other in sys.meta_path if not isinstance(other, First))]
     _name_too_early(finder)
     return finder
 

@@ -28,13 +28,12 @@ class First:
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The spec that the remaining finders give, as `consider` left it."""
-        ours = False
-        for finder in sys.meta_path:
-            if finder is self:
-                ours = True
-                continue
+        finders = sys.meta_path.copy()  # another thread may change it meanwhile
+        # where it did so already, what stands in our place is among them
+        behind = finders[finders.index(self) + 1 :] if self in finders else finders
+        for finder in behind:
             find = getattr(finder, "find_spec", None)
-            if not ours or find is None:
+            if find is None:
                 continue
             spec: ModuleSpec | None = find(fullname, path, target)
             if spec is not None:
@@ -64,7 +63,8 @@ class Waiting(First):
         path = os.path.abspath(path)
         if is_installed(path) or not has_pragma(path):
             return
-        self.activate()
+        if stands() is self:
+            self.activate()
         standing = stands()
         if standing is not None and not isinstance(standing, Waiting):
             standing.consider(spec)

@@ -8,5 +8,5 @@ if TYPE_CHECKING:
 
     from poet_hook.store.database import Store
 
-make_store: Callable[[], Store] | None = None
-"""Makes, or finds, the store into which calls are recorded; None where nothing is."""
+make_store: Callable[[], Store | None] | None = None
+"""Makes, or finds, the store into which calls are recorded; None, or gives None, where nothing is."""

@@ -125,7 +125,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self._store: Store | None = None
-        self._maker: Callable[[], Store] | None = None
+        self._maker: Callable[[], Store | None] | None = None
         self.lost = 0
         self.known: dict[tuple[str, str], FunctionRecord] = {}
         self.restarts = 0
