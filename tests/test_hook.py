@@ -427,9 +427,10 @@ def test_loaders_of_others_are_left_alone(project: Path, monkeypatch: pytest.Mon
     path.write_text("# poet: require='x'\ndef f(x): return x\n")
     spec = importlib.util.spec_from_file_location("elsewhere", path, loader=OwnLoader("elsewhere", str(path)))
     monkeypatch.setattr(sys, "meta_path", [Recording("elsewhere", spec), *sys.meta_path])
-    with api.activated():
+    with api.activated(), pytest.warns(PoetWarning, match=rf"compiled by test_hook\.OwnLoader: {path}") as caught:
         m = importlib.import_module("elsewhere")
     sys.modules.pop("elsewhere")
+    assert [warning.filename for warning in caught] == [str(path)]
     assert type(m.__loader__) is OwnLoader
     assert m.f(0) == 0
 

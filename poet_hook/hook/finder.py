@@ -10,7 +10,9 @@ from pathlib import Path
 
 from poet_hook.errors import PoetWarning, warn
 from poet_hook.hook.first import First, has_pragma, is_installed
-from poet_hook.hook.loader import Enhancer, PoetLoader
+from poet_hook.hook.loader import Enhancer, PoetLoader, say_compiled
+
+_BESIDE = "beartype.claw."  # once anything uses it, it loads every source file of the process, and few to check them
 
 
 class Finder(First):
@@ -21,10 +23,19 @@ class Finder(First):
         self.enhancer = enhancer
 
     def consider(self, spec: ModuleSpec) -> None:
-        """Put our loader into the spec of a module under the roots that has pragmas."""
-        loader = spec.loader
-        if type(loader) is SourceFileLoader and self.covers(loader.path) and has_pragma(loader.path):
-            spec.loader = PoetLoader(loader.name, loader.path, self.enhancer)
+        """Put our loader into the spec of a module under the roots that has pragmas, or say why that can't be."""
+        loader, path = spec.loader, spec.origin
+        if type(loader) is SourceFileLoader:
+            if self.covers(loader.path) and has_pragma(loader.path):
+                spec.loader = PoetLoader(loader.name, loader.path, self.enhancer)
+            return
+        if not spec.has_location or path is None or not path.endswith(".py") or isinstance(loader, PoetLoader):
+            return
+        if self.covers(path) and has_pragma(path):
+            if isinstance(loader, SourceFileLoader) and type(loader).__module__.startswith(_BESIDE):
+                spec.loader = PoetLoader(loader.name, loader.path, self.enhancer, loader)
+            elif _has_pragma_line(path):
+                say_compiled(path, loader)
 
     def covers(self, path: str) -> bool:
         """True for a file under a project root that is not an installed package, the standard library or ours."""

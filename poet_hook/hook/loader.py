@@ -140,18 +140,48 @@ def _report(diagnostics: Sequence[Said], path: str, strict: bool) -> None:
         warn(render(item, path), PragmaWarning, (path, item.line))
 
 
-class PoetLoader(SourceFileLoader):
-    """Python's own source loader, with another `get_code`: everything else is as without poet_hook."""
+def say_compiled(path: str, loader: object, functions: Sequence[str] = ()) -> None:
+    """Warn that another loader compiles a file, or these functions in it."""
+    what = f"{', '.join(functions)} in {path}" if functions else path
+    by = f"{type(loader).__module__}.{type(loader).__qualname__}"
+    warn(f"not enhanced, since it is compiled by {by}: {what}", PoetWarning, (path, 1))
 
-    def __init__(self, fullname: str, path: str, enhancer: Enhancer) -> None:
+
+class PoetLoader(SourceFileLoader):
+    """Python's own source loader, with another `get_code`: everything else is as without poet_hook.
+
+    `beside` is the loader of another hook, which may have compiled the module, or left it as it is.
+    """
+
+    def __init__(self, fullname: str, path: str, enhancer: Enhancer, beside: SourceFileLoader | None = None) -> None:
         super().__init__(fullname, path)
         self.enhancer = enhancer
+        self.beside = beside
 
     def get_code(self, fullname: str) -> CodeType | None:
         """The module's code; never from or into plain bytecode files, which must not hold enhanced code."""
         path = self.get_filename(fullname)
-        code = self.enhancer.code(self.get_data(path), path, self.name)
+        data = self.get_data(path)
+        code = self.enhancer.code(data, path, self.name)
+        if self.beside is not None:
+            return self._with_theirs(self.beside, fullname, data, code)
         return super().get_code(fullname) if code is None else code
+
+    def _with_theirs(
+        self, loader: SourceFileLoader, fullname: str, data: bytes, code: CodeType | None
+    ) -> CodeType | None:
+        theirs = loader.get_code(fullname)
+        if theirs is None or code is None:
+            return theirs
+        from poet_hook.hook.graft import graft
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they were given already
+            plain = compile(data, self.path, "exec", dont_inherit=True)
+        whole, left = graft(theirs, plain, code)
+        if left:
+            say_compiled(self.path, loader, left)
+        return whole
 
     def __eq__(self, other: Any) -> bool:
         return self.__class__ is other.__class__ and (self.name, self.path) == (other.name, other.path)
