@@ -62,14 +62,14 @@ def test_beartype_claw_checks_and_we_enhance_the_same_module(project: Path, pyth
         "import typed.m as m, mine, other.m\n"
         "print(said(lambda: m.f('5')), said(lambda: m.f(0)), m.f(5), said(lambda: m.C().h('5')), said(lambda: m.C().h(0)))\n"
         "print(said(lambda: m.g('5')), said(lambda: m.g(0)))\n"
-        "print(said(lambda: mine.f(0)), said(lambda: other.m.f(0)), said(lambda: mine.f('5')), mine.f.poet)\n"
+        "print(said(lambda: mine.f(0)), said(lambda: other.m.f(0)), said(lambda: mine.f('5')), mine.f.poet, hasattr(m.f, 'poet'))\n"
     )
     done = python(hooks(THEIRS["beartype"], first) + asks)
     refuses = REFUSES["beartype"]
     assert done.stdout.splitlines() == [
         f"{refuses} PerceiveError 5 {refuses} PerceiveError",
         f"{refuses} 0",  # beartype changes its body
-        "PerceiveError PerceiveError 5 <poet of >",
+        "PerceiveError PerceiveError 5 <poet of > False",
     ]
     assert done.stderr.count("PoetWarning") == 1
     assert f"Loader: g in {project}/typed/m.py" in done.stderr
