@@ -26,9 +26,9 @@ def begin() -> None:
     _begun.append(True)
     try:
         if _asked_for():
+            sys.path_hooks.append(MainHook(_activate_for))  # last: what Python itself can open is not asked for
             sys.meta_path.insert(0, first.Waiting(_activate))
             handed.make_store = _store
-            sys.path_hooks.append(MainHook(_activate_for))  # last: what Python itself can open is not asked for
     except Exception as error:  # noqa: BLE001 - Python itself must start
         first.say(error)
 

@@ -17,8 +17,10 @@ from conftest import PACKAGE, environment
 from test_cli import ENDINGS, JUDGED, PROBE
 
 from poet_hook import activation, api
+from poet_hook.cli.main import main
 from poet_hook.hook import first
 from poet_hook.hook.loader import PoetLoader
+from poet_hook.hook.main import MainHook
 from poet_hook.runtime.record import process_of
 from poet_hook.store import codec
 
@@ -38,7 +40,7 @@ def new_environment(folder: Path, *places: object) -> Path:
 def run_python(
     executable: str | Path, *words: str, stdin: str = "", **environ: str
 ) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in environment().items() if name != "PYTHONPATH"}
+    kept = {name: value for name, value in environment().items() if name not in ("PYTHONPATH", "POET_HOOK")}
     return subprocess.run(
         [str(executable), *words], input=stdin, capture_output=True, text=True, timeout=60, env={**kept, **environ}
     )
@@ -661,6 +663,7 @@ def test_config_says_that_the_word_is_wrong(project: Path, run: Run) -> None:
     assert done.stderr.endswith("'perhaps' is neither true nor false; it takes 1 or 0 [PH-E60]\n")
 
 
+@pytest.mark.skipif(Path(sys.base_prefix, "conda-meta").exists(), reason="conda's own is an environment too")
 def test_a_python_in_no_environment_is_left_alone() -> None:
     base = os.path.realpath(sys.executable)
     path = run_python(base, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip()
@@ -669,6 +672,20 @@ def test_a_python_in_no_environment_is_left_alone() -> None:
     assert "is in no virtual environment" in done.stderr
     assert "install-startup --system" in done.stderr
     assert not Path(path, NAME).exists()
+
+
+def test_an_environment_of_conda_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "prefix", "base_prefix":
+        monkeypatch.setattr(sys, name, str(tmp_path))
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+    main(["install-startup"])
+    assert "is in no virtual environment" in capsys.readouterr().err
+    (tmp_path / "conda-meta").mkdir()
+    main(["install-startup"])
+    assert capsys.readouterr().out.startswith(f"{tmp_path / NAME}: written\n")
+    assert (tmp_path / NAME).is_file()
 
 
 def test_what_can_not_be_written_says_what_to_do(tmp_path: Path) -> None:
@@ -681,6 +698,7 @@ def test_what_can_not_be_written_says_what_to_do(tmp_path: Path) -> None:
         assert done.stderr.startswith(f"poet_hook: {packages / NAME}: ")
         assert "Do it as the owner of that environment" in done.stderr
         assert "Traceback" not in done.stderr
+    assert "not installed" in run_python(executable, "-m", "poet_hook", "config").stdout
     assert sorted(file.name for file in packages.iterdir()) == ["places.pth", NAME]
 
 
@@ -719,6 +737,24 @@ def test_a_finder_that_is_replaced_while_it_is_asked(project: Path, monkeypatch:
         assert spec is not None
         assert (type(spec.loader) is PoetLoader) == enhanced
         api.deactivate()
+
+
+def test_other_paths_are_no_main_script(project: Path, run: Run) -> None:
+    """Also where the working directory has gone, and a relative path leads nowhere."""
+    code = """
+        import os, pkgutil, sys
+        print([pkgutil.get_importer(path) for path in ("job.py", "nowhere", "", "\\udc80")])
+        os.mkdir("gone"), os.chdir("gone"), os.rmdir(os.getcwd())
+        print([pkgutil.get_importer(path) for path in ("job.py", "here/job", "x")])
+    """
+    write(project, job=JOB, app=code)
+    for words in ("app.py",), ("-m", "app"), ("-c", textwrap.dedent(code)):
+        assert same(run, *words).returncode == 0
+        assert run(*words).stdout.endswith("[None, None, None]\n")
+    (hook,) = [MainHook(lambda _: None)]
+    for path in "job.py", "nowhere", "", "\0", b"job.py", None:
+        with pytest.raises(ImportError):
+            hook(path)  # type: ignore[arg-type]
 
 
 def test_waiting_ends_with_an_activation(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ _STARTS = "import sys; sys.exit(not any(type(finder).__module__ == 'poet_hook.ho
 def install(options: argparse.Namespace) -> int:
     """Write the file into the site-packages of this Python; 1 where it has no effect there."""
     path = place()
-    if sys.prefix == sys.base_prefix and not options.system:
+    if not (_in_an_environment() or options.system):
         return _refused(
             f"{sys.executable} is in no virtual environment, and whoever uses it would have the file too. Make an "
             "environment (python -m venv .venv) and install poet_hook there; or, in a container or on a machine of "
@@ -72,10 +72,14 @@ def place() -> Path:
 def state() -> tuple[str, str, str]:
     """Whether children are enhanced in this environment, as a row of `config`; raises `SettingsError`."""
     asked = asked_for_hook()
-    if _text(place()) is None:
+    if not os.path.isfile(place()):
         return "startup", "not installed", "no install-startup in this environment"
     source = "environment variable POET_HOOK" if "POET_HOOK" in os.environ else "default"
     return "startup", "on" if asked else "off", source
+
+
+def _in_an_environment() -> bool:
+    return sys.prefix != sys.base_prefix or os.path.isdir(os.path.join(sys.prefix, "conda-meta"))
 
 
 def _text(path: Path) -> str | None:

@@ -49,11 +49,13 @@ class MainHook:
         if module is not None and getattr(module.current_process(), "_inheriting", False):
             # what is asked for before the parent's script runs is that script; till then, both names are one module
             return getattr(sys.modules.get("__mp_main__"), "__name__", "") != "__mp_main__"
-        return os.path.abspath(path) == self.script and not hasattr(sys.modules.get("__main__"), "__file__")
+        if self.script is None or hasattr(sys.modules.get("__main__"), "__file__"):
+            return False  # there is none, or it runs already
+        return os.path.isabs(path) and os.path.normpath(path) == self.script
 
     def _is_wanted(self, path: str) -> bool:
         # nothing stands there where the program said that nothing is to be enhanced; a pipe can be read only once
-        enhances = stands() is not None and os.path.isfile(path) and not is_installed(os.path.abspath(path))
+        enhances = stands() is not None and os.path.isfile(path) and not is_installed(path)
         return enhances and has_pragma(path)
 
 
