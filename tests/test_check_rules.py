@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 from conftest import PACKAGE, environment
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from poet_hook.cli.correct import corrected
-from poet_hook.cli.lint import CODES
+from poet_hook.cli.correct import corrected, edits
+from poet_hook.cli.lint import CODES, problems_in
 from poet_hook.cli.main import main
 from poet_hook.cli.rule import page
 from poet_hook.cli.rules import RULES, Rule
@@ -67,9 +69,36 @@ def test_what_says_that_it_is_corrected_is_corrected_to_the_right_example(poet: 
         assert edited(rule.wrong(), problem["fix"]) == rule.right()
 
 
+ROWS = st.lists(
+    st.sampled_from(
+        [
+            "# poet: retires=2, timeuot=5s", "# POET: retries=1", "# poet retires=2", "\t# poet: nosuch=1  # ☃", "", " ",
+            "def f(a): return a", "x = '# poet retries=1'; y = 1", '"""', "# a note", "class K:\x0c", "    def g(self): ...",
+            "    # Poet : coerse=lax", "é = 1", "if x:", "    # poet: optimise_for=f1", "    @property",
+        ]
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@settings(max_examples=1000, deadline=None)
+@given(ROWS, st.sampled_from(["\n", "\r\n", "\r"]), st.booleans())
+def test_each_fix_leaves_the_program_as_it_is_and_the_mistake_gone(rows: list[str], end: str, mark: bool) -> None:
+    text = "".join(row + end for row in rows)
+    data = text.encode("utf-8-sig" if mark else "utf-8")
+    items = problems_in(data, Path("nowhere.py"))
+    for item, edit in zip(items, edits(data, items), strict=True):
+        if edit is not None:
+            place = {"line": edit.line, "column": edit.column + 1, "end_line": edit.end_line}
+            after = edited(text, {**place, "end_column": edit.end_column + 1, "text": edit.text})
+            assert ast.dump(ast.parse(after)) == ast.dump(ast.parse(text))
+            left = problems_in(after.encode(), Path("nowhere.py"))
+            assert sum(each.code == item.code for each in left) < sum(each.code == item.code for each in items)
+
+
 def edited(text: str, fix: dict[str, int | str]) -> str:
     """What an editor makes of the `fix` of a problem."""
-    starts = [0, *(match.end() for match in re.finditer("\n", text))]
+    starts = [0, *(match.end() for match in re.finditer("\r\n|\r|\n", text))]
     begin = starts[int(fix["line"]) - 1] + int(fix["column"]) - 1
     end = starts[int(fix["end_line"]) - 1] + int(fix["end_column"]) - 1
     return text[:begin] + str(fix["text"]) + text[end:]
