@@ -205,7 +205,7 @@ def test_a_child_of_a_child(project: Path, run: Run) -> None:
 
 
 def test_a_server_and_its_workers(project: Path, run: Run) -> None:
-    """A command of an installed package that forks, and loads the program's module by its name."""
+    """It forks, and each worker loads the program's module by its name, as gunicorn does."""
     write(
         project,
         job=JOB,
@@ -224,6 +224,30 @@ def test_a_server_and_its_workers(project: Path, run: Run) -> None:
     )
     run("serve.py", "job")
     assert recorded() == ([1, 2], 2)
+
+
+def test_children_use_what_was_learned(project: Path, run: Run) -> None:
+    write(
+        project,
+        job="# poet: optimize_for=accuracy, after=1000\ndef is_hot(celsius: float) -> bool:\n    return celsius > 45.0\n",
+        teach="""
+            import poet_hook, job
+            for celsius in (12, 50, 31, 44, 18, 38, 25, 33, 47, 41, 29, 36, 9, 40, 32, 22, 39, 34, 43, 27):
+                result = poet_hook.call(job.is_hot, float(celsius))
+                poet_hook.feedback(result, result.value == (celsius > 30))
+            print(poet_hook.learn(job.is_hot).promoted)
+        """,
+        app="""
+            import concurrent.futures, multiprocessing, job
+            if __name__ == "__main__":
+                context = multiprocessing.get_context("spawn")
+                with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+                    print(*pool.map(job.is_hot, [35.0]))
+        """,
+    )
+    assert run("teach.py").stdout == "True\n"
+    assert run("app.py").stdout == "True\n"
+    assert run("app.py", POET_HOOK="0").stdout == "False\n"
 
 
 def test_threads_that_are_the_first_to_import(project: Path, run: Run) -> None:
