@@ -48,11 +48,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def forget(folder: Path) -> None:
     """Drop the modules that were imported from `folder`."""
+    found = {}
     for name, module in list(sys.modules.items()):
         path = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
         if isinstance(path, str) and path.startswith(f"{folder}{os.sep}"):
-            del sys.modules[name]
-            linecache.cache.pop(path, None)
+            found[name] = path
+    for name, path in found.items():  # a namespace package inside another asks that one for its path
+        del sys.modules[name]
+        linecache.cache.pop(path, None)
     importlib.invalidate_caches()
 
 
