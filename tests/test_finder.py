@@ -589,8 +589,10 @@ class C[T]:
     for active in (False, True):
         m = load(source, active=active)
         told.append(
-            (m.f(1), m.C().m(2), str(m.f.__annotations__), m.f.__code__.co_freevars, str(m.Alias.__value__))
-            + tuple(str(each.__type_params__) for each in (m.f, m.C, m.C.m))
+            (
+                *(m.f(1), m.C().m(2), str(m.f.__annotations__), m.f.__code__.co_freevars, str(m.Alias.__value__)),
+                *(str(each.__type_params__) for each in (m.f, m.C, m.C.m)),
+            )
         )
     assert told[0] == told[1]
     with pytest.raises(poet_hook.PerceiveError):
