@@ -166,11 +166,18 @@ def test_run_of_a_package(project: Path) -> None:
     assert plain.stdout == "__main__ pack ['a', '-m'] pack.__main__\n"
     ours = child("-m", "poet_hook", "run", "-m", "pack", "a", "-m")
     assert ours.stdout == plain.stdout + "pack.__main__:f: require='x' does not hold for x=0\n"
+    assert child("-m", "pack", "a", "-m").stdout == plain.stdout
     code = "import runpy\nprint(sorted(runpy.run_module('pack', run_name='other')))\n"
     assert child("-c", OURS + code).stdout == child("-c", code).stdout.replace(
         "other pack [] pack.__main__\n",
         "other pack [] pack.__main__\npack.__main__:f: require='x' does not hold for x=0\n",
     )
+
+
+def test_the_source_of_a_script_is_found(project: Path) -> None:
+    looks = "import inspect, linecache\nprint(inspect.getsource(f), linecache.getline(__file__, 1), inspect.getsourcefile(f))\n"
+    write(project, {"app.py": CHECKED + looks})
+    assert child("-m", "poet_hook", "run", "app.py").stdout == child("app.py").stdout
 
 
 def test_files_run_by_path_are_scripts_and_folders_are_not(project: Path) -> None:

@@ -387,8 +387,16 @@ def test_any_small_function_shows_its_own_lines(body: list[str], arguments: tupl
         if told[-2:] == [("f", "line", 2), ("f", "return", 2)]:  # an exception left
             # CPython 3.11 may pass one line more there, of a `finally` that ends in an exception
             assert told[:-2] in (plain[:-1], plain[:-2]), pragma
-        else:
+        elif sys.version_info < (3, 12):
             assert told == plain, pragma
+        else:  # a loop that ends the function may pass its line twice, and what CPython puts there has none
+            assert once(told) == once(plain), pragma
+
+
+def once(events: list[Event]) -> list[Event]:
+    """The events, without a line that follows itself, and without the line of the return."""
+    kept = [event for event, before in zip(events, [None, *events[:-1]], strict=True) if event != before]
+    return [*kept[:-1], (*kept[-1][:2], None)]
 
 
 def small(code: types.CodeType, arguments: tuple[Any, ...]) -> list[Event]:

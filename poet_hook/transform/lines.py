@@ -16,7 +16,6 @@ import dis
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import CodeType
-from typing import Any
 
 from poet_hook.transform.hygiene import HIDDEN, SEEN
 
@@ -63,50 +62,58 @@ class _Step:
     position: Position
     before: list[_Step]
     added: bool = False
-    hidden: bool = False
     line: int | None = None  # after it ran; None while nothing is known
 
 
 def _settled(code: CodeType, line: int) -> CodeType:
-    steps = _steps(code)
+    steps, units = _steps(code), len(code.co_code) // 2
+    marks = {(line, line, *HIDDEN), (line, line, *SEEN)}
     first = next((number for number, step in enumerate(steps) if step.opcode == _RESUME), len(steps))
+    carried = []  # what has no line of its own; jumps of Python's own are among them
     for number, step in enumerate(steps):
-        start, end, *columns = step.position
-        step.added = number > first and start == end == line and tuple(columns) in (HIDDEN, SEEN)
-        step.hidden = step.added and tuple(columns) == HIDDEN
-        step.line = _ENTRY if number <= first else None if step.hidden else start or _HANDLER
-    hidden = [step for step in steps if step.hidden]
-    for _ in hidden:
-        if not _spread(hidden, line):
+        if number <= first:
+            step.line = _ENTRY
+            continue
+        step.added = step.position in marks
+        if step.position[0] is None or (step.added and step.position[2:] == HIDDEN):
+            carried.append(step)
+        else:
+            step.line = step.position[0]
+    for _ in carried:
+        if not _spread(carried, line):
             break
-    entries: list[Any] = dis._parse_exception_table(code)  # type: ignore[attr-defined]
-    catches = {step.start for step in steps if step.opcode == _CATCH}
+    caught = _caught(code, {step.start for step in steps if step.opcode == _CATCH}, units)
     own = line
     for step in reversed(steps):  # what begins the call gets the line of what comes next
         if step.added:
             at: int | None = own if step.line in (_ENTRY, None) else step.line
             if at == _HANDLER:
-                at = None if _is_caught(step.start, entries, catches) else line
+                at = None if caught[step.start] else line
             step.position = (at, at, None, None)
         elif step.position[0] is not None:
             own = step.position[0]
-    return code.replace(co_linetable=_table(steps, len(code.co_code) // 2, code.co_firstlineno))
+    return code.replace(co_linetable=_table(steps, units, code.co_firstlineno))
 
 
-def _spread(hidden: list[_Step], line: int) -> bool:
-    """Take the lines of what is hidden from what comes before it; whether anything changed."""
+def _spread(carried: list[_Step], line: int) -> bool:
+    """Take the lines of what has none from what comes before it; whether anything changed."""
     changed = False
-    for step in hidden:
-        lines = {each.line for each in step.before} - {None}
-        if _ENTRY in lines:
-            found: int | None = _ENTRY
-        elif not step.before:
+    for step in carried:
+        before = step.before
+        found: int | None
+        if len(before) == 1:
+            found = before[0].line
+        elif not before:
             found = _HANDLER
-        elif len(lines) > 1 and all(each.opcode in _JUMPS and each.opcode not in _ENDS for each in step.before):
-            found = max(each.line or 0 for each in step.before)  # the lines of one condition
         else:
-            found = None if not lines else line if len(lines) > 1 else lines.pop()
-        if step.line not in (found, _ENTRY):
+            lines = {each.line for each in before} - {None}
+            if _ENTRY in lines or len(lines) < 2:
+                found = _ENTRY if _ENTRY in lines else lines.pop() if lines else None
+            elif all(each.opcode in _JUMPS and each.opcode not in _ENDS for each in before):
+                found = max(each.line or 0 for each in before)  # the lines of one condition
+            else:
+                found = line
+        if step.line != found and step.line != _ENTRY:
             step.line, changed = found, True
     return changed
 
@@ -136,23 +143,30 @@ def _steps(code: CodeType) -> list[_Step]:
     return steps
 
 
-def _is_caught(start: int, entries: list[Any], catches: set[int]) -> bool:
-    """Whether an exception raised there is looked at in the function; what only cleans up passes it on."""
-    where: int | None = start
-    while where is not None:
-        found = (entry.target // 2 for entry in entries if entry.start <= 2 * where < entry.end)
-        where = next(found, None)
-        if where in catches:
-            return True
-    return False
+def _caught(code: CodeType, catches: set[int], units: int) -> list[bool]:
+    """Of each code unit, whether an exception there is looked at in the function; what only cleans up passes it on."""
+    targets: list[int | None] = [None] * units
+    for entry in dis._parse_exception_table(code):  # type: ignore[attr-defined]
+        targets[entry.start // 2 : entry.end // 2] = [entry.target // 2] * ((entry.end - entry.start) // 2)
+
+    def looked_at(where: int | None) -> bool:
+        while where is not None and where not in catches:
+            where = targets[where]
+        return where is not None
+
+    known = {target: looked_at(target) for target in {*targets}}
+    return [known[target] for target in targets]
 
 
 def _table(steps: list[_Step], units: int, last: int) -> bytes:
     """`co_linetable`, as Objects/locations.md of CPython has it; `last` is the first line of the function."""
-    out = bytearray()
-    for step, end_unit in zip(steps, [*(step.start for step in steps[1:]), units], strict=True):
+    out, start_unit = bytearray(), 0
+    for number, step in enumerate(steps, 1):
+        end_unit = steps[number].start if number < len(steps) else units
+        if number < len(steps) and steps[number].position == step.position:
+            continue
         start, end, column, end_column = step.position
-        for unit in range(step.start, end_unit, 8):
+        for unit in range(start_unit, end_unit, 8):
             length = min(8, end_unit - unit) - 1
             if start is None or end is None:
                 out.append(0x80 | 15 << 3 | length)
@@ -165,8 +179,9 @@ def _table(steps: list[_Step], units: int, last: int) -> bytes:
                 out += bytes((0x80 | (10 + delta) << 3 | length, column, end_column))
             else:
                 out.append(0x80 | 14 << 3 | length)
-                for number in (_signed(delta), end - start, column + 1, end_column + 1):
-                    _put(out, number)
+                for value in (_signed(delta), end - start, column + 1, end_column + 1):
+                    _put(out, value)
+        start_unit = end_unit
     return bytes(out)
 
 
