@@ -13,6 +13,7 @@ functions of their own, of a file that nobody traces.
 from __future__ import annotations
 
 import dis
+import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import CodeType
@@ -83,12 +84,13 @@ def _settled(code: CodeType, line: int) -> CodeType:
         if not _spread(carried, line):
             break
     caught = _caught(code, {step.start for step in steps if step.opcode == _CATCH}, units)
+    waits = code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR)  # where others look at its frame
     own = line
     for step in reversed(steps):  # what begins the call gets the line of what comes next
         if step.added:
             at: int | None = own if step.line in (_ENTRY, None) else step.line
             if at == _HANDLER:
-                at = None if caught[step.start] else line
+                at = None if caught[step.start] and not waits else line
             step.position = (at, at, None, None)
         elif step.position[0] is not None:
             own = step.position[0]
@@ -107,6 +109,8 @@ def _spread(carried: list[_Step], line: int) -> bool:
             found = _HANDLER
         else:
             lines = {each.line for each in before} - {None}
+            if len(lines) > 1:
+                lines.discard(_HANDLER)  # an exception that ends in the midst of an `await`
             if _ENTRY in lines or len(lines) < 2:
                 found = _ENTRY if _ENTRY in lines else lines.pop() if lines else None
             elif all(each.opcode in _JUMPS and each.opcode not in _ENDS for each in before):
