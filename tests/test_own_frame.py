@@ -6,6 +6,8 @@ can't, the test says exactly what else comes out (docs/how-it-works.md has it in
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import copy
 import cProfile
 import doctest
@@ -37,7 +39,9 @@ import poet_hook
 from poet_hook.errors import PoetWarning
 from poet_hook.runtime import slot as slot_module
 from poet_hook.runtime.bind import bind, loosen
+from poet_hook.transform import hygiene
 from poet_hook.transform.compile import compile_module
+from poet_hook.transform.lines import own_lines
 
 OURS = os.path.dirname(poet_hook.__file__) + os.sep
 OPTIONS = [
@@ -435,6 +439,29 @@ def test_expressions_of_a_pragma_are_of_no_file_that_is_traced(both: Both) -> No
     plain, ours = both(own)
     inside = [part for part in ours.f.__code__.co_consts if isinstance(part, types.CodeType)]
     assert {code.co_filename for code in inside} == {f"<pragma of {plain.__file__}:2>", plain.__file__}
+
+
+def test_what_is_awaited_besides_begins_no_line() -> None:
+    source = "async def f(g):\n    x = await g()\n    return x\n"
+    tree = ast.parse(source)
+    (node,) = tree.body
+    assert isinstance(node, ast.AsyncFunctionDef)
+    wait = ast.Expr(ast.Await(ast.Call(ast.Name("g", ast.Load()), [], [])))
+    node.body = [ast.Try(node.body, [], [], [wait])]
+    hygiene.place(node.body[0], node.lineno)
+
+    async def g() -> int:
+        await asyncio.sleep(0)
+        return 1
+
+    def lines(code: types.CodeType) -> list[Event]:
+        namespace: dict[str, Any] = {}
+        exec(code, namespace)
+        return [event for event in traced(lambda: asyncio.run(namespace["f"](g)), "m.py") if event[1] == "line"]
+
+    plain = lines(compile(source, "m.py", "exec"))
+    assert [line for *_, line in plain] == [2, 3]
+    assert lines(own_lines(compile(tree, "m.py", "exec"), [("f", 1)])) == plain
 
 
 # --------------------------------------------------------------------------- frames

@@ -326,6 +326,7 @@ def test_no_line_comes_or_goes(options: str) -> None:
         ("from typing import overload\n# poet:\n@overload\ndef f(): ...\n", "@overload"),
         ("import typing\n# poet:\n@typing.overload\ndef f(): ...\n", "@overload"),
         ("# poet:\n@numba.njit(cache=True)\ndef f(): ...\n", "@njit"),
+        ("# poet:\n@torch.compile\ndef f(): ...\n", "@compile"),
         ("# poet:\ndef f():\n    if 1:\n        for i in 'a': pass\n        else: break\n", "break or continue"),
         ("# poet:\ndef f():\n    _poet_call = 1\n", "_poet_call"),
         ("# poet:\ndef f(_poet_result): ...\n", "_poet_result"),

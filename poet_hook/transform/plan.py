@@ -21,7 +21,7 @@ from poet_hook.transform.values import dedented, lines_of
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # what reading anybody's source may raise
 _KINDS = frozenset({"float", "int", "str", "bool", "bytes", "list", "dict", "tuple", "set"})
-_COMPILED = frozenset({"njit", "jit", "vectorize", "guvectorize", "cfunc", "stencil", "cuda"})
+_COMPILED = frozenset({"njit", "jit", "compile", "vectorize", "guvectorize", "cfunc", "stencil", "cuda"})
 # live calls are compared side by side, each as it is told
 _UNUSED_LIVE = ("half_life", "assume_ok_after", "group")
 # what is wrong with them costs these options, and no more
