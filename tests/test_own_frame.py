@@ -159,6 +159,29 @@ def lastly(x: float):
         x = 0
 
 # poet: {p}
+def groups(x: float):
+    try:
+        1 / x
+    except* ZeroDivisionError:
+        x = 1
+
+# poet: {p}
+def loops_within(x: float):
+    for i in range(2):
+        with contextlib.suppress(KeyError):
+            for j in range(2):
+                if j == x:
+                    break
+            else:
+                continue
+            try:
+                break
+            finally:
+                i = 0
+    else:
+        i = 2
+
+# poet: {p}
 def matches(x: float):
     match x:
         case 1.0:
@@ -225,6 +248,7 @@ CALLS = [
     *(f"m.tries({x})" for x in (0.0, 1.0, None)),
     *(f"m.lastly({x})" for x in (0.0, 2.0)),
     *(f"m.matches({x})" for x in (1.0, 2.0, 3.0)),
+    *(f"m.{name}({x})" for name in ("groups", "loops_within") for x in (1.0, 5.0)),
     *(f"m.{name}(1.5)" for name in "says_nothing inner decorated C().method C.made C().made".split()),
     "m.C().method(0.5)",
     "m.C().size",
@@ -754,6 +778,16 @@ def test_profiles_count_the_same_calls(both: Both, options: str) -> None:
     assert len(counts[0]) > 15
 
 
+def test_a_profile_of_checked_types_has_the_users_calls_only(both: Both) -> None:
+    calls = []
+    for m in both("# poet:\ndef f(x: float, y: list[float]) -> float:\n    return x\n"):
+        m.f(1.0, [2.0])
+        profile = cProfile.Profile()
+        profile.runcall(m.f, 1.0, [2.0])
+        calls.append({place: count[:2] for place, count in pstats.Stats(profile).stats.items()})
+    assert calls[0] == calls[1]
+
+
 def test_what_a_profile_shows_besides(both: Both) -> None:
     """The runtime is Python, and its calls are seen where it is called; checks of types alone call nothing."""
     source = "# poet: {p}\ndef f(x: float) -> float:\n    return x\n"
@@ -906,6 +940,20 @@ def test_stepping_goes_through_the_users_lines(project: Path, options: str) -> N
     plain, ours = (debugged(project, mode, *commands) for mode in ("plain", "enhanced"))
     assert "--Return--" in plain
     assert plain == ours
+
+
+def test_step_meets_the_runtime_where_it_is_called(project: Path) -> None:
+    """`step` goes into every function that is called, also into those of poet_hook; checks of types call none."""
+    commands = ["b m.py:4", "c", *["s"] * 3, "w", "q"]
+    for options in PRAGMAS:
+        (project / "m.py").write_text(DEBUGGED.format(p=options))
+        plain, ours = (debugged(project, mode, *commands) for mode in ("plain", "enhanced"))
+        into = [line for line in ours if line.startswith("> ") and line[2:].startswith(OURS)]
+        if options == "":
+            assert plain == ours
+        else:
+            assert into[0].partition("poet_hook/")[2].startswith("runtime/slot.py")
+            assert plain[:4] == ours[:4]
 
 
 COVERED = """\

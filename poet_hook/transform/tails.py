@@ -32,6 +32,8 @@ def closed(body: list[ast.stmt], line: int) -> list[ast.stmt]:
         return body
     if isinstance(last, (ast.With, ast.AsyncWith)):  # behind it comes what it suppresses
         last.body = closed(last.body, line)
+    elif isinstance(last, ast.TryStar) and not last.finalbody:  # behind it comes what it handles: no `return` may
+        last.orelse = closed(last.orelse, line)
     elif isinstance(last, ast.Match):
         for case in last.cases:
             case.body = closed(case.body, line)
