@@ -317,6 +317,50 @@ def test_a_loader_of_its_own_keeps_its_module(project: Path, python: Python, fir
     assert done.stderr.count("PoetWarning") == (first == "theirs")
 
 
+AROUND = """
+import importlib.util, sys
+from importlib.machinery import PathFinder
+class Around:  # tells of modules once they are imported, as wrapt, ddtrace and New Relic do it
+    def __init__(self, loader):
+        self.loader = loader
+    def create_module(self, spec):
+        return self.loader.create_module(spec)
+    def exec_module(self, module):
+        module.__loader__ = module.__spec__.loader = self.loader
+        self.loader.exec_module(module)
+        print("told of", module.__name__)
+class Watching:
+    asked = set()
+    def find_spec(self, name, path=None, target=None):
+        if name not in ("m", "other") or name in self.asked:
+            return None
+        self.asked.add(name)
+        try:
+            spec = FIND(name, path)
+            spec.loader = WRAP(spec.loader)
+            return spec
+        finally:
+            self.asked.discard(name)
+"""
+FINDS = {"asks all": "lambda name, path: importlib.util.find_spec(name)", "asks Python": "PathFinder.find_spec"}
+
+
+@pytest.mark.parametrize("first", ORDERS)
+@pytest.mark.parametrize("find", FINDS)
+@pytest.mark.parametrize("wrap", ["Around", "importlib.util.LazyLoader"])
+def test_loaders_around_another_go_on_around_ours(
+    project: Path, python: Python, first: str, find: str, wrap: str
+) -> None:
+    written(project, m=CHECKED, other="import m\nassert m.f(1) == 1\n" + CHECKED)
+    theirs = AROUND + f"FIND = {FINDS[find]}\nWRAP = {wrap}\nsys.meta_path.insert(0, Watching())\n"
+    asks = SAID + "import other, m\nprint(said(lambda: m.f(0)), said(lambda: other.f(0)))\n"
+    done = python(hooks(theirs, first) + asks)
+    told = "told of m\ntold of other\n" if wrap == "Around" else ""
+    unseen = first == "ours" and find == "asks Python"  # it stands in front, and asks nobody
+    assert done.stdout == told + ("0 0\n" if unseen else "PerceiveError PerceiveError\n")
+    assert done.stderr == ""
+
+
 def test_what_only_mentions_pragmas_is_not_told_of(project: Path, python: Python) -> None:
     (project / "m.py").write_text("text = '# poet: retries=1'\n")
     done = python(

@@ -29,11 +29,16 @@ class Finder(First):
             if self.covers(loader.path) and has_pragma(loader.path):
                 spec.loader = PoetLoader(loader.name, loader.path, self.enhancer)
             return
-        if not spec.has_location or path is None or not path.endswith(".py") or isinstance(loader, PoetLoader):
+        inner = getattr(loader, "loader", None)  # of those that only do something around a module, or later
+        if not spec.has_location or path is None or not path.endswith(".py"):
+            return
+        if isinstance(loader, PoetLoader) or isinstance(inner, PoetLoader):  # who stood behind us asked us too
             return
         if self.covers(path) and has_pragma(path):
             if isinstance(loader, SourceFileLoader) and type(loader).__module__.startswith(_BESIDE):
                 spec.loader = PoetLoader(loader.name, loader.path, self.enhancer, loader)
+            elif type(inner) is SourceFileLoader:
+                loader.loader = PoetLoader(inner.name, inner.path, self.enhancer)  # type: ignore[union-attr]
             elif _has_pragma_line(path):
                 say_compiled(path, loader)
 
