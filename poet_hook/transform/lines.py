@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import dis
 import inspect
+from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass
 from types import CodeType
 
 from poet_hook.transform.hygiene import HIDDEN, SEEN
@@ -54,97 +54,82 @@ def _is_added(code: CodeType, line: int) -> bool:
     return bool(found) and all((p[0], p[2]) == (line, 0) for p in found)
 
 
-@dataclass(slots=True, eq=False)
-class _Step:
-    """One instruction: at which code unit it starts, where its text stands, and what may come right before it."""
-
-    start: int
-    opcode: int
-    position: Position
-    before: list[_Step]
-    added: bool = False
-    line: int | None = None  # after it ran; None while nothing is known
-
-
 def _settled(code: CodeType, line: int) -> CodeType:
-    steps, units = _steps(code), len(code.co_code) // 2
-    marks = {(line, line, *HIDDEN), (line, line, *SEEN)}
-    first = next((number for number, step in enumerate(steps) if step.opcode == _RESUME), len(steps))
-    carried = []  # what has no line of its own; jumps of Python's own are among them
-    for number, step in enumerate(steps):
-        if number <= first:
-            step.line = _ENTRY
-            continue
-        step.added = step.position in marks
-        if step.position[0] is None or (step.added and step.position[2:] == HIDDEN):
-            carried.append(step)
-        else:
-            step.line = step.position[0]
-    for _ in carried:
-        if not _spread(carried, line):
+    units, places = code.co_code[::2], list(code.co_positions())
+    steps = [number for number, opcode in enumerate(units) if opcode != _CACHE]  # an instruction each
+    opcodes = [units[step] for step in steps]
+    lines: list[int | None] = [_ENTRY] * len(steps)  # after each of them; None while nothing is known
+    first = opcodes.index(_RESUME)
+    added, carried = [], []  # what is ours; what has no line of its own, some of which Python itself puts there
+    hidden, seen = (line, line, *HIDDEN), (line, line, *SEEN)
+    for number in range(first + 1, len(steps)):
+        place = places[steps[number]]
+        lines[number] = None if place == hidden else place[0]
+        if place in (hidden, seen):
+            added.append(number)
+        if lines[number] is None:
+            carried.append(number)
+    came = _came(code, steps, opcodes)
+    loops = any(source > target for target, sources in came.items() for source in sources)
+    for _ in range(len(carried) if loops else 1):
+        if not _spread(lines, carried, opcodes, came, line):
             break
-    caught = _caught(code, {step.start for step in steps if step.opcode == _CATCH}, units)
+    caught = _caught(code, {step for step, opcode in zip(steps, opcodes, strict=True) if opcode == _CATCH}, len(units))
     waits = code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR)  # where others look at its frame
-    own = line
-    for step in reversed(steps):  # what begins the call gets the line of what comes next
-        if step.added:
-            at: int | None = own if step.line in (_ENTRY, None) else step.line
-            if at == _HANDLER:
-                at = None if caught[step.start] and not waits else line
-            step.position = (at, at, None, None)
-        elif step.position[0] is not None:
-            own = step.position[0]
-    return code.replace(co_linetable=_table(steps, units, code.co_firstlineno))
+    ours = set(added)
+    begins = next((n for n in range(first + 1, len(steps)) if n not in ours and places[steps[n]][0]), None)
+    body = line if begins is None else places[steps[begins]][0]
+    for number in added:
+        at = lines[number]
+        if at in (_ENTRY, None):  # what begins the call gets the line of what comes next
+            at = body
+        elif at == _HANDLER:
+            at = None if caught[steps[number]] and not waits else line
+        places[steps[number]] = (at, at, None, None)
+    return code.replace(co_linetable=_table(steps, places, code.co_firstlineno))
 
 
-def _spread(carried: list[_Step], line: int) -> bool:
+def _came(code: CodeType, steps: list[int], opcodes: list[int]) -> dict[int, list[int]]:
+    """Of each instruction to which others jump, which ones may come right before it."""
+    came: dict[int, list[int]] = {}
+    for number, opcode in enumerate(opcodes):
+        way = _JUMPS.get(opcode)
+        if way is not None:
+            argument, before = code.co_code[2 * steps[number] + 1], number
+            while opcodes[before - 1] == _EXTENDED:
+                before -= 1
+                argument |= code.co_code[2 * steps[before] + 1] << 8 * (number - before)
+            end = steps[number + 1] if number + 1 < len(steps) else len(code.co_code) // 2
+            came.setdefault(bisect_left(steps, end + way * argument), []).append(number)
+    for target, before_it in came.items():
+        if opcodes[target - 1] not in _ENDS:
+            before_it.append(target - 1)
+    return came
+
+
+def _spread(
+    lines: list[int | None], carried: list[int], opcodes: list[int], came: dict[int, list[int]], line: int
+) -> bool:
     """Take the lines of what has none from what comes before it; whether anything changed."""
     changed = False
-    for step in carried:
-        before = step.before
+    for number in carried:
+        before = came.get(number)
         found: int | None
-        if len(before) == 1:
-            found = before[0].line
-        elif not before:
-            found = _HANDLER
+        if before is None:
+            found = _HANDLER if opcodes[number - 1] in _ENDS else lines[number - 1]
         else:
-            lines = {each.line for each in before} - {None}
-            if len(lines) > 1:
-                lines.discard(_HANDLER)  # an exception that ends in the midst of an `await`
-            if _ENTRY in lines or len(lines) < 2:
-                found = _ENTRY if _ENTRY in lines else lines.pop() if lines else None
-            elif all(each.opcode in _JUMPS and each.opcode not in _ENDS for each in before):
-                found = max(each.line or 0 for each in before)  # the lines of one condition
+            known = {lines[each] for each in before} - {None}
+            if len(known) > 1:
+                known.discard(_HANDLER)  # an exception that ends in the midst of an `await`
+            if _ENTRY in known or len(known) < 2:
+                found = _ENTRY if _ENTRY in known else known.pop() if known else None
+            elif all(opcodes[each] in _JUMPS and opcodes[each] not in _ENDS for each in before):
+                found = max(lines[each] or 0 for each in before)  # the lines of one condition
             else:
                 found = line
-        if step.line != found and step.line != _ENTRY:
-            step.line, changed = found, True
+        if lines[number] != found and lines[number] != _ENTRY:
+            lines[number], changed = found, True
     return changed
-
-
-def _steps(code: CodeType) -> list[_Step]:
-    """The instructions, each with those that may come right before it."""
-    units, steps, argument, begins = code.co_code, list[_Step](), 0, True
-    jumps: list[tuple[int, int]] = []
-    for index, position in enumerate(code.co_positions()):
-        opcode = units[2 * index]
-        if opcode == _CACHE:
-            continue
-        if begins:
-            before = [steps[-1]] if steps and steps[-1].opcode not in _ENDS else []
-            steps.append(_Step(index, opcode, position, before))
-        argument = argument << 8 | units[2 * index + 1]
-        steps[-1].opcode = opcode
-        begins = opcode != _EXTENDED
-        if begins:
-            if opcode in _JUMPS:
-                jumps.append((len(steps) - 1, _JUMPS[opcode] * argument))
-            argument = 0
-    at = {step.start: step for step in steps}
-    ends = [*at, len(units) // 2][1:]
-    for number, distance in jumps:
-        at[ends[number] + distance].before.append(steps[number])
-    return steps
 
 
 def _caught(code: CodeType, catches: set[int], units: int) -> list[bool]:
@@ -162,16 +147,16 @@ def _caught(code: CodeType, catches: set[int], units: int) -> list[bool]:
     return [known[target] for target in targets]
 
 
-def _table(steps: list[_Step], units: int, last: int) -> bytes:
+def _table(steps: list[int], places: list[Position], last: int) -> bytes:
     """`co_linetable`, as Objects/locations.md of CPython has it; `last` is the first line of the function."""
-    out, start_unit = bytearray(), 0
-    for number, step in enumerate(steps, 1):
-        end_unit = steps[number].start if number < len(steps) else units
-        if number < len(steps) and steps[number].position == step.position:
+    out, begin = bytearray(), 0
+    for step in [*steps[1:], len(places)]:
+        place = places[begin]
+        if step < len(places) and places[step] == place:
             continue
-        start, end, column, end_column = step.position
-        for unit in range(start_unit, end_unit, 8):
-            length = min(8, end_unit - unit) - 1
+        start, end, column, end_column = place
+        for unit in range(begin, step, 8):
+            length = min(8, step - unit) - 1
             if start is None or end is None:
                 out.append(0x80 | 15 << 3 | length)
                 continue
@@ -185,7 +170,7 @@ def _table(steps: list[_Step], units: int, last: int) -> bytes:
                 out.append(0x80 | 14 << 3 | length)
                 for value in (_signed(delta), end - start, column + 1, end_column + 1):
                     _put(out, value)
-        start_unit = end_unit
+        begin = step
     return bytes(out)
 
 
