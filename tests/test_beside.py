@@ -361,6 +361,44 @@ def test_loaders_around_another_go_on_around_ours(
     assert done.stderr == ""
 
 
+ODD = """
+import sys
+from importlib.machinery import ModuleSpec
+class Loader:
+    def create_module(self, spec): return None
+    def exec_module(self, module): module.f = lambda x: x
+class Raising(Loader):
+    def __getattr__(self, name):
+        if name == "loader":
+            raise RuntimeError(name)
+        raise AttributeError(name)
+class Slotted(Loader):
+    __slots__ = ()
+    @property
+    def loader(self):
+        from importlib.machinery import SourceFileLoader
+        return SourceFileLoader("m", "m.py")
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name != "m":
+            return None
+        spec = ModuleSpec(name, LOADER(), origin=ORIGIN)
+        spec.has_location = True
+        return spec
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize("origin", ["'m.py'", "None"])
+@pytest.mark.parametrize("loader", ["Loader", "Raising", "Slotted"])
+def test_odd_loaders_break_no_import(project: Path, python: Python, loader: str, origin: str) -> None:
+    (project / "m.py").write_text(CHECKED)
+    code = f"{ODD}\n{OURS}LOADER, ORIGIN = {loader}, {origin}\nimport m\nprint(m.f(0))"
+    done = python(code)
+    assert done.stdout == "0\n"
+    assert done.stderr.count("PoetWarning") == (origin == "'m.py'" and loader == "Loader")
+
+
 def test_what_only_mentions_pragmas_is_not_told_of(project: Path, python: Python) -> None:
     (project / "m.py").write_text("text = '# poet: retries=1'\n")
     done = python(

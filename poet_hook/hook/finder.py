@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -24,23 +25,27 @@ class Finder(First):
 
     def consider(self, spec: ModuleSpec) -> None:
         """Put our loader into the spec of a module under the roots that has pragmas, or say why that can't be."""
-        loader, path = spec.loader, spec.origin
+        loader = spec.loader
         if type(loader) is SourceFileLoader:
             if self.covers(loader.path) and has_pragma(loader.path):
                 spec.loader = PoetLoader(loader.name, loader.path, self.enhancer)
-            return
-        inner = getattr(loader, "loader", None)  # of those that only do something around a module, or later
+        elif not isinstance(loader, PoetLoader):
+            with contextlib.suppress(Exception):  # theirs may be anything, and stays what it is
+                self._stand_beside(spec)
+
+    def _stand_beside(self, spec: ModuleSpec) -> None:
+        loader, path = spec.loader, spec.origin
         if not spec.has_location or path is None or not path.endswith(".py"):
             return
-        if isinstance(loader, PoetLoader) or isinstance(inner, PoetLoader):  # who stood behind us asked us too
+        inner = getattr(loader, "loader", None)  # of those that only do something around a module, or later
+        if not self.covers(path) or isinstance(inner, PoetLoader) or not has_pragma(path):
             return
-        if self.covers(path) and has_pragma(path):
-            if isinstance(loader, SourceFileLoader) and type(loader).__module__.startswith(_BESIDE):
-                spec.loader = PoetLoader(loader.name, loader.path, self.enhancer, loader)
-            elif type(inner) is SourceFileLoader:
-                loader.loader = PoetLoader(inner.name, inner.path, self.enhancer)  # type: ignore[union-attr]
-            elif _has_pragma_line(path):
-                say_compiled(path, loader)
+        if isinstance(loader, SourceFileLoader) and type(loader).__module__.startswith(_BESIDE):
+            spec.loader = PoetLoader(loader.name, loader.path, self.enhancer, loader)
+        elif type(inner) is SourceFileLoader:
+            loader.loader = PoetLoader(inner.name, inner.path, self.enhancer)  # type: ignore[union-attr]
+        elif _has_pragma_line(path):
+            say_compiled(path, loader)
 
     def covers(self, path: str) -> bool:
         """True for a file under a project root that is not an installed package, the standard library or ours."""
