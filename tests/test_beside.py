@@ -104,7 +104,7 @@ def test_neither_poisons_the_bytecode_of_the_other(project: Path, python: Python
         "ours": (OURS, "PerceiveError PerceiveError PerceiveError\n"),
         "none": ("", "'text' 0 0\n"),
     }
-    for name in ("both", "none", "ours", "theirs", "none", "both", "ours"):
+    for name in ("both", "none", "ours", "theirs", "both"):
         code, expected = runs[name]
         assert python(code + asks).stdout == expected, name
 

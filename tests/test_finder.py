@@ -683,9 +683,7 @@ def files_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize(
-    "flags", [[], ["-O"], ["-OO"], ["-B"], ["-I"], ["-I", "-O"], ["-X", "frozen_modules=off"], ["-S"]]
-)
+@pytest.mark.parametrize("flags", [[], ["-O"], ["-OO"], ["-B"], ["-I"], ["-S"]])
 def test_flags_of_python(project: Path, tmp_path: Path, flags: list[str]) -> None:
     write(project, {"m.py": FLAGGED})
     path = [str(PACKAGE), str(project), *([p for p in sys.path if p.endswith("-packages")] if "-S" in flags else [])]

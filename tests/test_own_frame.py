@@ -978,7 +978,7 @@ FEW = ["m.fails(1.0)", "m.falls(0.5)", "m.loops(9.0)", "m.tries(0.0)", "m.severa
 
 
 @pytest.mark.parametrize(
-    "options", ["", "optimize_for=accuracy", "require='True' ensure='True' retries=2 timeout=1h backoff=1ms"]
+    "options", ["", "optimize_for=accuracy require='True' ensure='True' retries=2 timeout=1h backoff=1ms"]
 )
 def test_coverage_of_lines_and_branches_is_the_same(project: Path, python: Python, options: str) -> None:
     (project / "m.py").write_text(BODIES.format(p=options))
