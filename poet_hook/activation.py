@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from poet_hook import settings as settings_module
-from poet_hook.errors import PoetWarning, SettingsError, VersionWarning, warn
+from poet_hook.errors import PoetWarning, PragmaError, PragmaWarning, SettingsError, VersionWarning, warn
 from poet_hook.runtime import handed
 from poet_hook.settings import Settings
 
@@ -43,11 +43,25 @@ def activate(*, roots: list[str | Path] | None = None, strict: bool | None = Non
             raise
         warn(f"nothing is enhanced: {error}", PoetWarning, stacklevel=2)
         return
+    strictly = chosen.strict if strict is None else strict
+    _name_mistakes(chosen, strictly)
     places = [Path(root) for root in roots] if roots is not None else _roots(chosen)
     handed.make_store = functools.partial(store)  # a new one, so that the recorder sees that this is another activation
-    strictly = chosen.strict if strict is None else strict
-    enhancer = Enhancer(_Champions(), strictly, chosen.module_of, str(chosen.root), user_cache())
+    enhancer = Enhancer(_Champions(), strictly, chosen.module_of, str(chosen.root), user_cache(), chosen.assume)
     finder.install(places, enhancer)
+
+
+def _name_mistakes(chosen: Settings, strictly: bool) -> None:
+    """Of what the settings assume; a module's own pragmas are looked at when it is imported."""
+    if not chosen.assume:
+        return
+    from poet_hook.pragma.assume import mistakes
+    from poet_hook.pragma.diagnose import render
+
+    for said_in, item in mistakes(chosen.assume):
+        if strictly:
+            raise PragmaError(f"{said_in}: {item.code} {item.message}{f' ({item.hint})' if item.hint else ''}")
+        warn(render(item, said_in), PragmaWarning, stacklevel=3)
 
 
 def deactivate() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from poet_hook.activation import activate, activated, background, belong_to, deactivate, learned, settings, store
 from poet_hook.errors import (
@@ -44,13 +44,32 @@ logger = logging.getLogger("poet_hook")
 # --------------------------------------------------------------------------- calls and feedback
 
 
-def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> POETResult:
+@overload
+def call(
+    function: Callable[..., Coroutine[Any, Any, Any]], /, *args: Any, **kwargs: Any
+) -> Coroutine[Any, Any, POETResult]: ...
+@overload
+def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> POETResult: ...
+def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Call a function that learns; its value together with the execution that feedback may name.
 
-    Raises `NotEnhancedError` where the call left no execution, and whatever the function raises.
+    Of an async function that is awaited: `await poet_hook.call(function, ...)`. Raises `NotEnhancedError` where the
+    call left no execution, and whatever the function raises.
     """
     with capture() as executions:
         value = function(*args, **kwargs)
+    if isinstance(value, Coroutine):
+        return _called(function, value)
+    return _captured(function, value, executions)
+
+
+async def _called(function: Callable[..., Any], waiting: Coroutine[Any, Any, Any]) -> POETResult:
+    with capture() as executions:
+        value = await waiting
+    return _captured(function, value, executions)
+
+
+def _captured(function: Callable[..., Any], value: Any, executions: list[POETResult]) -> POETResult:
     names = {getattr(inner, "__qualname__", None) for inner in _wrapped(function)}
     for result in reversed(executions):
         if result.function.partition(":")[2] in names:

@@ -12,9 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from poet_hook.settings import Assumption
+
 RecordMode = Literal["full", "hash", "shape", "none"]
 Coerce = Literal["lax", "strict", "off"]
 Learn = Literal["auto", "proven", "propose", "shadow", "off"]
+FunctionKind = Literal["function", "coroutine", "generator", "async generator"]
+Scope = Literal["function", "class", "module", "assume"]
 Level = Literal["requested", "provisional", "proven"]
 Decision = Literal["promote", "propose", "challenge", "wait", "keep"]
 Metric = Literal[
@@ -138,8 +144,27 @@ class Steady:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an option of a pragma was said: in the pragma of which scope, and where in the source.
+
+    `line` is 1-based, the columns 0-based. What is assumed of code stands nowhere in it: `line` is 0 then, `said_in`
+    names the setting, and the columns are those of its text, `source_line`.
+    """
+
+    scope: Scope
+    line: int
+    column: int
+    end_column: int
+    source_line: str
+    said_in: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Pragma:
-    """The typed options of one function. `line` is the first pragma line, `target_line` the first line after it.
+    """The typed options of one function, or those that a class or a module gives to each of its functions.
+
+    `line` is the first pragma line, `target_line` the first line after it; both are that of the function where it has
+    no pragma of its own, and 0 for what is assumed. `origins` says of each option that was given, by its name, where.
 
     `group` is the gap within which alerts are one incident, calls where it is an int and seconds where it is a float,
     or an expression over the arguments whose value names the incident. `half_life` counts feedbacks where it is an int,
@@ -173,6 +198,7 @@ class Pragma:
     alpha: float = 0.05
     canary: float | None = None
     tunes: tuple[Tune, ...] = ()
+    origins: Mapping[str, Origin] = field(default_factory=dict, compare=False)
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -270,7 +296,9 @@ class Plan:
 
     `source` is the function's own text (decorators left out, indentation taken away), with the lines of the module's
     constants that are among the tunables behind it, and `source_hash` its SHA-256 (hex): recorded executions and
-    versions belong to exactly that text. `constants` are the lines (1-based) where these stand in the file.
+    versions belong to exactly that text. `constants` are the lines (1-based) where these stand in the file. `assume` is
+    what the settings say of the module: who plans it anew says it again. `kind` is what a call gives, `nested` whether
+    the function is defined inside another, and `own` whether a pragma stands above itself.
     """
 
     function: str
@@ -285,6 +313,10 @@ class Plan:
     source: str
     source_hash: str
     constants: tuple[int, ...] = ()
+    assume: tuple[Assumption, ...] = ()
+    kind: FunctionKind = "function"
+    nested: bool = False
+    own: bool = True
 
     def line_of(self, tunable: Tunable) -> int:
         """The line of the file where a tunable stands."""
@@ -307,12 +339,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class LeftAlone:
-    """A function with a pragma that is not enhanced, and why."""
+    """A function with a pragma that is not enhanced, and why; `asked` is whether the pragma is its own."""
 
     function: str
     path: str
     line: int
     reason: str
+    asked: bool = True
 
 
 # --------------------------------------------------------------------------- call plane

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -27,7 +27,34 @@ _NAMES: dict[str, tuple[str | None, str | None, bool]] = {
     "api_url": ("AITOMATIC_API_URL", None, True),
     "user_dir": ("POET_USER_DIR", None, False),
     "replay_modules": (None, "replay_modules", False),
+    "assume": ("POET_ASSUME", "assume", False),
 }
+_INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """One entry of `assume`: the options in `text` hold for what it names, as if a pragma stood there.
+
+    `module` is a module or a package with all that is in it; `within` is "", or a class or function of the module.
+    `anywhere` is whether that may be an installed package: a file of the project says nothing of those.
+    """
+
+    module: str
+    within: str
+    text: str
+    said_in: str
+    anywhere: bool
+
+    @property
+    def target(self) -> str:
+        """What it names."""
+        return f"{self.module}:{self.within}" if self.within else self.module
+
+    def reaches(self, module: str, path: str) -> bool:
+        """Whether it speaks of the module of this name, or of something in it."""
+        named = module == self.module or (not self.within and module.startswith(f"{self.module}."))
+        return named and (self.anywhere or not in_site_packages(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +65,8 @@ class Settings:
     .git (or a store of ours); that of the main script where the script belongs to another project, or the
     working directory to none; else the folder of the main script; else the working directory. `home` is where
     executions and versions are kept. `user_dir` holds the signing key. `replay_modules` are further modules
-    that replay may import. `sources` says of each value where it came from.
+    that replay may import. `assume` are the options for code that can't be edited. `sources` says of each value
+    where it came from.
     """
 
     root: Path
@@ -47,11 +75,13 @@ class Settings:
     api_url: str
     user_dir: Path
     replay_modules: tuple[str, ...]
+    assume: tuple[Assumption, ...]
     sources: Mapping[str, str]
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Each setting as (name, value, where it came from)."""
         values = {name: getattr(self, name) for name in _NAMES}
+        values["assume"] = "; ".join(f"{entry.target}: {entry.text}" for entry in self.assume)
         shown = {n: ", ".join(v) if isinstance(v, tuple) else str(v) for n, v in values.items()}
         return [(name, shown.get(name, str(self.root)), self.sources[name]) for name in ("root", *_NAMES)]
 
@@ -118,6 +148,11 @@ def _load(here: Path, env: Mapping[str, str], script_folder: Path | None) -> Set
         elif key and key in project:
             found[name] = (project[key], f"{root / 'pyproject.toml'}: {key}", False)
     sources = {name: found[name][1] if name in found else "default" for name in _NAMES} | {"root": found_by}
+    assume = _assumed(found.get("assume"))
+    if "assume" in project and "POET_ASSUME" in env:  # the one does not put the other out
+        source = f"{root / 'pyproject.toml'}: assume"
+        assume += _assumed((project["assume"], source, False))
+        sources["assume"] += f", {source}"
     return Settings(
         root=root,
         home=_home(found.get("home"), here, root),
@@ -125,6 +160,7 @@ def _load(here: Path, env: Mapping[str, str], script_folder: Path | None) -> Set
         api_url=_api_url(found.get("api_url")),
         user_dir=_user_dir(found.get("user_dir"), here, env),
         replay_modules=_modules(found.get("replay_modules")),
+        assume=assume,
         sources=sources,
     )
 
@@ -262,6 +298,60 @@ def _modules(found: tuple[Any, str, bool] | None) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise SettingsError(f"{source}: must be a list of module names, not {value!r}")
     return tuple(value)
+
+
+def _assumed(found: tuple[Any, str, bool] | None) -> tuple[Assumption, ...]:
+    if found is None:
+        return ()
+    value, source, trusted = found
+    entries = _entries(value, source) if trusted else _table(value, source)
+    return tuple(_assumption(target.strip(), text.strip(), source, trusted) for target, text in entries)
+
+
+def _entries(text: str, source: str) -> Iterator[tuple[str, str]]:
+    """`package: options; module:function: options`, where quotes may hide a `;`."""
+    start, quote, escaped = 0, "", False
+    for at, character in enumerate(f"{text};"):
+        if quote:
+            quote = "" if character == quote and not escaped else quote
+            escaped = character == "\\" and not escaped
+        elif character in "\"'":
+            quote = character
+        elif character in ";\n":
+            entry, start = text[start:at], at + 1
+            target, colon, options = entry.partition(": ")
+            if colon:
+                yield target, options
+            elif entry.strip():
+                raise SettingsError(f"{source}: {entry.strip()!r} must be a name, ': ' and options: pkg.mod: retries=2")
+    if quote:
+        raise SettingsError(f"{source}: the quoted text after {text[start:].strip()[:40]!r} is not closed")
+
+
+def _table(value: Any, source: str, prefix: str = "") -> Iterator[tuple[str, str]]:
+    if not isinstance(value, dict):
+        raise SettingsError(f"{source}: must be a table of names and options, not {value!r}")
+    for name, item in value.items():
+        if isinstance(item, dict):  # TOML reads pkg.mod = "..." as a table in a table
+            yield from _table(item, source, f"{prefix}{name}.")
+        elif isinstance(item, str) and "\n" not in item:
+            yield prefix + name, item
+        else:
+            raise SettingsError(f"{source}: what is assumed of {prefix}{name} must be text with options, not {item!r}")
+
+
+def _assumption(target: str, text: str, source: str, anywhere: bool) -> Assumption:
+    module, colon, within = target.partition(":")
+    parts = [*module.split("."), *(part for part in within.split(".") if part != "<locals>")]
+    if not all(part.isidentifier() for part in (parts if colon else module.split("."))):
+        takes = "it takes a package, a module, or module:function, as in shop.prices:total"
+        raise SettingsError(f"{source}: {target!r} names nothing; {takes}")
+    return Assumption(module, within, text, source, anywhere)
+
+
+def in_site_packages(path: str) -> bool:
+    """Whether a file is part of an installed package."""
+    return any(part in path for part in _INSTALLED)
 
 
 def _user_dir(found: tuple[Any, str, bool] | None, here: Path, env: Mapping[str, str]) -> Path:

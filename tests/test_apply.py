@@ -185,9 +185,9 @@ def test_what_does_not_fit_is_not_written(load: Load, project: Path, capsys: Sai
 
 
 def test_a_function_that_is_none(project: Path, capsys: Said) -> None:
-    written(project, "# poet: optimize_for=f1\nasync def f(x): return x > 2.5\n")
+    written(project, "# poet: optimize_for=f1\n@jit\ndef f(x): return x > 2.5\n")
     assert main(["apply", "f"]) == 1
-    assert "it is async" in capsys.readouterr().err
+    assert "@jit compiles it" in capsys.readouterr().err
     assert main(["apply", "g"]) == 1
     written(project, "# poet: retries=1\ndef f(x): return x > 2.5\n")
     assert main(["apply", "f", "--check"]) == 0

@@ -275,7 +275,8 @@ def strict(count: int | None, text: str) -> int:
     return 1
 
 # poet: retries=1
-async def later():
+@njit
+def later():
     return 1
 
 # poet: coerce=off
@@ -306,10 +307,10 @@ def test_a_plan_in_words(poet: Poet) -> None:
     code, out, err = poet("explain", "check")
     assert (code, err) == (0, "")
     lines = {line.split()[0]: " ".join(line.split()[1:]) for line in out.splitlines() if line.split()}
-    assert lines["domain"] == "ml_monitoring"
-    assert lines["timeout"] == "2 s"
-    assert lines["fallback"] == "False"
-    assert lines["retries"] == "3"
+    assert lines["domain"] == "ml_monitoring line 3"
+    assert lines["timeout"] == "2 s line 3"
+    assert lines["fallback"] == "False line 3"
+    assert lines["retries"] == "3 line 3"
     assert lines["learn"] == "auto default"
     assert lines["value"].startswith('float text that is a number ("65,000", "25%") becomes one')
     assert lines["flags"] == "list passed on as it is; then normalised by ml_monitoring"
@@ -337,12 +338,12 @@ def test_a_function_that_is_left_alone(poet: Poet) -> None:
     write("m.py", PACKAGE)
     code, out, _ = poet("explain", "later")
     assert code == 0
-    assert "left alone, it runs as it is written: it is async" in out
+    assert "left alone, it runs as it is written: @njit compiles it" in out
     found = explained(poet, "m:later")
     assert (found["enhanced"], found["function"]) == (False, "m:later")
-    assert found["reason"].startswith("it is async")
+    assert found["reason"].startswith("@njit compiles it")
     code, _, err = poet("show", "later")
-    assert (code, "it is async" in err) == (1, True)
+    assert (code, "@njit compiles it" in err) == (1, True)
 
 
 def test_what_is_wrong_in_its_pragma_is_shown(poet: Poet) -> None:
@@ -393,7 +394,8 @@ def test_show_a_function_that_never_ran(poet: Poet) -> None:
     [
         ("# poet: retries=1\ndef f(x: float) -> bool:\n    return x > 2.0  # poet: tune 1..3\n", "PH407"),
         ("# poet: optimize_for=accuracy, cost=1:3\ndef f(x: float) -> bool:\n    return x > 2.0\n", "PH408"),
-        ("# poet: retries=1\nasync def f(x: float) -> bool:\n    return x > 2.0\n", "PH409"),
+        ("# poet: retries=1\n@jit\ndef f(x: float) -> bool:\n    return x > 2.0\n", "PH409"),
+        ("# poet: retries=1\ndef f(x: float):\n    yield x > 2.0\n", "PH416"),
     ],
 )
 def test_what_has_no_effect_is_said(poet: Poet, source: str, code: str) -> None:

@@ -41,7 +41,8 @@ def test_defaults(root: Path) -> None:
         api_url="local",
         user_dir=Path("/home/nobody/.config/poet_hook"),
         replay_modules=(),
-        sources=dict.fromkeys(["home", "strict", "api_url", "user_dir", "replay_modules"], "default")
+        assume=(),
+        sources=dict.fromkeys(["home", "strict", "api_url", "user_dir", "replay_modules", "assume"], "default")
         | {"root": "project of the working directory"},
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -272,7 +273,7 @@ def test_flags(root: Path, word: str, value: bool) -> None:
         ({"AITOMATIC_API_URL": "https://x"}, "'https://x' can't be used: this version works locally only"),
         ({"toml": 'replay_modules = "numpy"'}, "replay_modules: must be a list of module names"),
         ({"toml": "replay_modules = [1]"}, "replay_modules: must be a list of module names"),
-        ({"toml": "hom = 1\nstric = 2"}, "has no setting hom, stric; it takes home, replay_modules, strict"),
+        ({"toml": "hom = 1\nstric = 2"}, "has no setting hom, stric; it takes assume, home, replay_modules, strict"),
         ({"toml": "user_dir = 'x'"}, "has no setting user_dir"),
         ({"toml": "home = "}, "pyproject.toml: not valid TOML"),
     ],

@@ -318,11 +318,6 @@ def test_no_line_comes_or_goes(options: str) -> None:
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("# poet:\nasync def f(): ...\n", "async"),
-        ("# poet:\ndef f():\n    yield 1\n", "generator"),
-        ("# poet:\ndef f():\n    x = yield from g()\n", "generator"),
-        ("def g():\n    # poet:\n    def f(): ...\n", "inside another function"),
-        ("def g():\n    class C:\n        # poet:\n        def f(self): ...\n", "inside another function"),
         ("from typing import overload\n# poet:\n@overload\ndef f(): ...\n", "@overload"),
         ("import typing\n# poet:\n@typing.overload\ndef f(): ...\n", "@overload"),
         ("# poet:\n@numba.njit(cache=True)\ndef f(): ...\n", "@njit"),
@@ -348,14 +343,16 @@ def test_a_generator_inside_does_not_make_one() -> None:
     assert plan_of(source).function == "m:f"
 
 
-def test_the_second_function_of_a_name_is_left_alone() -> None:
+def test_the_second_function_of_a_name_that_learns_is_left_alone() -> None:
     source = (
         "class C:\n    # poet:\n    @property\n    def f(s): ...\n    # poet:\n    @f.setter\n    def f(s, x): ...\n"
     )
-    found = planned(source)
+    assert [t.plan.line for t in planned(source).targets] == [4, 7]
+    found = planned(source.replace("poet:", "poet: optimize_for=accuracy"))
     assert [t.plan.line for t in found.targets] == [4]
-    one, two = "    @property\n    def f(s): ...\n", "    @f.setter\n    def f(s, x): ...\n"
-    source = f"class C:\n    # poet:\n{one}    # poet:\n{two}"
+    assert [left.reason for left in found.left_alone] == [
+        "another function of the same name, at line 4, learns already"
+    ]
 
 
 @pytest.mark.parametrize("place", [1, 2, 3])

@@ -137,13 +137,14 @@ def _recorded(name: str) -> Plan | None:
 def _project_plans() -> dict[str, Plan]:
     """Every function that learns in the project's files, by its name."""
     plans: dict[str, Plan] = {}
+    assume = api.settings().assume
     for path in python_files([str(api.settings().root)]):
         try:
             data = path.read_bytes()
-            if b"poet:" not in data:
-                continue
             module = api.settings().module_of(path, path.stem)
-            targets = plan_module(importlib.util.decode_source(data), str(path), module).targets
+            if b"poet:" not in data and not any(entry.reaches(module, str(path)) for entry in assume):
+                continue
+            targets = plan_module(importlib.util.decode_source(data), str(path), module, assume=assume).targets
         except (OSError, *UNPARSABLE):
             continue  # `check` reports those
         plans |= {target.plan.function: target.plan for target in targets if target.plan.pragma.trains}

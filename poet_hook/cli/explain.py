@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
@@ -12,14 +13,14 @@ from poet_hook.cli.names import Found, find
 from poet_hook.cli.output import heading, plain, say, say_json, table
 from poet_hook.learning.aims import described
 from poet_hook.learning.scale import range_of
-from poet_hook.model import Diagnostic, Fallback, LeftAlone, Parameter, Plan, Pragma, Tunable, Value, Version
+from poet_hook.model import Diagnostic, Fallback, LeftAlone, Origin, Parameter, Plan, Pragma, Tunable, Value, Version
 from poet_hook.pragma.diagnose import render
 from poet_hook.pragma.options import ATTEMPTS, as_duration
 from poet_hook.transform.constants import GAP
 from poet_hook.transform.values import as_text
 from poet_hook.versions.chain import Chain
 
-_PLACES = frozenset({"line", "target_line", "tunes"})
+_PLACES = frozenset({"line", "target_line", "tunes", "origins"})
 _TRAINING = frozenset({"record", "learn", "after", "cost", "alpha"})
 _READ = {
     "float": 'text that is a number ("65,000", "25%") becomes one, other text is refused',
@@ -57,8 +58,8 @@ def _say_plan(plan: Plan, found: Found) -> None:
     say(f"{plan.path}:{plan.line}")
     for item in _problems(plan, found):
         say(render(item, plan.path))
-    heading(f"\nPragma (line {plan.pragma.line})")
-    table(("option", "value", ""), [(n, v, "" if given else "default") for n, v, given in _options(plan.pragma)])
+    heading(f"\nPragma (line {plan.pragma.line})" if plan.own else "\nPragma (none above it)")
+    table(("option", "value", "from"), list(_options(plan.pragma)))
     heading("\nChecks")
     rows = [(item.name, item.kind or "-", _check(item, plan.pragma)) for item in plan.parameters]
     table(("argument", "type", "what is done"), [*rows, ("result", plan.returns or "-", _result_check(plan))])
@@ -106,17 +107,26 @@ def _level(version: Version | None) -> str:
     return f" ({version.level})" if version.level else ""
 
 
-def _options(pragma: Pragma) -> list[tuple[str, str, bool]]:
-    """The options in effect as (name, value, whether it was given); those that matter count also by default."""
-    out = []
-    default = Pragma(0, 0)
+def _options(pragma: Pragma) -> Iterator[tuple[str, str, str]]:
+    """The options in effect as (name, value, who says so); those that matter count also by default."""
     for field in fields(Pragma):
-        value = getattr(pragma, field.name)
-        given = value != getattr(default, field.name)
-        matters = field.name == "coerce" or (pragma.trains and field.name in _TRAINING)
-        if field.name not in _PLACES and (given or matters):
-            out.append((field.name, _option_value(field.name, value), given))
-    return out
+        if field.name in _PLACES:
+            continue
+        if field.name == "record_arguments":
+            for argument, mode in pragma.record_arguments.items():
+                yield f"record.{argument}", mode, _said_by(pragma.origins.get(f"record.{argument}"))
+            continue
+        origin = pragma.origins.get(field.name)
+        if origin or field.name == "coerce" or (pragma.trains and field.name in _TRAINING):
+            yield field.name, _option_value(field.name, getattr(pragma, field.name)), _said_by(origin)
+
+
+def _said_by(origin: Origin | None) -> str:
+    if origin is None:
+        return "default"
+    if origin.scope == "assume":
+        return origin.said_in
+    return f"line {origin.line}" if origin.scope == "function" else f"{origin.scope}, line {origin.line}"
 
 
 def _option_value(name: str, value: Any) -> str:
@@ -136,8 +146,6 @@ def _option_value(name: str, value: Any) -> str:
         return f"{value} feedbacks" if isinstance(value, int) else as_duration(value)
     if name == "assume_ok_after":
         return as_duration(value)
-    if name == "record_arguments":
-        return ", ".join(f"{argument}={mode}" for argument, mode in value.items())
     return str(value)
 
 

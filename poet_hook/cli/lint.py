@@ -17,6 +17,7 @@ from poet_hook.cli.output import say
 from poet_hook.cli.rules import RULES
 from poet_hook.errors import SettingsError, VersionError
 from poet_hook.model import Diagnostic, Plan
+from poet_hook.pragma.assume import mistakes
 from poet_hook.pragma.scan import find
 from poet_hook.settings import load
 from poet_hook.transform.plan import UNPARSABLE, left_alone, plan_module
@@ -38,7 +39,7 @@ def check(options: argparse.Namespace) -> int:
         if options.diff:
             return 1 if changed else 0
     checked = 0
-    problems: list[Problem] = []
+    problems = [Problem(said_in, item, None) for said_in, item in _assumed_mistakes()]
     for path, data in _texts(options.paths, options.stdin_filename):
         checked += 1
         found = [data] if isinstance(data, Diagnostic) else problems_in(data, path)
@@ -48,6 +49,14 @@ def check(options: argparse.Namespace) -> int:
     can_fix = not options.fix and "-" not in options.paths
     report(problems, checked, "json" if options.json else options.output_format, offer=can_fix)
     return 1 if problems else 0
+
+
+def _assumed_mistakes() -> Iterator[tuple[str, Diagnostic]]:
+    """What is wrong in what the settings assume of code; settings that can't be read are another command's matter."""
+    try:
+        yield from mistakes(load().assume)
+    except SettingsError:
+        return
 
 
 def codes(text: str) -> tuple[str, ...]:
@@ -128,9 +137,9 @@ def problems_in(data: bytes, path: Path) -> list[Diagnostic]:
     found = find(source)
     try:
         planned = plan_module(source, str(path), path.stem)
-        items = planned.diagnostics + [left_alone(item, source) for item in planned.left_alone]
+        items = planned.diagnostics + [left_alone(item, source) for item in planned.left_alone if item.asked]
         for target in planned.targets:
-            items += _losses(target.plan, source.splitlines())
+            items += _losses(target.plan)
     except UNPARSABLE as error:
         items = list(found.diagnostics)
         # a file without pragmas is none of our business, and one that does not tokenize was reported so
@@ -139,17 +148,16 @@ def problems_in(data: bytes, path: Path) -> list[Diagnostic]:
     return sorted(items, key=lambda item: (item.line, item.column))
 
 
-def _losses(plan: Plan, lines: list[str]) -> Iterator[Diagnostic]:
+def _losses(plan: Plan) -> Iterator[Diagnostic]:
     """Losses of the user's own that `optimize_for` names and that are not there."""
     for name in plan.pragma.objectives:
         module, colon, function = name.partition(":")
         if not colon or not (reason := _missing(module, function, Path(plan.path))):
             continue
-        rows = range(plan.pragma.line - 1, plan.pragma.target_line - 1)
-        row = next((row for row in rows if name in lines[row]), plan.pragma.line - 1)
-        column = max(lines[row].find(name), 0)
+        origin = plan.pragma.origins["optimize_for"]
+        column = max(origin.source_line.find(name, origin.column), 0)
         message = f"optimize_for={name}: {reason}"
-        yield Diagnostic("PH415", message, row + 1, column, column + len(name), source_line=lines[row])
+        yield Diagnostic("PH415", message, origin.line, column, column + len(name), source_line=origin.source_line)
 
 
 def _missing(module: str, function: str, named_in: Path) -> str:

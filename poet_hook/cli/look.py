@@ -112,7 +112,7 @@ def _parameters(text: str) -> tuple[str, ...]:
         node = ast.parse(text).body[0]
     except (SyntaxError, ValueError, RecursionError, MemoryError, IndexError):
         return ()
-    if not isinstance(node, ast.FunctionDef):
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return ()
     args = node.args
     ordered = [*args.posonlyargs, *args.args, args.vararg, *args.kwonlyargs, args.kwarg]

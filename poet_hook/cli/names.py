@@ -126,7 +126,7 @@ def _module_of(path: Path) -> str:
 def _in_file(path: Path, module: str) -> list[Found]:
     try:
         source = importlib.util.decode_source(path.read_bytes())
-        planned = plan_module(source, str(path), module)
+        planned = plan_module(source, str(path), module, assume=api.settings().assume)
     except OSError as error:
         raise ReplayError(f"{path} can't be read: {error.strerror or error}") from error
     except UNPARSABLE as error:
@@ -141,12 +141,13 @@ def _functions(planned: Planned, source: str) -> list[Found]:
 
 def _in_project(name: str) -> Iterator[Found]:
     wanted = "." + name.replace(":", ".")
+    assume = api.settings().assume
     for path in python_files([api.settings().root]):
         try:
-            data = path.read_bytes()
-            if b"poet:" not in data:
+            data, module = path.read_bytes(), _module_of(path)
+            if b"poet:" not in data and not any(entry.reaches(module, str(path)) for entry in assume):
                 continue
-            found = _in_file(path, _module_of(path))
+            found = _in_file(path, module)
         except (OSError, ReplayError):  # `check` reports those
             continue
         for item in found:

@@ -24,11 +24,12 @@ from _imp import source_hash
 from importlib.util import MAGIC_NUMBER
 from typing import Any
 
+from poet_hook.settings import in_site_packages
+
 _KEY = int.from_bytes(b"poet1", "little")  # a change of the format changes the key
 _HASH = 8
 _MOST_FILES = 2_000
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
 class Cache:
@@ -122,7 +123,7 @@ def _is_ours(folder: str) -> bool:
 def _own_state() -> Any:
     """What changes with poet_hook itself: in a checkout any file may."""
     with contextlib.suppress(OSError):
-        if any(part in _OWN + os.sep for part in _INSTALLED):
+        if in_site_packages(_OWN + os.sep):
             return _state(os.path.join(_OWN, "__init__.py"))
         folders = [_OWN, *(entry.path for entry in os.scandir(_OWN) if entry.is_dir())]
         files = (entry.path for folder in folders for entry in os.scandir(folder) if entry.name.endswith(".py"))

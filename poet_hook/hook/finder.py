@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 
 from poet_hook.errors import PoetWarning, warn
-from poet_hook.hook.first import First, has_pragma, is_installed
+from poet_hook.hook.first import First, has_pragma, is_installed, is_own
 from poet_hook.hook.loader import Enhancer, PoetLoader, say_compiled
 
 _BESIDE = "beartype.claw."  # once anything uses it, it loads every source file of the process, and few to check them
@@ -27,7 +27,7 @@ class Finder(First):
         """Put our loader into the spec of a module under the roots that has pragmas, or say why that can't be."""
         loader = spec.loader
         if type(loader) is SourceFileLoader:
-            if self.covers(loader.path) and has_pragma(loader.path):
+            if self.wants(spec.name, loader.path):
                 spec.loader = PoetLoader(loader.name, loader.path, self.enhancer)
         elif not isinstance(loader, PoetLoader):
             with contextlib.suppress(Exception):  # theirs may be anything, and stays what it is
@@ -38,14 +38,20 @@ class Finder(First):
         if not spec.has_location or path is None or not path.endswith(".py"):
             return
         inner = getattr(loader, "loader", None)  # of those that only do something around a module, or later
-        if not self.covers(path) or isinstance(inner, PoetLoader) or not has_pragma(path):
+        if isinstance(inner, PoetLoader) or not self.wants(spec.name, path):
             return
         if isinstance(loader, SourceFileLoader) and type(loader).__module__.startswith(_BESIDE):
             spec.loader = PoetLoader(loader.name, loader.path, self.enhancer, loader)
         elif type(inner) is SourceFileLoader:
             loader.loader = PoetLoader(inner.name, inner.path, self.enhancer)  # type: ignore[union-attr]
-        elif _has_pragma_line(path):
+        elif self.enhancer.assumes(spec.name, path) or _has_pragma_line(path):
             say_compiled(path, loader)
+
+    def wants(self, module: str, path: str) -> bool:
+        """Whether the file of a module may be enhanced, and either has a pragma or one is assumed of it."""
+        if self.covers(path):
+            return has_pragma(path) or self.enhancer.assumes(module, path)
+        return self.enhancer.assumes(module, path, anywhere=True) and not is_own(os.path.abspath(path))
 
     def covers(self, path: str) -> bool:
         """True for a file under a project root that is not an installed package, the standard library or ours."""
@@ -78,7 +84,7 @@ def _name_too_early(finder: Finder) -> None:
             continue
         if not isinstance(path, str) or not path.endswith(".py") or isinstance(loader, PoetLoader):
             continue
-        if finder.covers(path) and has_pragma(path) and _has_pragma_line(path):
+        if finder.wants(name, path) and (finder.enhancer.assumes(name, path) or _has_pragma_line(path)):
             late.append(name)
     if late:
         warn(
@@ -96,4 +102,5 @@ def _has_pragma_line(path: str) -> bool:
         text = Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    return bool(find(text).pragmas)
+    found = find(text)
+    return bool(found.pragmas or found.classes or found.module)

@@ -75,6 +75,11 @@ def is_installed(path: str) -> bool:
     return path.startswith((_OWN, _STANDARD)) or any(part in path for part in _INSTALLED)
 
 
+def is_own(path: str) -> bool:
+    """True for a file of poet_hook; `path` is absolute."""
+    return path.startswith(_OWN)
+
+
 def has_pragma(path: str) -> bool:
     """True where the file's bytes hold a pragma; False too where it can't be read."""
     try:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from poet_hook.model import Plan, Value
     from poet_hook.runtime.bind import Loose
+    from poet_hook.settings import Assumption
     from poet_hook.transform.compile import Champion
 
     NameModule = Callable[[str, str], str]
@@ -42,12 +43,30 @@ if TYPE_CHECKING:
 class Enhancer:
     """A module's bytes -> its code, as one activation has it done."""
 
-    def __init__(self, champions: Champions, strict: bool, name: NameModule, root: str, cache: Cache) -> None:
+    def __init__(
+        self,
+        champions: Champions,
+        strict: bool,
+        name: NameModule,
+        root: str,
+        cache: Cache,
+        assume: tuple[Assumption, ...] = (),
+    ) -> None:
         self.champions = champions
         self.strict = strict
         self.name = name  # the name under which a file's functions are kept, in the project at `root`
         self.root = root
         self.cache = cache
+        self.assume = assume
+
+    def assumes(self, module: str, path: str, anywhere: bool = False) -> bool:
+        """Whether the settings say something of a module; with `anywhere`, of one that is not the project's too."""
+        return bool(self.assume) and bool(self._assumed(module, path, anywhere))
+
+    def _assumed(self, module: str, path: str, anywhere: bool = False) -> list[Assumption]:
+        names = {module, self.name(path, module)}
+        entries = [entry for entry in self.assume if entry.anywhere] if anywhere else self.assume
+        return [entry for entry in entries if any(entry.reaches(name, path) for name in names)]
 
     def code(self, data: bytes, path: str, module: str) -> CodeType | None:
         """The bound code of a module with pragmas; None where there is nothing to enhance, or nothing could be.
@@ -55,10 +74,11 @@ class Enhancer:
         Raises `PragmaError` in strict mode only. Whatever else goes wrong is one warning, and the plain module
         is compiled instead, before any of it ran.
         """
-        if MARK not in data:
+        assumed = self._assumed(module, path) if self.assume else ()
+        if not assumed and MARK not in data:
             return None
         try:
-            loose, said = self._loose(data, path, module)
+            loose, said = self._loose(data, path, module, tuple(assumed))
             if said:
                 _report(said, path, self.strict)
             if loose is None:
@@ -72,16 +92,20 @@ class Enhancer:
             warn(f"not enhanced, the original runs: {type(error).__name__}: {error}", PoetWarning, (path, 1))
             return None
 
-    def _loose(self, data: bytes, path: str, module: str) -> tuple[Loose | None, Sequence[Said]]:
-        place, key = f"{path}\0{module}", self.cache.key(data, path, module, self.root)
+    def _loose(
+        self, data: bytes, path: str, module: str, assumed: tuple[Assumption, ...]
+    ) -> tuple[Loose | None, Sequence[Said]]:
+        place, key = f"{path}\0{module}", self.cache.key(data, path, module, self.root, repr(assumed))
         found = self.cache.read(place, key)
         if found is None or not self.champions.still(found[2]):
-            found = self._compiled(data, path, module)
+            found = self._compiled(data, path, module, assumed)
             self.cache.write(place, key, found)
         loose, said, _ = found
         return loose, said
 
-    def _compiled(self, data: bytes, path: str, module: str) -> tuple[Loose | None, list[Said], list[Kept]]:
+    def _compiled(
+        self, data: bytes, path: str, module: str, assumed: tuple[Assumption, ...]
+    ) -> tuple[Loose | None, list[Said], list[Kept]]:
         from dataclasses import astuple
 
         from poet_hook.pragma.options import judged_live
@@ -98,7 +122,7 @@ class Enhancer:
 
         source, kept_as = importlib.util.decode_source(data), self.name(path, module)
         with _no_collection():
-            compiled = compile_module(source, path, module, champion, kept_as=kept_as)
+            compiled = compile_module(source, path, module, champion, kept_as=kept_as, assume=assumed)
         sources = {plan.qualname: plan.source for plan in compiled.plans}
         loose = bind.loosen(compiled.code, sources) if compiled.plans else None
         return loose, [astuple(each) for each in compiled.diagnostics], kept

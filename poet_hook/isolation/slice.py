@@ -10,8 +10,12 @@ import ast
 import builtins
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from poet_hook.isolation.policy import why_not_replay
+
+_Named = (ast.FunctionDef, ast.AsyncFunctionDef)
+_NamedFunction = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,13 @@ def slice_function(
     """
     tree = ast.parse(source)
     name = qualname.rpartition(".")[2]
-    function = next(
-        (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == name and n.lineno == line),
-        None,
-    )
-    if function is None:
+    found = next((n for n in ast.walk(tree) if isinstance(n, _Named) and n.name == name and n.lineno == line), None)
+    if found is None:
         raise LookupError(f"no function {qualname} at line {line}")
+    reason = _why_not_alone(found, qualname)
+    function = plain(found)
+    if function is not found and found in tree.body:
+        tree.body[tree.body.index(found)] = function
     classes = _classes(function, qualname, tree)
     bare(function)
     function.decorator_list = []
@@ -64,14 +69,35 @@ def slice_function(
             wanted += _free_names(statement)
     chosen = tuple(sorted(keep))
     narrow([tree.body[index] for index in chosen], seen)
-    reason = why_not_replay(function, [tree.body[index] for index in chosen], modules)
+    reason = reason or why_not_replay(function, [tree.body[index] for index in chosen], modules)
     missing = sorted(n for n in _free_names(function) if n not in binders and not hasattr(builtins, n))
     if reason is None and missing:
         reason = f"line {function.lineno}: it uses {missing[0]}, which the module does not define"
     return Slice(tree, function, chosen, frozenset(seen), reason)
 
 
-def used_parameters(function: ast.FunctionDef) -> set[str]:
+def plain(function: _NamedFunction) -> ast.FunctionDef:
+    """The function itself, or the plain one that does what an async one does between two waits."""
+    if isinstance(function, ast.FunctionDef):
+        return function
+    parts: dict[str, Any] = {name: getattr(function, name) for name in function._fields}
+    return ast.copy_location(ast.FunctionDef(**parts), function)
+
+
+def _why_not_alone(function: _NamedFunction, qualname: str) -> str | None:
+    if "<locals>" in qualname:
+        return f"line {function.lineno}: it is defined inside another function, on whose variables it may depend"
+    stack: list[ast.AST] = [*function.body] if isinstance(function, ast.AsyncFunctionDef) else []
+    while stack:
+        part = stack.pop()
+        if isinstance(part, (ast.Await, ast.AsyncFor, ast.AsyncWith)) or getattr(part, "is_async", False):
+            return f"line {getattr(part, 'lineno', function.lineno)}: it waits for something else, which a replay can't"
+        if not isinstance(part, _Function):
+            stack.extend(ast.iter_child_nodes(part))
+    return None
+
+
+def used_parameters(function: _NamedFunction) -> set[str]:
     """The names of the parameters that the body reads."""
     read = {n.id for statement in function.body for n in ast.walk(statement) if isinstance(n, ast.Name)}
     return {argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg)} & read
@@ -95,7 +121,7 @@ def _bound(statement: ast.stmt) -> set[str]:
             names.add(part.id)
         elif isinstance(part, ast.alias):
             names.add((part.asname or part.name).split(".")[0])
-        elif isinstance(part, (ast.FunctionDef, ast.ClassDef)):
+        elif isinstance(part, (*_Named, ast.ClassDef)):
             names.add(part.name)
     return names
 
@@ -111,7 +137,7 @@ def narrow(statements: Iterable[ast.stmt], names: Collection[str]) -> None:
 def bare(root: ast.AST) -> None:
     """Take the annotations of every function away: what they name need not be loaded."""
     for node in ast.walk(root):
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, _Named):
             node.returns = None
         elif isinstance(node, ast.arg):
             node.annotation = None

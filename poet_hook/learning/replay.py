@@ -15,7 +15,7 @@ from types import FunctionType, ModuleType, TracebackType
 from typing import Any
 
 from poet_hook.errors import CodecError, ReplayError
-from poet_hook.isolation.slice import Slice, bare, narrow
+from poet_hook.isolation.slice import Slice, bare, narrow, plain
 from poet_hook.isolation.worker import Worker, serve
 from poet_hook.learning.affine import Affine
 from poet_hook.learning.constants import MAX_INTEGERS, Steps, of_choices, on_integers, trace, trace_integers
@@ -233,8 +233,9 @@ class _Child:
 
     def function(self, text: str, *, watched: bool = False) -> FunctionType:
         """The function of that text, in the namespace of its module; `watched`, it tells of what it returns."""
-        node, *constants = ast.parse(text).body
-        assert isinstance(node, ast.FunctionDef)
+        found, *constants = ast.parse(text).body
+        assert isinstance(found, (ast.FunctionDef, ast.AsyncFunctionDef))
+        node = plain(found)
         values = {c.name: c.number for item in constants if (c := constant_in(item, lines_of(text))) is not None}
         replace_reads(node, (), {}, values)
         # executions are recorded as they were called; a version has its own defaults, and keeps the signature

@@ -295,7 +295,7 @@ def _only_unused_missing(execution: Execution, plan: Plan) -> bool:
         node = ast.parse(plan.source).body[0]
     except (CodecError, SyntaxError):
         return False
-    assert isinstance(node, ast.FunctionDef)
+    assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
     used = used_parameters(node)
     missing = [p.name for p, a in zip(plan.parameters, arguments, strict=False) if isinstance(a, codec.Summary)]
     return bool(missing) and not used & set(missing)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..model import Diagnostic, RecordMode, Tune
+from ..model import Diagnostic, Origin, RecordMode, Scope, Tune
 from .diagnose import Place, quote, suggest
 from .options import (
     OPTIONS,
@@ -139,22 +139,26 @@ def _read_item(item: _Item) -> Any:
         return value.diagnostic(refused.code, refused.message, refused.hint)
 
 
-def _without_effect(given: dict[str, Place], attempted: set[str]) -> Iterator[Diagnostic]:
+def _without_effect(given: dict[str, Place], attempted: set[str], scope: Scope) -> Iterator[Diagnostic]:
+    default = scope != "function"  # for functions, which may say more
     for name, place in given.items():
         if "off" in given:
             if name != "off":
                 yield place.diagnostic("PH303", f"{name} has no effect beside off")
         elif name == "stream" and attempted.intersection(STEADY):
             continue
-        elif name.partition(".")[0] in TRAIN_ONLY and "optimize_for" not in attempted:
+        elif name.partition(".")[0] in TRAIN_ONLY and "optimize_for" not in attempted and not default:
             hint = "add optimize_for=accuracy, alert_quality, f1 or error"
             yield place.diagnostic("PH302", f"{name} has no effect without optimize_for", hint)
 
 
-def read_options(lines: Sequence[Place]) -> tuple[dict[str, Any], tuple[Diagnostic, ...]]:
+def read_options(
+    lines: Sequence[Place], scope: Scope = "function", said_in: str = ""
+) -> tuple[dict[str, Any], tuple[Diagnostic, ...]]:
     """The option texts of one pragma, a place for each of its lines -> fields of Pragma, and the mistakes.
 
-    The fields hold what was given and understood; `off` is among them, True, where that flag was given.
+    The fields hold what was given and understood, with its origins; `off` is among them, True, where that flag was
+    given.
     """
     fields: dict[str, Any] = {}
     by_argument: dict[str, RecordMode] = {}
@@ -185,7 +189,12 @@ def read_options(lines: Sequence[Place]) -> tuple[dict[str, Any], tuple[Diagnost
             fields[family] = value
     if by_argument:
         fields["record_arguments"] = by_argument
-    diagnostics.extend(_without_effect(given, attempted))
+    diagnostics.extend(_without_effect(given, attempted, scope))
+    written = scope != "assume"
+    fields["origins"] = {
+        name: Origin(scope, place.line * written, place.column, place.end_column, place.source_line, said_in)
+        for name, place in given.items()
+    }
     return fields, tuple(diagnostics)
 
 

@@ -6,8 +6,9 @@ import io
 import re
 import tokenize
 from dataclasses import dataclass, field
+from typing import Literal
 
-from ..model import Diagnostic, Pragma, Tune
+from ..model import Diagnostic, Pragma, Scope, Tune
 from .diagnose import Place
 from .grammar import MAX_LENGTH, read_options, read_tune
 from .options import OPTIONS, PLANNED
@@ -22,11 +23,14 @@ _WORDS = frozenset({*OPTIONS, *PLANNED, "tune", "module"})
 class Found:
     """What the pragma comments of one source say.
 
-    `tunes` are in line order, not yet assigned to functions; `off` are the target lines of functions that
-    are to be left alone.
+    `pragmas` are those of functions, `classes` those of classes, `module` that of the module. `tunes` are in line
+    order, not yet assigned to functions; `off` are the target lines of functions and classes that are to be left
+    alone, and 0 where the module is.
     """
 
     pragmas: tuple[Pragma, ...] = ()
+    classes: tuple[Pragma, ...] = ()
+    module: Pragma | None = None
     tunes: tuple[Tune, ...] = ()
     off: frozenset[int] = frozenset()
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -129,18 +133,31 @@ class _Comment:
 class _Scan:
     lines: list[str]
     pragmas: list[Pragma] = field(default_factory=list)
+    classes: list[Pragma] = field(default_factory=list)
     tunes: list[Tune] = field(default_factory=list)
     off: set[int] = field(default_factory=set)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     waiting: list[_Comment] = field(default_factory=list)
+    of_module: list[_Comment] = field(default_factory=list)
+    begun: Literal["", "docstring", "statements"] = ""
     anchored: int = 0
     at_start: bool = True
     after_async: bool = False
     number_line: int = 0
 
     def found(self) -> Found:
+        module: list[Pragma] = []
+        if self.of_module:
+            self._pragma(self.of_module, "module", module)
         ordered = sorted(self.diagnostics, key=lambda d: (d.line, d.column))
-        return Found(tuple(self.pragmas), tuple(self.tunes), frozenset(self.off), tuple(ordered))
+        return Found(
+            tuple(self.pragmas),
+            tuple(self.classes),
+            module[0] if module else None,
+            tuple(self.tunes),
+            frozenset(self.off),
+            tuple(ordered),
+        )
 
     def take(self, token: tokenize.TokenInfo) -> None:
         if token.type == tokenize.COMMENT:
@@ -155,9 +172,15 @@ class _Scan:
         if token.type == tokenize.NEWLINE:
             self.at_start = True
             return
+        if self.begun != "statements":
+            self.begun = "docstring" if token.type == tokenize.STRING and self._goes_on() else "statements"
         if self.waiting:
             self._follow(token)
         self.at_start = False
+
+    def _goes_on(self) -> bool:
+        """Whether a string here is the module's docstring, or a part of it."""
+        return not self.begun if self.at_start else self.begun == "docstring"
 
     # ------------------------------------------------------------------- placement
 
@@ -185,26 +208,27 @@ class _Scan:
 
     def _settle(self, word: str) -> None:
         comments, self.waiting, self.anchored = self.waiting, [], 0
-        if word != "def":
-            what = "a class follows" if word == "class" else "a statement follows" if word else "nothing follows"
+        if word not in ("def", "class"):
             for comment in comments:
-                self._misplaced(comment.whole, what)
+                self._misplaced(comment.whole, "a statement follows" if word else "nothing follows")
             return
         for comment in comments:
             if comment.loose:
-                message = "a pragma stands directly above its function"
+                message = f"a pragma stands directly above its {'function' if word == 'def' else 'class'}"
                 self._report(comment.whole, "PH002", message, "remove the blank line")
         direct = [comment for comment in comments if not comment.loose]
-        if direct:
-            self._pragma(direct)
+        if direct and word == "def":
+            self._pragma(direct, "function", self.pragmas)
+        elif direct:
+            self._pragma(direct, "class", self.classes)
 
-    def _pragma(self, comments: list[_Comment]) -> None:
-        fields, diagnostics = read_options([comment.options for comment in comments])
+    def _pragma(self, comments: list[_Comment], scope: Scope, pragmas: list[Pragma]) -> None:
+        fields, diagnostics = read_options([comment.options for comment in comments], scope)
         self.diagnostics.extend(diagnostics)
         if fields.pop("off", False):
             self.off.add(comments[0].target)
         else:
-            self.pragmas.append(Pragma(comments[0].whole.line, comments[0].target, **fields))
+            pragmas.append(Pragma(comments[0].whole.line, comments[0].target, **fields))
 
     # ------------------------------------------------------------------- comments
 
@@ -230,10 +254,14 @@ class _Scan:
             self._trailing(whole, body, word == ["tune"])
         elif word == ["tune"]:
             self._report(whole, "PH005", "tune belongs at the end of the line of the number that it tunes")
-        elif word == ["module"]:
-            self._misplaced(whole, "a module can't")
         elif not self.at_start:
             self._misplaced(whole, "this stands inside a statement")
+        elif word == ["module"] and self.begun == "statements":
+            hint = "put it at the top of the file; the docstring may come before it"
+            self._report(whole, "PH003", "a module's pragma stands before its first statement", hint)
+        elif word == ["module"]:
+            after = body.column + body.text.index("module") + len("module")
+            self.of_module.append(_Comment(whole, body.part(after, body.end_column)))
         else:
             self.waiting.append(_Comment(whole, body))
 
@@ -252,8 +280,8 @@ class _Scan:
                 self.tunes.append(tune)
 
     def _misplaced(self, place: Place, what: str) -> None:
-        hint = "put it directly above a def or its decorators"
-        self._report(place, "PH003", f"only functions carry pragmas: {what}", hint)
+        hint = "put it directly above a def or a class, or their decorators"
+        self._report(place, "PH003", f"only functions and classes carry pragmas: {what}", hint)
 
     def _report(self, place: Place, code: str, message: str, hint: str = "") -> None:
         self.diagnostics.append(place.diagnostic(code, message, hint))

@@ -17,8 +17,13 @@ _LONGEST_PAUSE = 5.0  # unless the first one may be longer
 
 
 def pause(attempt: int, first: float) -> None:
-    """Wait before attempt `attempt` + 1: exponential from `first` seconds, at most 5 s, with full jitter."""
-    time.sleep(_random.uniform(0.0, min(max(_LONGEST_PAUSE, first), first * 2.0 ** min(attempt - 1, 60))))
+    """Wait before attempt `attempt` + 1."""
+    time.sleep(how_long(attempt, first))
+
+
+def how_long(attempt: int, first: float) -> float:
+    """Seconds before attempt `attempt` + 1: exponential from `first`, at most 5 s, with full jitter."""
+    return _random.uniform(0.0, min(max(_LONGEST_PAUSE, first), first * 2.0 ** min(attempt - 1, 60)))
 
 
 class TimeLimit:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import builtins
 import json
 import logging
+import math
 import sys
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from poet_hook.domains.base import Domain, load
@@ -26,6 +27,10 @@ from poet_hook.runtime.perceive import RefusedError, perceive
 from poet_hook.runtime.steady import Step, memory, settle
 from poet_hook.runtime.trial import Canary, Served, Shadow, is_shadow
 from poet_hook.store.database import FunctionRecord
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from poet_hook.runtime.waits import AsyncTimeLimit
 
 logger = logging.getLogger("poet_hook")
 _OURS = ("_poet_call", "_poet_result")
@@ -236,6 +241,13 @@ class Slot:
         call.raised = True
 
     def retry(self, call: Call) -> bool:
+        """True where the body shall be run once more, which it waited for."""
+        if not self.again(call):
+            return False
+        pause(call.attempt - 1, self.backoff)
+        return True
+
+    def again(self, call: Call) -> bool:
         """True where the body shall be run once more."""
         error = sys.exc_info()[1]
         if not isinstance(error, Exception) or call.attempt > self.retries:
@@ -243,10 +255,27 @@ class Slot:
         if isinstance(error, RecursionError) or ends_more(error):  # each depth would try again: 2 ** 1000 attempts
             return False
         logger.debug("%s: attempt %d failed: %r", self.function, call.attempt, error)
-        pause(call.attempt, self.backoff)
         call.attempt += 1
         call.raised = False
         return True
+
+    def pause(self, call: Call) -> Coroutine[Any, Any, None]:
+        """What an async function waits for before it is run once more."""
+        from poet_hook.runtime import waits
+
+        return waits.pause(call.attempt - 1, self.backoff)
+
+    def limit(self, _call: Call) -> AsyncTimeLimit:
+        """The time limit of this attempt of an async function."""
+        from poet_hook.runtime import waits
+
+        return waits.AsyncTimeLimit(self.timeout or math.inf, self.function)
+
+    def awaited(self, value: Any) -> Coroutine[Any, Any, Any]:
+        """The value of an async function's fallback, which may be async or not."""
+        from poet_hook.runtime import waits
+
+        return waits.awaited(value)
 
     def falls_back(self, _call: Call) -> bool:
         """True where the fallback takes over: not for KeyboardInterrupt and its like."""

@@ -8,13 +8,13 @@ from typing import Any
 
 from poet_hook.model import Plan, Span, Tunable, Tune
 from poet_hook.pragma.options import RefusedError, is_name
-from poet_hook.transform.nodes import children, walk
+from poet_hook.transform.nodes import FunctionNode, children, walk
 
 _NOTHING = "no text, number, bool or function name on this line can be tuned"
 
 
 def chosen(
-    node: ast.FunctionDef, tune: Tune, lines: list[str], usable: set[int], functions: Collection[str] | None
+    node: FunctionNode, tune: Tune, lines: list[str], usable: set[int], functions: Collection[str] | None
 ) -> Tunable:
     """The one text, number, bool or function name on the line of `tune` that is among its choices.
 
@@ -99,7 +99,7 @@ def _literal(text: str) -> Any:
         return None
 
 
-def _check_functions(node: ast.FunctionDef, tune: Tune, functions: Collection[str] | None) -> None:
+def _check_functions(node: FunctionNode, tune: Tune, functions: Collection[str] | None) -> None:
     own = {part.id for part in walk(node) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)}
     own |= {part.arg for part in walk(node) if isinstance(part, ast.arg)} | {node.name}
     for choice in tune.choices:
@@ -107,7 +107,7 @@ def _check_functions(node: ast.FunctionDef, tune: Tune, functions: Collection[st
             raise RefusedError("PH405", f"{choice} is not the name of another function of this module")
 
 
-def _parts(node: ast.FunctionDef) -> Iterator[tuple[Any, str]]:
+def _parts(node: FunctionNode) -> Iterator[tuple[Any, str]]:
     """Each text, number, bool and name that the body reads, with a name for it."""
     stack: list[tuple[ast.AST, str]] = [(statement, "") for statement in node.body]
     while stack:
@@ -148,7 +148,7 @@ def names_of(plan: Plan) -> set[str]:
     return {text for t in plan.tunables for texts in t.texts for text in texts if t.declared and is_name(text)}
 
 
-def span_of(part: ast.expr, node: ast.FunctionDef) -> Span:
+def span_of(part: ast.expr, node: FunctionNode) -> Span:
     """Where a part of one line of `node` stands in the function's own text."""
     column = part.col_offset - node.col_offset
     return Span(part.lineno - node.lineno, column, column + (part.end_col_offset or 0) - part.col_offset)

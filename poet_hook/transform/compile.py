@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import CodeType
 
 from poet_hook.model import Diagnostic, LeftAlone, Plan, Value
+from poet_hook.settings import Assumption
 from poet_hook.transform.hygiene import give_attribute
 from poet_hook.transform.lines import own_lines
-from poet_hook.transform.plan import plan_module
+from poet_hook.transform.nodes import FunctionNode, walk
+from poet_hook.transform.plan import Target, plan_module
 from poet_hook.transform.rewrite import enhance
 from poet_hook.transform.values import set_values
 
@@ -45,17 +47,21 @@ def compile_module(
     champion: FindChampion = lambda _: ORIGINAL,
     optimize: int = -1,
     kept_as: str = "",
+    assume: tuple[Assumption, ...] = (),
 ) -> Compiled:
     """Compile `source` with its pragmas carried out; slots are still string constants (`runtime.slot.bind`).
 
     Raises what `ast.parse` and `compile` raise.
     """
-    planned = plan_module(source, path, module, kept_as)
-    for target in planned.targets:
+    planned = plan_module(source, path, module, kept_as, assume)
+    for number, target in enumerate(planned.targets):
         chosen = champion(target.plan)
-        set_values(target.node, target.plan, chosen.values)
+        if chosen.values:
+            set_values(target.node, target.plan, chosen.values)
+            _find_again(target, planned.targets[number + 1 :])
         enhance(target.node, target.plan.with_options(chosen.values), chosen.version)
-        give_attribute(target.node, target.plan)
+        if target.plan.pragma.trains or (target.plan.own and not target.plan.nested):
+            give_attribute(target.node, target.plan)
     code = compile(planned.tree, path, "exec", dont_inherit=True, optimize=optimize)
     return Compiled(
         code=own_lines(code, [(target.plan.qualname, target.node.lineno) for target in planned.targets]),
@@ -66,21 +72,29 @@ def compile_module(
     )
 
 
-def body_code(source: str, path: str, module: str, kept_as: str, plan: Plan, values: Mapping[str, Value]) -> CodeType:
+def _find_again(outer: Target, targets: Iterable[Target]) -> None:
+    """The functions inside one whose body was just parsed anew are other nodes now."""
+    new = {(n.name, n.lineno): n for n in walk(*outer.node.body) if isinstance(n, FunctionNode)}
+    for target in targets:
+        if target.plan.qualname.startswith(f"{outer.plan.qualname}.<locals>."):
+            target.node = new.get((target.node.name, target.node.lineno), target.node)
+
+
+def body_code(source: str, kept_as: str, plan: Plan, values: Mapping[str, Value]) -> CodeType:
     """The code of one function as the user wrote it, with `values` in place, and nothing of ours in it.
 
     Raises what `compile_module` raises, and LookupError where the source has no such function any more.
     """
-    planned = plan_module(source, path, module, kept_as)
+    planned = plan_module(source, plan.path, plan.module, kept_as, plan.assume)
     for target in planned.targets:
         if (target.plan.function, target.plan.source_hash) == (plan.function, plan.source_hash):
             set_values(target.node, target.plan, values)
             target.node.decorator_list = []
-            whole = compile(planned.tree, path, "exec", dont_inherit=True)
+            whole = compile(planned.tree, plan.path, "exec", dont_inherit=True)
             found = function_code(whole, plan.qualname, target.plan.line)
             if found is not None:
                 return found
-    raise LookupError(f"{path} has no function {plan.qualname} like that")
+    raise LookupError(f"{plan.path} has no function {plan.qualname} like that")
 
 
 def function_code(module_code: CodeType, qualname: str, line: int) -> CodeType | None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from poet_hook.model import Pragma, Tunable, Tune, Value
 from poet_hook.transform.defaults import is_number, number_of
-from poet_hook.transform.nodes import walk
+from poet_hook.transform.nodes import FunctionNode, walk
 
 GAP = 2  # blank lines between a function's text and its constants
 
@@ -82,7 +82,7 @@ class Constants:
                 bound = (getattr(part, field, None) for field in ("name", "rest"))
                 self.bound.update(name for name in bound if isinstance(name, str))
 
-    def of(self, node: ast.FunctionDef) -> list[Constant]:
+    def of(self, node: FunctionNode) -> list[Constant]:
         """Those that the body of this function reads, that nothing else reads, and that are assigned once."""
         if not self.found:
             return []
@@ -113,13 +113,13 @@ def in_text(body: Sequence[ast.stmt], lines: Sequence[str]) -> list[Constant] | 
     return known if len(known) == len(found) else None
 
 
-def first_line(node: ast.FunctionDef) -> int:
+def first_line(node: FunctionNode) -> int:
     """The number, counted from the `def` line (0), of the first constant in the text of a function."""
     return (node.end_lineno or node.lineno) - node.lineno + 1 + GAP
 
 
 def replace_reads(
-    node: ast.FunctionDef, tunables: Iterable[Tunable], values: Mapping[str, Value], new: Mapping[str, ast.expr] = {}
+    node: FunctionNode, tunables: Iterable[Tunable], values: Mapping[str, Value], new: Mapping[str, ast.expr] = {}
 ) -> None:
     """Let the body read `values` in place of constants that are as they were written, or what `new` has by name."""
     wanted = {t.constant: t for t in tunables if t.constant and t.name in values}

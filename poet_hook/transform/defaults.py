@@ -10,12 +10,12 @@ import ast
 from collections.abc import Iterator, Mapping
 
 from poet_hook.model import Tunable, Value
-from poet_hook.transform.nodes import children
+from poet_hook.transform.nodes import FunctionNode, children
 
 _ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
 
-def defaults_of(node: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
+def defaults_of(node: FunctionNode) -> Iterator[tuple[str, ast.expr]]:
     """Each parameter that has a default, and the default, in source order."""
     args = node.args
     positional = [*args.posonlyargs, *args.args]
@@ -26,7 +26,7 @@ def defaults_of(node: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
             yield argument.arg, default
 
 
-def reads(node: ast.FunctionDef, name: str) -> Iterator[str]:
+def reads(node: FunctionNode, name: str) -> Iterator[str]:
     """How the body reads a name: "x_limit" where it is compared, "" where it is computed with; nothing for the rest.
 
     What holds for numbers in the body holds here: no index, exponent, keyword or nested function counts. And what is

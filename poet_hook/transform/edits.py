@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence, Set
 from itertools import combinations
 
 from poet_hook.model import Span, Tunable
-from poet_hook.transform.nodes import own_scope, walk
+from poet_hook.transform.nodes import FunctionNode, own_scope, walk
 from poet_hook.transform.sure import protects
 
 MOST = 16
@@ -28,7 +28,7 @@ _TIGHT = (*_PRIMARY, ast.BinOp, ast.UnaryOp)  # what binds closer than a compari
 _TRUTH = frozenset({"bool", "any", "all", "isinstance", "callable", "hasattr"})
 
 
-def decides(node: ast.FunctionDef) -> bool:
+def decides(node: FunctionNode) -> bool:
     """Whether a function says yes or no: by its annotation, or since every `return` has a yes or no."""
     returns = [part for part in own_scope(node) if isinstance(part, ast.Return)]
     if node.returns is not None:
@@ -47,9 +47,7 @@ def _boolean(value: ast.expr) -> bool:
     return negated or isinstance(value, ast.Compare) or (isinstance(value, ast.Constant) and type(value.value) is bool)
 
 
-def edits_of(
-    node: ast.FunctionDef, lines: list[str], usable: set[int], numbers: Collection[Tunable]
-) -> Iterator[Tunable]:
+def edits_of(node: FunctionNode, lines: list[str], usable: set[int], numbers: Collection[Tunable]) -> Iterator[Tunable]:
     """The changes of the structure of `node`, at most 16, in source order; `numbers` are its other tunables."""
     text = Text(node, lines, usable)
     moving: set[object] = {number.parameter or number.constant or (number.line, number.column) for number in numbers}
@@ -69,7 +67,7 @@ def edits_of(
 class Text:
     """Where parts of a function stand in its own text."""
 
-    def __init__(self, node: ast.FunctionDef, lines: list[str], usable: set[int]) -> None:
+    def __init__(self, node: FunctionNode, lines: list[str], usable: set[int]) -> None:
         self.node, self.usable = node, usable
         self.lines = [line.encode("utf-8", "surrogatepass") for line in lines]
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from poet_hook.model import Exit, Tunable
 from poet_hook.transform.edits import Text
-from poet_hook.transform.nodes import own_scope
+from poet_hook.transform.nodes import FunctionNode, own_scope
 from poet_hook.transform.sure import computed, doubted, numbers_in
 
 NAME = "guard"
 
 
-def guard_of(node: ast.FunctionDef, lines: list[str], usable: set[int]) -> Tunable | None:
+def guard_of(node: FunctionNode, lines: list[str], usable: set[int]) -> Tunable | None:
     """The place for a guard in `node`, which decides: it stands at each `return`; None where it can stand at none."""
     text, exits, order = Text(node, lines, usable), [], {place: i for i, place in enumerate(returns_of(node))}
     numbers = numbers_in(node)
@@ -59,13 +59,13 @@ def _exit(place: ast.Return, names: frozenset[str], text: Text, number: int) -> 
     return Exit(number, start, end, tuple(sorted(names)), wraps)
 
 
-def returns_of(node: ast.FunctionDef) -> list[ast.Return]:
+def returns_of(node: FunctionNode) -> list[ast.Return]:
     """Each `return` of a function in source order."""
     found = (part for part in own_scope(node) if isinstance(part, ast.Return))
     return sorted(found, key=lambda part: (part.lineno, part.col_offset))
 
 
-def _returns(node: ast.FunctionDef) -> Iterator[tuple[ast.Return, frozenset[str], frozenset[str]]]:
+def _returns(node: FunctionNode) -> Iterator[tuple[ast.Return, frozenset[str], frozenset[str]]]:
     """Each `return`, with the parameters and the simple variables that are bound there for sure, and computed with."""
     gone = {n for part in own_scope(node) if isinstance(part, (ast.Global, ast.Nonlocal)) for n in part.names}
     gone |= {p.id for p in own_scope(node) if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Del)}

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from poet_hook.model import LATE_PREFIX, SLOT_PREFIX, UNSAID, Plan
-from poet_hook.transform.nodes import children, walk
+from poet_hook.transform.nodes import FunctionNode, children, walk
 
 _KNOWN_BY_CODE = ("module", "qualname", "path", "line")
 HIDDEN = (0, 0)
@@ -64,7 +64,7 @@ def lists_locals(body: list[ast.stmt]) -> bool:
     return any(isinstance(node, ast.Name) and node.id in _LISTERS for node in walk(*body))
 
 
-def give_attribute(node: ast.FunctionDef, plan: Plan) -> None:
+def give_attribute(node: FunctionNode, plan: Plan) -> None:
     """Add the innermost decorator, which gives the function its `poet` when the `def` statement is carried out.
 
     Then it is there for the script that defines the function too, and decorators that copy `__dict__` pass it on.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")
 _HOLDS = (ast.stmt, ast.excepthandler, ast.match_case)
@@ -43,7 +44,7 @@ def walk(*nodes: ast.AST) -> list[ast.AST]:
     return found
 
 
-def own_scope(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Module) -> list[ast.AST]:
+def own_scope(node: FunctionNode | ast.Module) -> list[ast.AST]:
     """Every node of the function's own body, without the bodies of functions and classes inside it."""
     found: list[ast.AST] = []
     stack: list[ast.AST] = [*node.body]

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from poet_hook.model import Diagnostic, LeftAlone, Parameter, Plan, Pragma, Tunable, Tune
-from poet_hook.pragma.options import LIVE_OBJECTIVES, STEADY
-from poet_hook.pragma.scan import find
+from poet_hook.model import Diagnostic, FunctionKind, LeftAlone, Parameter, Plan, Pragma, Tunable, Tune
+from poet_hook.pragma.assume import assumed_of
+from poet_hook.pragma.scan import Found, find
+from poet_hook.pragma.scopes import Complaints, Scopes
+from poet_hook.settings import Assumption
 from poet_hook.transform.constants import GAP, Constant, Constants
-from poet_hook.transform.nodes import children, own_scope, statements, walk
+from poet_hook.transform.nodes import FunctionNode, children, own_scope, statements, walk
+from poet_hook.transform.objections import KINDS, at, bound_names, objections
 from poet_hook.transform.offered import offered
 from poet_hook.transform.tunables import find_tunables
 from poet_hook.transform.values import dedented, lines_of
 
-FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # what reading anybody's source may raise
-_KINDS = frozenset({"float", "int", "str", "bool", "bytes", "list", "dict", "tuple", "set"})
 _COMPILED = frozenset({"njit", "jit", "compile", "vectorize", "guvectorize", "cfunc", "stencil", "cuda"})
-# live calls are compared side by side, each as it is told
-_UNUSED_LIVE = ("half_life", "assume_ok_after", "group")
-# what is wrong with them costs these options, and no more
-_DROPPED: dict[str, tuple[str, ...]] = {
-    "PH402": ("ensure",),
-    "PH406": ("fallback",),
-    "PH411": STEADY,
-    "PH412": ("canary",),
-    "PH414": _UNUSED_LIVE,
-}
 
 
 @dataclass(slots=True)
@@ -39,7 +28,7 @@ class Target:
     """A function that will be enhanced: its plan, and its node in the module's tree."""
 
     plan: Plan
-    node: ast.FunctionDef
+    node: FunctionNode
 
 
 @dataclass(slots=True)
@@ -52,76 +41,125 @@ class Planned:
     diagnostics: list[Diagnostic]
 
 
-def plan_module(source: str, path: str, module: str, kept_as: str = "") -> Planned:
-    """Plan every function with a pragma in `source`; raises what `ast.parse` raises.
+def plan_module(source: str, path: str, module: str, kept_as: str = "", assume: tuple[Assumption, ...] = ()) -> Planned:
+    """Plan every function of `source` that has a pragma, or whose class or module has; raises what `ast.parse` raises.
 
     `module` is the name under which the file is imported, `kept_as` the one in the store, where that is another.
+    `assume` are the settings' pragmas for code that can't be edited.
     """
     tree = ast.parse(source, path)
     found = find(source)
-    planned = Planned(tree, [], [], list(found.diagnostics))
-    if not found.pragmas:
+    assumed = assumed_of(assume, module, kept_as or module, path) if assume else ()
+    scopes = Scopes(found, assumed)
+    if scopes.empty:
+        return Planned(tree, [], [], list(found.diagnostics))
+    return _Planner(tree, path, module, kept_as or module, assume, found, scopes, lines_of(source)).planned()
+
+
+class _Planner:
+    """One module being planned."""
+
+    def __init__(
+        self,
+        tree: ast.Module,
+        path: str,
+        module: str,
+        kept_as: str,
+        assume: tuple[Assumption, ...],
+        found: Found,
+        scopes: Scopes,
+        lines: list[str],
+    ) -> None:
+        self.tree, self.path, self.module, self.kept_as, self.assume = tree, path, module, kept_as, assume
+        self.found = found
+        self.scopes = scopes
+        self.lines = lines
+        # an annotation or `type` of a name that is bound anywhere may mean something else
+        nodes = walk(tree)
+        self.shadowed = bound_names(nodes)
+        self.globals = bound_names(own_scope(tree)).union(*(n.names for n in nodes if isinstance(n, ast.Global)))
+        self.functions = {statement.name for statement in tree.body if isinstance(statement, ast.FunctionDef)}
+        self.constants = Constants(tree, scopes.all, lines)
+        self.complaints = Complaints()
+        self.problems: list[Diagnostic] = []
+        self.learning: dict[str, int] = {}  # names of functions that train, and their lines
+        self.told: set[int] = set()  # lines of pragmas whose optimize_for stands elsewhere
+
+    def planned(self) -> Planned:
+        planned = Planned(self.tree, [], [], [])
+        for place in _functions(self.tree):
+            self._take(place, planned)
+        mistakes = [item for item in self.found.diagnostics if item.code != "PH302" or item.line not in self.told]
+        planned.diagnostics = [*mistakes, *self.complaints.diagnostics, *self.problems, *self.complaints.remaining()]
+        planned.diagnostics += [_unplaced(pragma, self.lines) for pragma in self.scopes.unused]
+        used = {tune.line for target in planned.targets for tune in target.plan.pragma.tunes}
+        for tune in self.found.tunes:
+            if tune.line not in used and (reason := self.constants.why_not(tune)):
+                row = self.lines[tune.line - 1].rstrip("\r\n")
+                planned.diagnostics.append(at(tune.line, row, "PH404", reason, "tune"))
         return planned
-    by_line = {pragma.target_line: pragma for pragma in found.pragmas}
-    shadowed = _bound_names(tree)
-    functions = {statement.name for statement in tree.body if isinstance(statement, ast.FunctionDef)}
-    seen: dict[str, int] = {}
-    lines = lines_of(source)
-    constants = Constants(tree, found.pragmas, lines)
-    for node, qualname, nested in _functions(tree):
-        starts = [decorator.lineno for decorator in node.decorator_list] + [node.lineno]
-        pragma = next((by_line.pop(line) for line in starts if line in by_line), None)
-        if pragma is None:
-            continue
-        function = f"{kept_as or module}:{qualname}"
-        reason = _why_not(node, nested, seen.get(qualname))
+
+    def _take(self, place: _Place, planned: Planned) -> None:
+        node = place.node
+        said = self.scopes.of(_starts(node), [_starts(around) for around in place.classes], place.qualname)
+        if said is None:
+            return
+        pragma, own = said
+        kind = kind_of(node)
+        function = f"{self.kept_as}:{place.qualname}"
+        reason = _why_not(node, own, self.learning.get(place.qualname) if pragma.trains else None)
         if reason:
-            planned.left_alone.append(LeftAlone(function, path, node.lineno, reason))
-            continue
-        assert isinstance(node, ast.FunctionDef)
-        seen[qualname] = node.lineno
-        tunes = tuple(t for t in found.tunes if node.lineno <= t.line <= (node.end_lineno or node.lineno))
-        kind, optional = _kind(node.returns, shadowed)
-        complaints = list(_check_names(node, pragma, shadowed, lines)) + list(_idle(pragma, tunes, kind, lines))
-        wrong = {complaint.code for complaint in complaints}
-        dropped: dict[str, Any] = {option: None for code in wrong for option in _DROPPED.get(code, ())}
-        pragma = replace(pragma, **dropped)
-        known = constants.of(node) if pragma.trains else []
+            planned.left_alone.append(LeftAlone(function, self.path, node.lineno, reason, own))
+            return
+        if pragma.trains:
+            self.learning[place.qualname] = node.lineno
+            if own and pragma.origins["optimize_for"].scope != "function":
+                self.told.update(range(pragma.line, pragma.target_line))
+        planned.targets.append(Target(self._plan(place, pragma, own, kind, function), node))
+
+    def _plan(self, place: _Place, pragma: Pragma, own: bool, kind: FunctionKind, function: str) -> Plan:
+        node, lines = place.node, self.lines
+        tunes = tuple(t for t in self.found.tunes if node.lineno <= t.line <= (node.end_lineno or node.lineno))
+        shadowed = set(KINDS) if "no_type_check" in map(_last_name, node.decorator_list) else self.shadowed
+        returned, optional = _kind(node.returns, shadowed)
+        if kind.endswith("generator"):  # what is annotated is not what is returned
+            returned = ""
+        parameters = tuple(_parameters(node, shadowed))
+        around = self.shadowed if place.nested else self.globals
+        pragma = self.complaints.take(pragma, objections(node, kind, pragma, tunes, returned, around, lines))
+        known = self.constants.of(node) if pragma.trains else []
         on_constants = tuple(
-            t for t in found.tunes if not t.choices and t.line in {constant.line for constant in known}
+            t for t in self.found.tunes if not t.choices and t.line in {constant.line for constant in known}
         )
         tunes = (*tunes, *on_constants)
         known = [c for c in known if c.private or c.line in {tune.line for tune in on_constants}]
-        tunables, problems = find_tunables(node, tunes, lines, functions, known) if pragma.trains else ((), [])
+        tunables: tuple[Tunable, ...] = ()
+        if pragma.trains:
+            tunables, problems = find_tunables(node, tunes, lines, self.functions, known)
+            self.problems += problems
         pragma = replace(pragma, tunes=tunes)
-        returns = "" if optional else kind
-        tunables += offered(pragma, kind, node.lineno, {tunable.name for tunable in tunables})
-        planned.diagnostics += complaints + problems
+        tunables += offered(pragma, returned, node.lineno, {tunable.name for tunable in tunables})
         behind = {tunable.constant for tunable in tunables} - {""}
         kept = [constant for constant in known if constant.name in behind]
         text = function_source(node, lines) + _behind(kept, lines)
-        plan = Plan(
+        return Plan(
             function=function,
-            module=module,
-            qualname=qualname,
-            path=path,
+            module=self.module,
+            qualname=place.qualname,
+            path=self.path,
             line=node.lineno,
             pragma=pragma,
-            parameters=tuple(_parameters(node, shadowed)),
-            returns=returns,
+            parameters=parameters,
+            returns="" if optional else returned,
             tunables=tunables,
             source=text,
             source_hash=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
             constants=tuple(constant.line for constant in kept),
+            assume=self.assume,
+            kind=kind,
+            nested=place.nested,
+            own=own,
         )
-        planned.targets.append(Target(plan, node))
-    for pragma in by_line.values():
-        planned.diagnostics.append(_unplaced(pragma, lines))
-    used = {tune.line for target in planned.targets for tune in target.plan.pragma.tunes}
-    for tune in found.tunes:
-        if tune.line not in used and (reason := constants.why_not(tune)):
-            planned.diagnostics.append(_at(tune.line, lines[tune.line - 1].rstrip("\r\n"), "PH404", reason, "tune"))
-    return planned
 
 
 def _behind(constants: Sequence[Constant], lines: list[str]) -> str:
@@ -130,7 +168,7 @@ def _behind(constants: Sequence[Constant], lines: list[str]) -> str:
     return "\n" * GAP + own if own else ""
 
 
-def function_source(node: ast.FunctionDef, lines: list[str]) -> str:
+def function_source(node: FunctionNode, lines: list[str]) -> str:
     """The function's own text without decorators and indentation; text inside long strings keeps its own."""
     indented = dedented(node, lines)
     out = []
@@ -140,34 +178,51 @@ def function_source(node: ast.FunctionDef, lines: list[str]) -> str:
     return "\n".join(out).rstrip("\n") + "\n"
 
 
-def _functions(tree: ast.Module) -> Iterator[tuple[FunctionNode, str, bool]]:
-    """Each function with its qualified name, and whether it is defined inside another."""
-    stack: list[tuple[ast.AST, str, bool]] = [(tree, "", False)]
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A function of a module: its qualified name, the classes around it from the inside out; is it inside another?"""
+
+    node: FunctionNode
+    qualname: str
+    classes: tuple[ast.ClassDef, ...]
+    nested: bool
+
+
+def _functions(tree: ast.Module) -> Iterator[_Place]:
+    """Each function, before those inside it."""
+    stack: list[tuple[ast.AST, str, tuple[ast.ClassDef, ...], bool]] = [(tree, "", (), False)]
     while stack:
-        node, prefix, nested = stack.pop()
-        inner: list[tuple[ast.AST, str, bool]] = []
+        node, prefix, classes, nested = stack.pop()
+        inner: list[tuple[ast.AST, str, tuple[ast.ClassDef, ...], bool]] = []
         for child in statements(node):
             if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                yield child, prefix + child.name, nested
-                inner.append((child, f"{prefix}{child.name}.<locals>.", True))
+                yield _Place(child, prefix + child.name, classes, nested)
+                inner.append((child, f"{prefix}{child.name}.<locals>.", classes, True))
             elif isinstance(child, ast.ClassDef):
-                inner.append((child, f"{prefix}{child.name}.", nested))
+                inner.append((child, f"{prefix}{child.name}.", (child, *classes), nested))
             else:
-                inner.append((child, prefix, nested))
+                inner.append((child, prefix, classes, nested))
         stack.extend(reversed(inner))
 
 
-def _why_not(node: FunctionNode, nested: bool, earlier: int | None) -> str:
+def _starts(node: FunctionNode | ast.ClassDef) -> list[int]:
+    """The lines above which a pragma may stand."""
+    return [*(decorator.lineno for decorator in node.decorator_list), node.lineno]
+
+
+def kind_of(node: FunctionNode) -> FunctionKind:
+    """What a call of it gives."""
+    yields = any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in own_scope(node))
     if isinstance(node, ast.AsyncFunctionDef):
-        return "it is async; only plain functions and methods are enhanced"
-    if nested:
-        return "it is defined inside another function; only functions of a module or a class are enhanced"
+        return "async generator" if yields else "coroutine"
+    return "generator" if yields else "function"
+
+
+def _why_not(node: FunctionNode, own: bool, earlier: int | None) -> str:
     if earlier is not None:
-        return f"another function of the same name, at line {earlier}, is enhanced already"
-    own = own_scope(node)
-    if any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in own):
-        return "it is a generator; only plain functions and methods are enhanced"
-    if any(isinstance(part, (ast.Break, ast.Continue)) for part in own) and any(map(_strays, node.body)):
+        return f"another function of the same name, at line {earlier}, learns already"
+    parts = own_scope(node)
+    if any(isinstance(part, (ast.Break, ast.Continue)) for part in parts) and any(map(_strays, node.body)):
         return "it has a break or continue outside of a loop"  # which would end our loop, and is a SyntaxError
     for name in _names(node):
         if name.startswith("_poet_"):
@@ -178,6 +233,8 @@ def _why_not(node: FunctionNode, nested: bool, earlier: int | None) -> str:
             return "it is an @overload, which never runs"
         if name in _COMPILED:
             return f"@{name} compiles it elsewhere; the enhanced body would not be understood there"
+    if not own and all(isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant) for part in node.body):
+        return "it has no body but a docstring or `...`"
     return ""
 
 
@@ -204,24 +261,7 @@ def _last_name(decorator: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _bound_names(tree: ast.Module) -> set[str]:
-    """Names that the module binds anywhere: an annotation or `type` of that name may mean something else."""
-    names: set[str] = set()
-    for node in walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
-            names.add(node.id)
-        elif isinstance(node, ast.arg):
-            names.add(node.arg)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, ast.alias):
-            names.update(_KINDS | {"type", "*"} if node.name == "*" else {(node.asname or node.name).split(".")[0]})
-        elif isinstance(node, (ast.MatchAs, ast.MatchStar, ast.ExceptHandler)) and node.name:
-            names.add(node.name)
-    return names
-
-
-def _parameters(node: ast.FunctionDef, shadowed: set[str]) -> Iterator[Parameter]:
+def _parameters(node: FunctionNode, shadowed: set[str]) -> Iterator[Parameter]:
     args = node.args
     for argument in (*args.posonlyargs, *args.args):
         yield Parameter(argument.arg, *_kind(argument.annotation, shadowed))
@@ -241,12 +281,12 @@ def _kind(annotation: ast.expr | None, shadowed: set[str]) -> tuple[str, bool]:
         if isinstance(annotation.right, ast.Constant) and annotation.right.value is None:
             return _kind(annotation.left, shadowed)[0], True
         return "", False
-    if isinstance(annotation, ast.Name) and annotation.id in _KINDS - shadowed:
+    if isinstance(annotation, ast.Name) and annotation.id in KINDS - shadowed:
         return annotation.id, False
     if (
         isinstance(annotation, ast.Subscript)
         and isinstance(annotation.value, ast.Name)
-        and annotation.value.id in _KINDS - shadowed
+        and annotation.value.id in KINDS - shadowed
     ):
         item = annotation.slice
         if isinstance(item, ast.Name) and item.id in {"float", "int"} - shadowed:
@@ -255,99 +295,16 @@ def _kind(annotation: ast.expr | None, shadowed: set[str]) -> tuple[str, bool]:
     return "", False
 
 
-def _check_names(node: ast.FunctionDef, pragma: Pragma, bound: set[str], lines: list[str]) -> Iterator[Diagnostic]:
-    """Options that name a parameter or a function or take `result`, held against the signature and the module."""
-    names = {p.name for p in _parameters(node, set())}
-    source_line = lines[pragma.line - 1].rstrip("\r\n")
-    for name in pragma.record_arguments:
-        if name not in names:
-            yield _at(
-                pragma.line,
-                source_line,
-                "PH401",
-                f"record.{name}: {node.name}() has no argument {name!r}",
-                name,
-            )
-    if pragma.ensure and "result" in names:
-        message = f"ensure=: {node.name}() has an argument named result, which hides the result"
-        yield _at(pragma.line, source_line, "PH402", message, "ensure")
-    for option, expression in (
-        ("require", pragma.require),
-        ("ensure", pragma.ensure),
-        ("key", pragma.key),
-        ("stream", pragma.stream),
-        ("group", pragma.group if isinstance(pragma.group, str) else None),
-    ):
-        known = names | bound | ({"result"} if option == "ensure" else set())
-        for unknown in sorted(_read_names(expression) - known) if expression and "*" not in bound else ():
-            if not hasattr(builtins, unknown):
-                message = f"{option}=: {unknown} is no argument of {node.name}(), and the module does not define it"
-                yield _at(pragma.line, source_line, "PH410", message, unknown)
-    fallback = pragma.fallback.function if pragma.fallback else None
-    if fallback is None:
-        return
-    if fallback in _bound_names(ast.Module([node], [])):
-        message = f"fallback={fallback}: in {node.name}() this name means something else"
-        yield _at(pragma.line, source_line, "PH406", message, fallback)
-    elif not (bound & {fallback, "*"} or hasattr(builtins, fallback)):
-        yield _at(pragma.line, source_line, "PH406", f"fallback={fallback}: the module has no such function", fallback)
-
-
-def _read_names(expression: str) -> set[str]:
-    """The names that an expression reads and does not bind itself."""
-    nodes = list(walk(ast.parse(expression, mode="eval")))
-    bound = {n.arg for n in nodes if isinstance(n, ast.arg)}
-    bound |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return {n.id for n in nodes if isinstance(n, ast.Name)} - bound
-
-
-def _idle(pragma: Pragma, tunes: tuple[Tune, ...], returns: str, lines: list[str]) -> Iterator[Diagnostic]:
-    """Options that change nothing where they stand."""
-    if pragma.steady and returns.partition("[")[0] not in ("", "bool", "dict"):
-        source_line = lines[pragma.line - 1].rstrip("\r\n")
-        word = next(name for name in STEADY if getattr(pragma, name))
-        yield _at(pragma.line, source_line, "PH411", f"{word}= has no effect: {returns} is no yes or no", word)
-    if not pragma.trains:
-        for tune in tunes:
-            source_line = lines[tune.line - 1].rstrip("\r\n")
-            yield _at(
-                tune.line, source_line, "PH407", "tune has no effect without optimize_for above the function", "tune"
-            )
-    elif pragma.cost != (1.0, 1.0) and "alert_quality" not in pragma.objectives:
-        source_line = lines[pragma.line - 1].rstrip("\r\n")
-        message = f"cost= has no effect with optimize_for={pragma.optimize_for}; it needs alert_quality"
-        yield _at(pragma.line, source_line, "PH408", message, "cost")
-    if pragma.optimize_for in LIVE_OBJECTIVES and not pragma.canary:
-        source_line = lines[pragma.line - 1].rstrip("\r\n")
-        message = f"optimize_for={pragma.optimize_for} has no effect without canary=, since only live calls tell it"
-        yield _at(pragma.line, source_line, "PH413", message, "optimize_for")
-    if pragma.optimize_for in LIVE_OBJECTIVES:
-        source_line = lines[pragma.line - 1].rstrip("\r\n")
-        for word in _UNUSED_LIVE:
-            if getattr(pragma, word) is not None:
-                message = f"{word}= has no effect with optimize_for={pragma.optimize_for}, which live calls tell"
-                yield _at(pragma.line, source_line, "PH414", message, word)
-    if pragma.canary and pragma.trains and pragma.learn not in ("auto", "proven"):
-        source_line = lines[pragma.line - 1].rstrip("\r\n")
-        message = f"canary= has no effect with learn={pragma.learn}; it needs auto or proven"
-        yield _at(pragma.line, source_line, "PH412", message, "canary")
-
-
 def left_alone(item: LeftAlone, source: str) -> Diagnostic:
     """A function with a pragma that is not enhanced, as a diagnostic for people who check their code."""
     source_line = lines_of(source)[item.line - 1].rstrip("\r\n")
     name = item.function.rpartition(":")[2].rpartition(".")[2]
-    return _at(item.line, source_line, "PH409", f"{name}() is left alone: {item.reason}", name)
+    return at(item.line, source_line, "PH409", f"{name}() is left alone: {item.reason}", name)
 
 
 def _unplaced(pragma: Pragma, lines: list[str]) -> Diagnostic:
     source_line = lines[pragma.line - 1].rstrip("\r\n")
-    return _at(pragma.line, source_line, "PH403", "this pragma does not stand above a function", "poet:")
-
-
-def _at(line: int, source_line: str, code: str, message: str, word: str) -> Diagnostic:
-    column = max(source_line.find(word), 0)
-    return Diagnostic(code, message, line, column, column + len(word), source_line=source_line)
+    return at(pragma.line, source_line, "PH403", "this pragma does not stand above a function or a class", "poet:")
 
 
 __all__ = ["UNPARSABLE", "Planned", "Target", "Tunable", "Tune", "function_source", "plan_module"]

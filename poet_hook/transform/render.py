@@ -23,7 +23,7 @@ class _ShowSlot(ast.NodeTransformer):
 
 def render(source: str, plan: Plan, champion: Champion) -> str:
     """The function of `plan` as it runs in this module, formatted; raises LookupError where it is not enhanced."""
-    planned = plan_module(source, plan.path, plan.module)
+    planned = plan_module(source, plan.path, plan.module, assume=plan.assume)
     target = next((t for t in planned.targets if t.plan.qualname == plan.qualname), None)
     if target is None:
         raise LookupError(f"{plan.function} is not enhanced")

@@ -32,9 +32,12 @@ shape is:
                 SLOT.failed(_poet_call)
                 raise
 
-and what an option does not need is left out. Where nothing but types is checked, the code holds no slot at all, but
-imports what it calls (`runtime.late`) once a type is not the expected one. A check in `finally` sees what is really
-returned, also where the user's own `finally` changed it, and its error can't be swallowed by the user's own `except`.
+and what an option does not need is left out. In an async function the pause, the limit and the fallback are awaited; a
+generator gets only the checks of its arguments, which run when its first value is asked for.
+
+Where nothing but types is checked, the code holds no slot at all, but imports what it calls (`runtime.late`) once a
+type is not the expected one. A check in `finally` sees what is really returned, also where the user's own `finally`
+changed it, and its error can't be swallowed by the user's own `except`.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ from collections.abc import Iterable
 
 from poet_hook.model import Plan
 from poet_hook.transform import hygiene
-from poet_hook.transform.nodes import children, own_scope, walk
+from poet_hook.transform.nodes import FunctionNode, children, own_scope, walk
 from poet_hook.transform.tails import closed
 
 CALL = "_poet_call"
@@ -53,7 +56,7 @@ RESULT = "_poet_result"
 _SEQUENCES = frozenset({"list", "tuple", "set"})
 
 
-def enhance(node: ast.FunctionDef, plan: Plan, version: int) -> None:
+def enhance(node: FunctionNode, plan: Plan, version: int) -> None:
     """Rewrite `node` in place; its line numbers, signature and docstring stay."""
     Rewriter(node, plan, version).apply()
 
@@ -61,13 +64,14 @@ def enhance(node: ast.FunctionDef, plan: Plan, version: int) -> None:
 class Rewriter:
     """One function being rewritten; every node it makes is placed on the `def` line, until it is compiled."""
 
-    def __init__(self, node: ast.FunctionDef, plan: Plan, version: int) -> None:
+    def __init__(self, node: FunctionNode, plan: Plan, version: int) -> None:
         self.node = node
         self.plan = plan
         self.pragma = plan.pragma
         self.slot = hygiene.placeholder(plan, version)
         self.names = [parameter.name for parameter in plan.parameters]
         self.bound = _bound_in(node.body) if plan.pragma.retries else set[str]()
+        self.waits = plan.kind == "coroutine"
         self.late = hygiene.unbound(self.slot) if self._needs_no_slot() else ""
 
     def apply(self) -> None:
@@ -119,7 +123,7 @@ class Rewriter:
         pragma = self.pragma
         guarded = self._guarded()
         enforced = guarded or self._checks_result()
-        if not enforced:
+        if not enforced or self.plan.kind.endswith("generator"):
             return body
         body = closed(body, self.node.lineno)
         if pragma.canary and pragma.trains:
@@ -147,7 +151,9 @@ class Rewriter:
         )
 
     def _attempt(self, body: list[ast.stmt]) -> ast.stmt:
-        if self.pragma.timeout:
+        if self.pragma.timeout and self.waits:
+            body = [ast.AsyncWith([ast.withitem(self._slot("limit", _name(CALL)))], body)]
+        elif self.pragma.timeout:
             body = [ast.Expr(self._slot("arm", _name(CALL))), *body]
         raised: list[ast.stmt] = [ast.Expr(self._slot("raised", _name(CALL))), ast.Raise()]
         end = ast.Expr(self._slot("end", _name(CALL), _name(RESULT), *self._ensure()))
@@ -161,7 +167,9 @@ class Rewriter:
         out: list[ast.stmt] = []
         if pragma.retries:
             again: list[ast.stmt] = [*self._restore(), *self._unbind(), ast.Continue()]
-            out.append(ast.If(self._slot("retry", _name(CALL)), again, []))
+            if self.waits:
+                again.insert(0, ast.Expr(ast.Await(self._slot("pause", _name(CALL)))))
+            out.append(ast.If(self._slot("again" if self.waits else "retry", _name(CALL)), again, []))
         if pragma.fallback:
             stop: ast.stmt = ast.Return(self._slot("fell_back", _name(CALL), self._fallback()))
             hygiene.place(stop, self.node.lineno, hygiene.SEEN)
@@ -216,7 +224,8 @@ class Rewriter:
         keywords = [ast.keyword(a.arg, _name(a.arg)) for a in args.kwonlyargs]
         if args.kwarg:
             keywords.append(ast.keyword(None, _name(args.kwarg.arg)))
-        return ast.Call(_name(fallback.function), positional, keywords)
+        call = ast.Call(_name(fallback.function), positional, keywords)
+        return ast.Await(self._slot("awaited", call)) if self.waits else call
 
     def _restore(self) -> list[ast.stmt]:
         if not self.names:
@@ -339,7 +348,7 @@ class _Infinite(ast.NodeTransformer):
         return ast.Constant(math.inf) if node.id == "inf" else node
 
 
-def _split_docstring(node: ast.FunctionDef) -> tuple[list[ast.stmt], list[ast.stmt]]:
+def _split_docstring(node: FunctionNode) -> tuple[list[ast.stmt], list[ast.stmt]]:
     first = node.body[0]
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
         return [first], node.body[1:]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from poet_hook.transform.nodes import own_scope
+from poet_hook.transform.nodes import FunctionNode, own_scope
 
 _ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _WHICH = (ast.Is, ast.IsNot, ast.In, ast.NotIn)
@@ -19,7 +19,7 @@ _NUMERIC = frozenset({"abs", "round", "min", "max"})  # to call these says nothi
 _HARMLESS = frozenset({"abs", "round", "len", "any", "all", "sum", "bool", "isinstance"})  # whatever the size
 
 
-def numbers_in(node: ast.FunctionDef) -> set[str]:
+def numbers_in(node: FunctionNode) -> set[str]:
     """The names that must be numbers somewhere, by what the function does with them or what Perceive checks."""
     args = node.args
     found = {
@@ -39,7 +39,7 @@ def numbers_in(node: ast.FunctionDef) -> set[str]:
     return found
 
 
-def doubted(node: ast.FunctionDef) -> set[str]:
+def doubted(node: FunctionNode) -> set[str]:
     """The names of which the function asks what they are: None, empty, of some type, equal to a text."""
     return {name for part in own_scope(node) for name in _names(_asked(part))}
 

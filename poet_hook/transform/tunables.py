@@ -15,7 +15,7 @@ from poet_hook.transform.constants import Constant, first_line
 from poet_hook.transform.defaults import defaults_of, reads
 from poet_hook.transform.edits import decides, edits_of
 from poet_hook.transform.exits import guard_of
-from poet_hook.transform.nodes import children
+from poet_hook.transform.nodes import FunctionNode, children
 from poet_hook.transform.values import dedented
 
 Number = ast.Constant | ast.UnaryOp
@@ -23,7 +23,7 @@ Default = tuple[Number, str, list[str]]
 
 
 def find_tunables(
-    node: ast.FunctionDef,
+    node: FunctionNode,
     tunes: tuple[Tune, ...],
     lines: list[str],
     functions: Collection[str] | None = None,
@@ -81,7 +81,7 @@ def find_tunables(
     return _named(marked + _constants(node, fitting)), problems
 
 
-def _marked(node: ast.FunctionDef, tune: Tune, here: list[tuple[Number, str]], defaults: list[Default]) -> Tunable:
+def _marked(node: FunctionNode, tune: Tune, here: list[tuple[Number, str]], defaults: list[Default]) -> Tunable:
     parameters = {id(number): name for number, name, _ in defaults}
     here = here + [(number, hints[0]) for number, _, hints in defaults if hints]
     here = here or [(number, "") for number, _, _ in defaults]
@@ -103,7 +103,7 @@ def _in_range(value: float, tune: Tune) -> None:
         raise RefusedError("PH405", message, "widen the range, or mend the number: learning starts from it")
 
 
-def _constants(node: ast.FunctionDef, chosen: Sequence[tuple[Constant, Tune | None]]) -> list[Tunable]:
+def _constants(node: FunctionNode, chosen: Sequence[tuple[Constant, Tune | None]]) -> list[Tunable]:
     """Constants of the module as tunables, in the order in which their lines stand behind the function's text."""
     out = []
     for line, (constant, tune) in enumerate(sorted(chosen, key=lambda pair: pair[0].line), first_line(node)):
@@ -114,7 +114,7 @@ def _constants(node: ast.FunctionDef, chosen: Sequence[tuple[Constant, Tune | No
     return out
 
 
-def _defaults(node: ast.FunctionDef) -> list[Default]:
+def _defaults(node: FunctionNode) -> list[Default]:
     """Each default that is a number, its parameter, and how that takes part in what the body decides, if it does."""
     found = []
     for name, default in defaults_of(node):
@@ -124,12 +124,12 @@ def _defaults(node: ast.FunctionDef) -> list[Default]:
     return found  # type: ignore[return-value]
 
 
-def _literals(node: ast.FunctionDef) -> Iterator[tuple[Number, str]]:
+def _literals(node: FunctionNode) -> Iterator[tuple[Number, str]]:
     """Each number of the body in source order, with a name for it."""
     found: list[tuple[Number, str]] = []
 
     def visit(part: ast.AST, hint: str) -> None:
-        if isinstance(part, (ast.Subscript, ast.JoinedStr, ast.keyword, ast.FunctionDef, ast.Lambda, ast.ClassDef)):
+        if isinstance(part, (ast.Subscript, ast.JoinedStr, ast.keyword, FunctionNode, ast.Lambda, ast.ClassDef)):
             if isinstance(part, ast.Subscript):
                 visit(part.value, hint)
             return
@@ -178,7 +178,7 @@ def _decides(number: Number, hint: str) -> bool:
     return is_float or hint.endswith("_limit")
 
 
-def _number(number: Number, name: str, tune: Tune | None, node: ast.FunctionDef, parameter: str = "") -> Tunable:
+def _number(number: Number, name: str, tune: Tune | None, node: FunctionNode, parameter: str = "") -> Tunable:
     inner = number.operand if isinstance(number, ast.UnaryOp) else number
     span = span_of(number, node)
     return Tunable(

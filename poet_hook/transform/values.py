@@ -17,7 +17,7 @@ from poet_hook.transform import hygiene
 from poet_hook.transform.constants import replace_reads
 from poet_hook.transform.defaults import number_of, on_entry
 from poet_hook.transform.guards import written
-from poet_hook.transform.nodes import walk
+from poet_hook.transform.nodes import FunctionNode, walk
 
 _Move = tuple[int, int, int, int]  # columns of a part in the new line, and of what stood there in the old one
 
@@ -27,7 +27,7 @@ def lines_of(text: str) -> list[str]:
     return list(io.StringIO(text, newline=""))
 
 
-def dedented(node: ast.FunctionDef, lines: list[str]) -> set[int]:
+def dedented(node: FunctionNode, lines: list[str]) -> set[int]:
     """The lines of a function that begin with its indentation: not those inside a string, or left of it."""
     inside: set[int] = set()
     for part in walk(node):
@@ -66,7 +66,7 @@ def as_text(value: Value) -> str:
     return value or "-" if isinstance(value, str) else f"{value:g}"
 
 
-def set_values(node: ast.FunctionDef, plan: Plan, values: Mapping[str, Value]) -> None:
+def set_values(node: FunctionNode, plan: Plan, values: Mapping[str, Value]) -> None:
     """Put `values` into the tree of the function of `plan`."""
     if not values:
         return
@@ -74,7 +74,7 @@ def set_values(node: ast.FunctionDef, plan: Plan, values: Mapping[str, Value]) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the user's code: its own import says them
         new, *_ = ast.parse(text).body  # and the module's constants, which are read in their own place
-    assert isinstance(new, ast.FunctionDef)
+    assert isinstance(new, FunctionNode)
     indented = dedented(new, lines_of(text))
     for statement in new.body:
         for part in walk(statement):
@@ -88,7 +88,7 @@ def set_values(node: ast.FunctionDef, plan: Plan, values: Mapping[str, Value]) -
     replace_reads(node, plan.tunables, values)
 
 
-def _put_back(part: Any, node: ast.FunctionDef, moves: dict[int, list[_Move]], indented: set[int]) -> None:
+def _put_back(part: Any, node: FunctionNode, moves: dict[int, list[_Move]], indented: set[int]) -> None:
     """Give a node of the changed text its place in the user's file."""
     ends = part.end_lineno or part.lineno, part.end_col_offset or part.col_offset
     columns = [

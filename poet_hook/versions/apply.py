@@ -178,7 +178,7 @@ def _opcodes(old: list[str], new: list[str]) -> list[tuple[str, int, int, int, i
 def _planned(data: bytes, plan: Plan) -> Plan:
     """The plan of the same function in these bytes."""
     try:
-        targets = plan_module(importlib.util.decode_source(data), plan.path, plan.module).targets
+        targets = plan_module(importlib.util.decode_source(data), plan.path, plan.module, assume=plan.assume).targets
     except UNPARSABLE as error:
         raise VersionError(f"{plan.path} can't be read as Python: {error}") from error
     for target in targets:

@@ -51,7 +51,7 @@ def _made(chain: Chain, number: int, slot: Slot, function: FunctionType, setting
     with open(slot.path, "rb") as file:
         source = importlib.util.decode_source(file.read())
     kept_as = slot.function.partition(":")[0]
-    plan = _plan_of(slot, source, kept_as)
+    plan = _plan_of(slot, source, kept_as, settings)
     if number == 1:  # what is stored of it may be an older text
         version = Version(slot.function, 1, plan.source, plan.source_hash, 0.0)
     else:
@@ -60,7 +60,7 @@ def _made(chain: Chain, number: int, slot: Slot, function: FunctionType, setting
     reason = why_not_shadow(source, plan, settings) if isinstance(slot.trial, Shadow) else None
     if reason:
         raise VersionError(reason)
-    code = body_code(source, slot.path, slot.module, kept_as, plan, version.values)
+    code = body_code(source, kept_as, plan, version.values)
     if function.__code__.co_freevars != code.co_freevars:
         raise VersionError("it uses other variables of the code around it")
     body = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
@@ -82,8 +82,8 @@ def _withdraw(settings: Settings, slot: Slot, number: int, why: str) -> None:
     warn(f"{slot.function}: v{number} is {what} no more: {why}{kept}", VersionWarning)
 
 
-def _plan_of(slot: Slot, source: str, kept_as: str) -> Plan:
-    for target in plan_module(source, slot.path, slot.module, kept_as).targets:
+def _plan_of(slot: Slot, source: str, kept_as: str, settings: Settings) -> Plan:
+    for target in plan_module(source, slot.path, slot.module, kept_as, settings.assume).targets:
         if (target.plan.function, target.plan.source_hash) == (slot.function, slot.source_hash):
             return target.plan
     raise VersionError(f"{slot.path} was edited since it was imported")

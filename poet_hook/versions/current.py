@@ -27,7 +27,7 @@ def plan_of(function: str, store: Store, settings: Settings) -> tuple[Plan, str]
     try:
         path = path_of(record, settings)
         source = importlib.util.decode_source(Path(path).read_bytes())
-        planned = plan_module(source, path, record.module, function.partition(":")[0])
+        planned = plan_module(source, path, record.module, function.partition(":")[0], settings.assume)
     except (OSError, SyntaxError, ValueError) as error:
         raise ReplayError(f"{function}: its source can't be read: {error}") from error
     for target in planned.targets:

@@ -14,6 +14,7 @@ from poet_hook.model import Level, Plan, Tunable, Value, Verdict, Version
 from poet_hook.pragma.scan import find
 from poet_hook.transform.constants import Constant, in_text
 from poet_hook.transform.guards import fits_guard
+from poet_hook.transform.nodes import FunctionNode
 from poet_hook.transform.plan import UNPARSABLE
 from poet_hook.transform.tunables import find_tunables
 from poet_hook.transform.values import as_text, dedented, lines_of, option_line, with_values
@@ -154,7 +155,7 @@ def own_lines(text: str) -> set[int]:
     return set() if parsed is None else dedented(parsed[0], lines_of(text))
 
 
-def _parsed(text: str) -> tuple[ast.FunctionDef, list[Constant], ast.Module] | None:
+def _parsed(text: str) -> tuple[FunctionNode, list[Constant], ast.Module] | None:
     """The function in a text, the constants behind it, and all of it."""
     try:
         with warnings.catch_warnings():
@@ -163,7 +164,7 @@ def _parsed(text: str) -> tuple[ast.FunctionDef, list[Constant], ast.Module] | N
     except UNPARSABLE:
         return None
     constants = in_text(tree.body, lines_of(text))
-    if not tree.body or constants is None or not isinstance(tree.body[0], ast.FunctionDef):
+    if not tree.body or constants is None or not isinstance(tree.body[0], FunctionNode):
         return None
     return tree.body[0], constants, tree
 

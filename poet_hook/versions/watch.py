@@ -62,7 +62,7 @@ def _swap(path: str, module: str, kept_as: str, stale: list[Slot], settings: Set
             chosen[text] = Chain(settings, plan.function).champion(plan)
             return chosen[text]
 
-        compiled = compile_module(source, path, module, champion, kept_as=kept_as)
+        compiled = compile_module(source, path, module, champion, kept_as=kept_as, assume=settings.assume)
         bound = bind(loosen(compiled.code, {plan.qualname: plan.source for plan in compiled.plans}))
     except Exception as error:  # noqa: BLE001 - what runs goes on running
         warn(f"{path}: a new version could not be loaded: {error}", VersionWarning)

@@ -1,0 +1,432 @@
+"""Which pragma holds for a function: its own, those of its classes and its module, and what is assumed of it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Load, Python
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poet_hook.cli.main import main
+from poet_hook.errors import EnforceError, PerceiveError, PragmaError, SettingsError
+from poet_hook.model import Plan, Pragma
+from poet_hook.pragma.scan import find
+from poet_hook.settings import Assumption, load
+from poet_hook.transform.plan import Planned, plan_module
+
+
+def planned(source: str, *assume: tuple[str, str]) -> Planned:
+    entries = [
+        Assumption(*(target.split(":") if ":" in target else (target, "")), text, "POET_ASSUME", True)
+        for target, text in assume
+    ]
+    return plan_module(textwrap.dedent(source), "/project/m.py", "m", "m", tuple(entries))
+
+
+def pragmas(source: str, *assume: tuple[str, str]) -> dict[str, Pragma]:
+    return {target.plan.qualname: target.plan.pragma for target in planned(source, *assume).targets}
+
+
+# --------------------------------------------------------------------------- where pragmas may stand
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "# poet: module retries=2\n",
+        "#!/usr/bin/python\n# -*- coding: utf-8 -*-\n\n# why\n# poet: module retries=2\n\n",
+        "'''doc'''\n# poet: module retries=2\n",
+        "'one' \\\n  'two'\n\n# poet: module  retries=2\nfrom __future__ import annotations\n",
+        "# poet: module, retries=2\nimport os\n",
+        "# poet: module retries=1 timeout=1s\n# poet: module retries=2, timeout=9s\n",
+    ],
+)
+def test_a_module_says_what_holds_for_its_functions(head: str) -> None:
+    found = pragmas(
+        f"{head}def f(): return 1\nclass C:\n    def g(self):\n        def h(): return 1\n        return h\n"
+    )
+    assert {name: pragma.retries for name, pragma in found.items()} == {"f": 2, "C.g": 2, "C.g.<locals>.h": 2}
+
+
+def test_a_class_says_what_holds_for_its_methods() -> None:
+    found = pragmas(
+        """
+        # poet: retries=2
+        @dataclass
+        class C:
+            def f(self): return 1
+            async def g(self): return 1
+            class D:
+                def h(self): return 1
+        def other(): return 1
+        """
+    )
+    assert {name: pragma.retries for name, pragma in found.items()} == {"C.f": 2, "C.g": 2, "C.D.h": 2}
+
+
+def test_the_nearest_counts_option_by_option() -> None:
+    source = """
+        '''doc'''
+        # poet: module retries=1, timeout=1s, coerce=strict, record.key=none
+        # poet: retries=2, record.key=hash, record.other=none
+        class C:
+            # poet: retries=3
+            class D:
+                # poet: timeout=4s, optimize_for=f1
+                def f(self, key, other, more): return 1
+        """
+    pragma = pragmas(source, ("m", "backoff=3s, retries=9"), ("m:C.D", "fallback=None, timeout=8s"))["C.D.f"]
+    assert (pragma.retries, pragma.timeout, pragma.coerce, pragma.backoff) == (3, 4.0, "strict", 3.0)
+    assert pragma.record_arguments == {"key": "hash", "other": "none"}
+    said = {name: (origin.scope, origin.line) for name, origin in pragma.origins.items()}
+    assert said == {
+        "timeout": ("function", 8),
+        "optimize_for": ("function", 8),
+        "retries": ("class", 6),
+        "record.key": ("class", 4),
+        "record.other": ("class", 4),
+        "coerce": ("module", 3),
+        "fallback": ("assume", 0),
+        "backoff": ("assume", 0),
+    }
+
+
+LAYERS = ("m", "m:C", "m:C.f", "module", "class", "function")
+
+
+@given(
+    st.lists(st.sampled_from(["", "off", "retries=1", "retries=2", "timeout=3s", "retries=4, timeout=5s"]), min_size=6)
+)
+def test_precedence_is_that_of_the_nearest_layer_up_to_off(said: list[str]) -> None:
+    """Against a plain reading of the rule: from the furthest to the nearest, each overwrites, and `off` forgets."""
+    at = dict(zip(LAYERS, said, strict=False))
+    lines = [f"# poet: module {at['module']}"] if at["module"] else []
+    lines += [f"# poet: {at['class']}"] if at["class"] else []
+    lines += ["class C:"]
+    lines += [f"    # poet: {at['function']}"] if at["function"] else []
+    source = "\n".join([*lines, "    def f(self): return 1", ""])
+    wanted: dict[str, Any] = {}
+    for layer in LAYERS:
+        if at[layer] == "off":
+            wanted = {}
+        for option in filter(None, at[layer].split(", ")):
+            name, _, value = option.partition("=")
+            wanted |= {name: float(value.rstrip("s"))} if value else {}
+    found = pragmas(source, *((layer, at[layer]) for layer in LAYERS[:3] if at[layer])).get("C.f")
+    assert ({} if found is None else {name: getattr(found, name) for name in found.origins}) == wanted
+
+
+def test_off_ends_what_is_further_away() -> None:
+    source = """
+        # poet: module retries=1
+        # poet: off
+        class C:
+            def f(self): return 1
+            # poet: timeout=1s
+            def g(self): return 1
+        # poet: off
+        def h(): return 1
+        def i(): return 1
+        """
+    found = pragmas(source)
+    assert set(found) == {"C.g", "i"}
+    assert (found["C.g"].retries, found["C.g"].timeout) == (0, 1.0)
+    assert not planned("# poet: module off\ndef f(): return 1\n").targets
+
+
+def test_what_a_class_trains_needs_no_optimize_for_above_the_method() -> None:
+    source = "# poet: optimize_for=f1\nclass C:\n    # poet: record=hash, cost=1:2\n    def f(self): return 1\n"
+    assert [item.code for item in find(source).diagnostics] == ["PH302", "PH302"]
+    found = planned(source)
+    assert [item.code for item in found.diagnostics] == ["PH408"]
+    assert found.targets[0].plan.pragma.record == "hash"
+
+
+def test_an_option_for_many_holds_where_it_can() -> None:
+    """One that names an argument is left out where there is none, and wrong where that is so everywhere."""
+    source = """
+        # poet: module require="x > 0", record.password=none, retries=1
+        def f(x): return x
+        def g(y): return y
+        def h():
+            yield 1
+        """
+    found = planned(source)
+    requires = {target.plan.qualname: target.plan.pragma.require for target in found.targets}
+    assert requires == {"f": "x > 0", "g": None, "h": None}
+    assert [target.plan.pragma.retries for target in found.targets] == [1, 1, 0]
+    (item,) = found.diagnostics
+    assert (item.code, item.source_line[item.column : item.end_column]) == ("PH401", "password")
+    assert item.line == 2
+
+
+def test_what_can_not_be_enhanced_is_no_mistake_of_the_module() -> None:
+    source = "# poet: module retries=1\n@njit\ndef f(): return 1\ndef g(): ...\n# poet:\n@njit\ndef h(): return 1\n"
+    found = planned(source)
+    assert [(left.function, left.asked) for left in found.left_alone] == [("m:f", False), ("m:g", False), ("m:h", True)]
+
+
+def test_a_class_that_is_never_made_is_no_mistake(load: Load) -> None:
+    found = planned("# poet: retries=1\nclass C:\n    x = 1\n")
+    assert [item.code for item in found.diagnostics] == ["PH403"]
+
+
+# --------------------------------------------------------------------------- what runs
+
+
+def test_a_module_and_a_class_do_what_they_say(load: Load) -> None:
+    m = load(
+        """
+        # poet: module coerce=strict
+        def f(x: int) -> int: return x
+
+        # poet: ensure="result > 0"
+        class C:
+            @property
+            def p(self): return 0
+            @staticmethod
+            def s(x: int): return x
+            @classmethod
+            def k(cls, x: int): return x
+            # poet: off
+            def o(self, x: int): return x
+        """
+    )
+    with pytest.raises(PerceiveError):
+        m.f("1")
+    with pytest.raises(EnforceError):
+        m.C().p  # noqa: B018
+    with pytest.raises(PerceiveError):
+        m.C.s("1")
+    with pytest.raises(EnforceError):
+        m.C.k(0)
+    assert m.C().o("x") == "x"
+    assert not hasattr(m.f, "poet")  # nobody asked for it there
+
+
+def test_explain_says_where_each_option_comes_from(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "pyproject.toml").write_text('[tool.poet_hook.assume]\nm = "backoff=2s"\n')
+    (project / "m.py").write_text(
+        "# poet: module retries=1\n\n\n# poet: timeout=2s\nclass C:\n"
+        "    # poet: record.x=none, optimize_for=f1\n    def f(self, x: int): return x\n    def g(self): return 1\n"
+    )
+    assert main(["explain", "m:C.f"]) == 0
+    out = capsys.readouterr().out
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in out.splitlines() if line.split()}
+    assert rows["retries"] == "1 module, line 1"
+    assert rows["timeout"] == "2 s class, line 4"
+    assert rows["record.x"] == "none line 6"
+    assert rows["backoff"] == f"2 s {project / 'pyproject.toml'}: assume"
+    assert rows["coerce"] == "lax default"
+    assert main(["explain", "m:C.g"]) == 0
+    assert "Pragma (none above it)" in capsys.readouterr().out
+    assert main(["explain", "m:C.f", "--json"]) == 0
+    origins = json.loads(capsys.readouterr().out)["pragma"]["origins"]
+    assert (origins["timeout"]["scope"], origins["timeout"]["line"]) == ("class", 4)
+
+
+def test_apply_writes_above_a_function_what_its_class_says(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = project / "m.py"
+    path.write_text("# poet: optimize_for=accuracy\nclass C:\n    @staticmethod\n    def f(x): return x > 2.5\n")
+    assert main(["apply", "f", "--check"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+# --------------------------------------------------------------------------- what is assumed
+
+
+def test_a_package_that_one_can_not_edit(project: Path, python: Python) -> None:
+    folder = project / "lib" / "site-packages" / "vendor"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    (folder / "prices.py").write_text("def total(x: int) -> int:\n    return x\ndef other(x: int): return x\n")
+    code = """
+        import sys; sys.path.insert(0, "lib/site-packages")
+        import poet_hook; poet_hook.activate()
+        from vendor import prices
+        from poet_hook import PerceiveError
+        print(type(prices.__loader__).__name__)
+        for f in (prices.total, prices.other):
+            try: print(f("x"))
+            except PerceiveError: print("refused")
+    """
+    plain = "SourceFileLoader\nx\nx\n"
+    assert python(code).stdout == plain
+    assert python(code, POET_ASSUME="vendor: coerce=strict").stdout == "PoetLoader\nrefused\nrefused\n"
+    assert python(code, POET_ASSUME="vendor.prices:total: coerce=strict").stdout == "PoetLoader\nrefused\nx\n"
+    assumed = "vendor: coerce=strict; vendor.prices:total: off"
+    assert python(code, POET_ASSUME=assumed).stdout == "PoetLoader\nx\nrefused\n"
+    assert python(code, POET_ASSUME="vend: coerce=strict").stdout == plain
+    # a file of the project says nothing of what is installed
+    (project / "pyproject.toml").write_text('[tool.poet_hook.assume]\nvendor = "coerce=strict"\n')
+    assert python(code).stdout == plain
+
+
+def test_a_module_of_the_project_without_a_pragma(project: Path, python: Python) -> None:
+    """What is assumed changes with the setting, also where the code was kept from an earlier import."""
+    (project / "legacy.py").write_text("def f(x: int): return x\n")
+    code = """
+        import poet_hook; poet_hook.activate()
+        import legacy
+        print(legacy.f("7"), legacy.f.__name__)
+    """
+    table = project / "pyproject.toml"
+    assert python(code).stdout == "7 f\n"
+    for text, wanted in (("ensure='result == 7'", 0), ("ensure='result == 8'", 1), ("ensure='result == 7'", 0)):
+        table.write_text(f'[tool.poet_hook.assume]\nlegacy = "{text}"\n')
+        assert python(code, check=False).returncode == wanted
+    table.write_text('[tool.poet_hook]\nassume.legacy = "off"\n')
+    assert python(code).stdout == "7 f\n"
+
+
+def test_what_is_assumed_learns_too(project: Path, python: Python) -> None:
+    (project / "legacy.py").write_text("def f(x: float) -> bool:\n    return x > 2.0\n")
+    (project / "pyproject.toml").write_text('[tool.poet_hook.assume]\nlegacy = "optimize_for=accuracy, learn=proven"\n')
+    code = """
+        import poet_hook; poet_hook.activate()
+        import legacy
+        for n in range(60):
+            x = 1.0 + n / 20
+            poet_hook.feedback(poet_hook.call(legacy.f, x), {"expected": x > 3.0})
+        poet_hook.learn(legacy.f)
+        print(legacy.f(2.5), legacy.f(3.5))
+    """
+    assert python(code).stdout == "False True\n"
+    assert python("import poet_hook; poet_hook.activate(); import legacy; print(legacy.f(2.5))").stdout == "False\n"
+
+
+def test_a_script_may_be_named_as_it_is_kept(project: Path, python: Python) -> None:
+    (project / "tool.py").write_text("def f(x: int): return x\nprint(f('7') + 1)\n")
+    code = "import sys; from poet_hook.cli.main import main; sys.exit(main(['run', 'tool.py']))"
+    assert python(code, check=False).returncode == 1
+    assert python(code, POET_ASSUME="tool: coerce=lax").stdout == "8\n"
+
+
+def test_a_mistake_in_what_is_assumed_is_one_warning(python: Python, project: Path) -> None:
+    (project / "m.py").write_text("x = 1\n")
+    code = "import poet_hook; poet_hook.activate(); import m; print(m.x)"
+    done = python(code, POET_ASSUME="m: retires=2")
+    assert done.stdout == "1\n"
+    assert done.stderr.count("PragmaWarning") == 1
+    assert "environment variable POET_ASSUME:1:1: PH201 unknown option 'retires'" in done.stderr
+    assert "did you mean 'retries'?" in done.stderr
+    done = python(code, POET_ASSUME="m: retires=2", POET_STRICT="1", check=False)
+    assert "PragmaError" in done.stderr.splitlines()[-1]
+    assert "POET_ASSUME: PH201" in done.stderr.splitlines()[-1]
+
+
+def test_check_reads_what_is_assumed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "pyproject.toml").write_text('[tool.poet_hook.assume]\nm = "retires=2"\n')
+    assert main(["check", "."]) == 1
+    assert f"{project / 'pyproject.toml'}: assume:1:1: PH201" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "entries"),
+    [
+        ("", []),
+        (" ; ", []),
+        ("toolz: record=none", [("toolz", "record=none")]),
+        (
+            "a.b: retries=2; a.b:C.f: ensure='x; y: z', off;\n c: off",
+            [("a.b", "retries=2"), ("a.b:C.f", "ensure='x; y: z', off"), ("c", "off")],
+        ),
+        ("m:f.<locals>.g: retries=1", [("m:f.<locals>.g", "retries=1")]),
+        ("m: ensure='it\\'s; so'; n: off", [("m", "ensure='it\\'s; so'"), ("n", "off")]),
+    ],
+)
+def test_entries_of_the_environment(project: Path, text: str, entries: list[tuple[str, str]]) -> None:
+    found = load(environ={"POET_ASSUME": text, "HOME": "/"}).assume
+    assert [(entry.target, entry.text) for entry in found] == entries
+    assert all(entry.anywhere for entry in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("toolz", "'toolz' must be a name, ': ' and options"),
+        ("toolz:record=none", "must be a name, ': ' and options"),
+        ("a b: retries=1", "'a b' names nothing"),
+        ("m:: retries=1", "'m:' names nothing"),
+        ("m:<lambda>: retries=1", "'m:<lambda>' names nothing"),
+        (".m: retries=1", "'.m' names nothing"),
+        ("m: ensure='x", "is not closed"),
+    ],
+)
+def test_entries_that_name_nothing(project: Path, text: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=r"environment variable POET_ASSUME: .*") as caught:
+        load(environ={"POET_ASSUME": text, "HOME": "/"})
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ('assume = "x"', "must be a table of names and options"),
+        ("assume.m = 3", "what is assumed of m must be text with options, not 3"),
+        ('assume."a b" = "off"', "'a b' names nothing"),
+        ('assume.m = "off\\nretries=1"', "must be text with options"),
+    ],
+)
+def test_entries_of_a_file(project: Path, toml: str, said: str) -> None:
+    (project / "pyproject.toml").write_text(f"[tool.poet_hook]\n{toml}\n")
+    with pytest.raises(SettingsError, match=said):
+        load(environ={"HOME": "/"})
+
+
+def test_both_places_count(project: Path) -> None:
+    (project / "pyproject.toml").write_text('[tool.poet_hook.assume]\nshop.prices = "retries=1"\n"m:f" = "off"\n')
+    (project / ".env").write_text('POET_ASSUME="m: retries=3"\n')
+    settings = load(environ={"POET_ASSUME": "n: off", "HOME": "/"})
+    assert [(entry.target, entry.anywhere) for entry in settings.assume] == [
+        ("n", True),
+        ("shop.prices", False),
+        ("m:f", False),
+    ]
+    assert ("assume", "n: off; shop.prices: retries=1; m:f: off", settings.sources["assume"]) in settings.rows()
+    assert settings.sources["assume"] == f"environment variable POET_ASSUME, {project / 'pyproject.toml'}: assume"
+
+
+def test_too_early_names_what_is_assumed(project: Path, python: Python) -> None:
+    (project / "legacy.py").write_text("def f(x: int): return x\n")
+    done = python("import legacy, poet_hook; poet_hook.activate()", POET_ASSUME="legacy: retries=1")
+    assert "imported before poet_hook was activated, and therefore not enhanced: legacy" in done.stderr
+
+
+def test_poet_hook_itself_is_never_enhanced(python: Python) -> None:
+    code = """
+        import poet_hook; poet_hook.activate()
+        from poet_hook.signals import scales
+        print(type(scales.__loader__).__name__)
+    """
+    assert python(code, POET_ASSUME="poet_hook: retries=1").stdout == "SourceFileLoader\n"
+
+
+def test_strict_says_what_is_wrong_in_a_module(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POET_STRICT", "1")
+    with pytest.raises(PragmaError, match="PH201"):
+        load("# poet: module retires=1\ndef f(): return 1\n")
+
+
+def test_plans_of_one_text_are_the_same_however_they_are_said() -> None:
+    """An option does the same from wherever it comes."""
+    ways = [
+        planned("# poet: retries=1, coerce=strict\ndef f(x: int): return x\n"),
+        planned("# poet: module retries=1, coerce=strict\n\ndef f(x: int): return x\n"),
+        planned("def f(x: int): return x\n", ("m", "retries=1, coerce=strict")),
+        planned("def f(x: int): return x\n", ("m:f", "retries=1, coerce=strict")),
+    ]
+    plans: list[Plan] = [found.targets[0].plan for found in ways]
+    for one, other in itertools.pairwise(plans):
+        assert (one.source_hash, one.parameters, one.pragma.retries, one.pragma.coerce) == (
+            other.source_hash,
+            other.parameters,
+            other.pragma.retries,
+            other.pragma.coerce,
+        )
