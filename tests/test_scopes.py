@@ -292,7 +292,7 @@ def test_what_is_assumed_learns_too(project: Path, python: Python) -> None:
         import poet_hook; poet_hook.activate()
         import legacy
         for n in range(60):
-            x = 1.0 + n / 20
+            x = 1.5 + n * 37 % 60 / 20
             poet_hook.feedback(poet_hook.call(legacy.f, x), {"expected": x > 3.0})
         poet_hook.learn(legacy.f)
         print(legacy.f(2.5), legacy.f(3.5))

@@ -54,20 +54,25 @@ class Waiting(First):
 
     def __init__(self, activate: Callable[[], None]) -> None:
         self.activate = activate
+        entries = os.environ.get("POET_ASSUME", "").replace("\n", ";").split(";")
+        self.assumed = {entry.partition(":")[0].strip() for entry in entries} - {""}  # of quoted text too: no harm
 
     def consider(self, spec: ModuleSpec) -> None:
-        """Activate poet_hook for a module with a pragma, and let the finder look at it."""
+        """Activate poet_hook for a module with a pragma, or of which one is assumed; let the finder look at it."""
         path = spec.origin
         if not spec.has_location or path is None or not path.endswith(".py"):
             return
         path = os.path.abspath(path)
-        if is_installed(path) or not has_pragma(path):
+        if not self._names(spec.name) and (is_installed(path) or not has_pragma(path)):
             return
         if stands() is self:
             self.activate()
         standing = stands()
         if standing is not None and not isinstance(standing, Waiting):
             standing.consider(spec)
+
+    def _names(self, module: str) -> bool:
+        return any(f"{module}.".startswith(f"{name}.") for name in self.assumed)
 
 
 def is_installed(path: str) -> bool:

@@ -48,7 +48,7 @@ class MisspeltPragma(Rule):
 
 
 class BlankLineBelow(Rule):
-    """A blank line stands between a pragma and its function.
+    """A blank line stands between a pragma and its function or class.
 
     The pragma belongs to nothing, and is ignored. Remove the blank line.
 
@@ -70,9 +70,10 @@ class BlankLineBelow(Rule):
 
 
 class NoFunctionFollows(Rule):
-    """The statement below the pragma is no function.
+    """The statement below the pragma is neither a function nor a class, or a module's pragma comes too late.
 
-    The pragma is ignored. Move it to [where a pragma may stand](pragmas.md#where-a-pragma-may-stand).
+    The pragma is ignored. Move it to [where a pragma may stand](pragmas.md#where-a-pragma-may-stand), and
+    `# poet: module` to the top of the file.
 
     Wrong:
         # poet: retries=2
@@ -92,7 +93,7 @@ class NoFunctionFollows(Rule):
     """
 
     code = "PH003"
-    message = "only functions carry pragmas: a statement follows"
+    message = "only functions and classes carry pragmas: a statement follows"
 
 
 class OptionsBehindCode(Rule):

@@ -356,3 +356,27 @@ class UnknownLoss(Rule):
 
     code = "PH415"
     message = "optimize_for=shop:late: shop has no function late"
+
+
+class NotOfThisKind(Rule):
+    """A generator gives many values and no one result: nothing can be tried again, checked at the end, or recorded.
+
+    The option is ignored; the arguments are checked. Of an async function it is said of `canary` and `learn=shadow`,
+    since another version on trial is not async. Remove the option.
+
+    Wrong:
+        # poet: retries=2, coerce=strict
+        def parts(text: str, size: int):
+            yield text[:size]
+            yield text[size:]
+
+    Right:
+        # poet: coerce=strict
+        def parts(text: str, size: int):
+            yield text[:size]
+            yield text[size:]
+    """
+
+    code = "PH416"
+    severity = "warning"
+    message = "retries= has no effect: parts() is a generator, which gives no one result"
