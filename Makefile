@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs rules clean
+.PHONY: help demo test check bench transparency docs rules clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -37,6 +37,9 @@ bench: $(VENV)/.dev ## figures: ns per call, false promotions of the gate, regre
 	$(BIN)/python benchmarks/gate.py
 	$(BIN)/python benchmarks/learning.py
 
+transparency: $(VENV)/.dev ## the suites of real packages, enhanced and plain (fetches them)
+	$(BIN)/python -m tests.transparency.run
+
 docs: $(VENV)/.dev ## run every code block of the documentation
 	$(BIN)/python -m pytest --quiet tests/test_docs.py
 
@@ -45,6 +48,6 @@ rules: $(VENV)/.dev ## write docs/rules.md from poet_hook/cli/rules
 	mv docs/rules.md.new docs/rules.md
 
 clean: ## remove the virtual environment and all that was made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov build dist
+	rm -rf $(VENV) .transparency .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf examples/*/out benchmarks/out
