@@ -68,11 +68,12 @@ UNSAID: dict[str, Any] = {
     "coerce": "lax",
     "record": "full",
     "record_arguments": {},
-    "steadies": [1, 0, 0],
+    "steadies": [1, 0, 0, 0.0],
     "has_streams": False,
     "shadow": False,
     "canary": None,
 }
+MARGIN = "margin"
 INSTRUCTION = "instruction"
 ANOMALY_FIELDS = ("is_anomaly", "anomaly", "drift_detected", "drift", "alert")
 
@@ -131,16 +132,18 @@ class Fallback:
 class Steady:
     """How a yes or no depends on the earlier ones of its stream (`runtime/steady.py`); by default it does not.
 
-    `min_run` and `hold` count calls; `cooldown` is calls where it is an int, and seconds where it is a float.
+    `min_run` and `hold` count calls; `cooldown` is calls where it is an int, and seconds where it is a float. `margin`
+    is how much nearer the limit of the body lies (`Limit`) while the body last said yes.
     """
 
     min_run: int = 1
     hold: int = 0
     cooldown: int | float = 0
+    margin: float = 0.0
 
     def __bool__(self) -> bool:
         """Whether there is anything to remember."""
-        return self.min_run > 1 or self.hold > 0 or self.cooldown > 0
+        return self.min_run > 1 or self.hold > 0 or self.cooldown > 0 or self.margin > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +192,7 @@ class Pragma:
     min_run: int | None = None
     hold: int | None = None
     cooldown: int | float | None = None
+    margin: float | None = None
     learn: Learn = "auto"
     after: int = 5
     cost: tuple[float, float] = (1.0, 1.0)
@@ -213,7 +217,7 @@ class Pragma:
     @property
     def steady(self) -> Steady:
         """What is remembered between calls."""
-        return Steady(self.min_run or 1, self.hold or 0, self.cooldown or 0)
+        return Steady(self.min_run or 1, self.hold or 0, self.cooldown or 0, self.margin or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +282,27 @@ class Tunable:
     @property
     def structural(self) -> bool:
         """Whether it changes more than a value, and nobody asked for that: then it must do a good deal better."""
-        return self.kind == "guard" or (self.kind == "choice" and not self.declared)
+        second_limit = self.kind == "option" and self.name == MARGIN and not self.value
+        return self.kind == "guard" or (self.kind == "choice" and not self.declared) or second_limit
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The one number of a body that `margin=` moves while the body last said yes.
+
+    It stands at `place`, and is called `name` where it is a tunable. The further it goes `towards` -1 or 1, the more is
+    an alert.
+    """
+
+    name: str
+    value: float
+    integer: bool
+    place: Span
+    towards: int
+
+    def near(self, value: float, margin: float) -> float:
+        """Where the limit lies in place of `value` as long as the body last said yes."""
+        return value + self.towards * margin
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +322,8 @@ class Plan:
     constants that are among the tunables behind it, and `source_hash` its SHA-256 (hex): recorded executions and
     versions belong to exactly that text. `constants` are the lines (1-based) where these stand in the file. `assume` is
     what the settings say of the module: who plans it anew says it again. `kind` is what a call gives, `nested` whether
-    the function is defined inside another, and `own` whether a pragma stands above itself.
+    the function is defined inside another, and `own` whether a pragma stands above itself. `limit` is what `margin=`
+    moves, where that is there, or learning may put it in.
     """
 
     function: str
@@ -317,6 +342,7 @@ class Plan:
     kind: FunctionKind = "function"
     nested: bool = False
     own: bool = True
+    limit: Limit | None = None
 
     def line_of(self, tunable: Tunable) -> int:
         """The line of the file where a tunable stands."""
@@ -330,11 +356,25 @@ class Plan:
         wanted: dict[str, Any] = {t.name: int(values[t.name]) if t.integer else values[t.name] for t in options}
         return replace(self, pragma=replace(self.pragma, **wanted)) if wanted else self
 
+    def nearer(self, values: Mapping[str, Value]) -> Mapping[str, Value] | None:
+        """What the body runs with, in place of `values`, while it last said yes; None where that is no other limit."""
+        margin = self.with_options(values).pragma.margin
+        if not margin or self.limit is None:
+            return None
+        value = values.get(self.limit.name, self.limit.value)
+        assert not isinstance(value, str)
+        return {**values, self.limit.name: self.limit.near(value, margin)}
+
     @property
     def remembers(self) -> bool:
-        """Whether anything is remembered between calls, or learning may make it so."""
-        options = {tunable.name for tunable in self.tunables if tunable.kind == "option"}
+        """Whether anything is remembered between calls, or learning may make it so by another value."""
+        options = {tunable.name for tunable in self.tunables if tunable.kind == "option" and not tunable.structural}
         return bool(self.pragma.steady) or not options.isdisjoint(Steady.__dataclass_fields__)
+
+    @property
+    def may_remember(self) -> bool:
+        """The same, or by another structure."""
+        return self.remembers or any(tunable.kind == "option" and tunable.structural for tunable in self.tunables)
 
 
 @dataclass(frozen=True, slots=True)

@@ -625,12 +625,13 @@ OFFERED = """
 @pytest.mark.parametrize(
     ("options", "offered"),
     [
-        ("domain=ml_monitoring, stream=name", {"cooldown": 0}),
-        ("domain=ml_monitoring, stream=name, cooldown=300", {"cooldown": 300}),
-        ("domain=ml_monitoring, stream=name, cooldown=5m", {}),
-        ("domain=ml_monitoring, stream=name, min_run=2", {"min_run": 2, "cooldown": 0}),
+        ("domain=ml_monitoring, stream=name", {"margin": 0, "cooldown": 0}),
+        ("domain=ml_monitoring, stream=name, cooldown=300", {"margin": 0, "cooldown": 300}),
+        ("domain=ml_monitoring, stream=name, cooldown=5m", {"margin": 0}),
+        ("domain=ml_monitoring, stream=name, min_run=2", {"margin": 0, "min_run": 2, "cooldown": 0}),
         ("domain=ml_monitoring", {}),
-        ("stream=name", {}),
+        ("stream=name", {"margin": 0}),
+        ("margin=0.5", {"margin": 0.5}),
         ("cooldown=20", {"cooldown": 20}),
         ("cooldown=20s", {}),
         ("min_run=1, hold=2", {"min_run": 1, "hold": 2}),

@@ -165,7 +165,8 @@ def _shadowed(study: Study, store: Store) -> list[Known]:
     If there are more than enough of them, each is as likely to be among those as any other.
     """
     plan, number = study.plan, study.chain.pointer().challenger
-    if plan.pragma.learn != "shadow" or number is None or plan.remembers or plan.pragma.group is not None:
+    remembers = plan.remembers or plan.with_options(study.champion.values).pragma.steady
+    if plan.pragma.learn != "shadow" or number is None or remembers or plan.pragma.group is not None:
         return []
     there = {item.execution.id for item in study.known}
     ids = [found for found in store.differing(plan.function, unchanged(number)) if found not in there]

@@ -227,6 +227,12 @@ class Search:
         here = agreed(self.returned(number, self.champion))
         return self.aims.last.loss(here, self.returned(number, outcomes)) > 0.0
 
+    def over(self, tunable: Tunable) -> Losses:
+        """What each event loses for every value of a tunable, the others as in use."""
+        every = [*self.distances]
+        traced = self._traced(tunable, self.study.champion.values, every, self.champion)
+        return {number: self._steps(number, traced) for number in every}
+
     def offer(self, terms: Terms, values: Mapping[str, Value], why: tuple[str, ...] = ()) -> Offer:
         """Values with what they lose on each event."""
         outcomes = self.replay.run(values)
@@ -289,7 +295,12 @@ class Search:
         self, number: int, losses: Losses, values: Mapping[str, Value], weights: Mapping[int, float]
     ) -> tuple[Value, float]:
         """The best value of one number, the others as in `values`, and what it loses."""
-        tunable = self.tunables[number]
+        return self.fit_of(self.tunables[number], losses, values, weights)
+
+    def fit_of(
+        self, tunable: Tunable, losses: Losses, values: Mapping[str, Value], weights: Mapping[int, float]
+    ) -> tuple[Value, float]:
+        """The same of a tunable that need not be among the numbers."""
         start = place_of(tunable, values.get(tunable.name, tunable.value))
         sweep = Sweep(start, *range_of(tunable), integer=tunable.integer)
         for index, weight in weights.items():

@@ -16,6 +16,7 @@ from poet_hook.learning.descent import offers as combined
 from poet_hook.learning.events import thinned
 from poet_hook.learning.gate import BEYOND, STRUCTURES, Judgement, judge
 from poet_hook.learning.guards import Guards
+from poet_hook.learning.margins import SecondLimit
 from poet_hook.learning.search import Offer, Progress, Search, sizes_of, slack
 from poet_hook.model import Value
 from poet_hook.transform.values import as_text
@@ -57,25 +58,29 @@ def _structures(search: Search, offers: list[Offer]) -> Iterator[Offer]:
     alone = [search.offer(Terms(0, ALONE * STRUCTURES / len(changes), structural=True), values) for values in changes]
     yield from alone
     guards = [Guards(search, tunable) for tunable in search.structures if tunable.kind == "guard" and search.labels]
+    seconds = [SecondLimit(search, tunable) for tunable in search.structures if tunable.kind == "option"]
     made: list[Mapping[str, Value]] = []
     for step, size in enumerate(sizes_of(len(search.labels))):
         weights = search.weights(search.first(size))
         # what was made of later feedback must not decide whether something is offered now
         known = [offer for offer in (*offers, *alone) if offer.terms.after <= size]
         least = _least(search, known, weights)
-        guarded, rules = [], {}
+        guarded: list[dict[str, Value]] = []
+        rules: dict[tuple[str, Value], str] = {}
         for guard in guards:
             text = guard.best(weights, least - BEYOND)
             if text:
                 guarded.append({**champion, guard.tunable.name: text})
-                rules[text] = guard.why(text)
+                rules[guard.tunable.name, text] = guard.why(text)
+        margins = [(second.tunable.name, second.best(weights, least - BEYOND)) for second in seconds]
+        guarded += [{**champion, name: value} for name, value in margins if value is not None]
         several = step % 2 == 0 or size == len(search.labels)  # it takes long
         fitted = _with_numbers(search, [*changes, *guarded], weights, least - BEYOND) if several else None
         for values in (*guarded, fitted):
             if values is not None and values not in made:
                 made.append(values)
                 share = (1.0 - ALONE) * STRUCTURES * rank_share(len(made))
-                why = tuple(rules[str(value)] for value in values.values() if value in rules)
+                why = tuple(rules[item] for item in values.items() if item in rules)
                 yield search.offer(Terms(size, share, structural=True), values, why)
 
 
@@ -88,6 +93,8 @@ def _in_words(search: Search, offer: Offer) -> Iterator[str]:
         if tunable.kind == "choice":
             old, new = (as_text(values.get(tunable.name, tunable.value)) for values in (champion, offer.values))
             yield f"{tunable.name}: {new} in place of {old}"
+        elif tunable.kind == "option":
+            yield from SecondLimit(search, tunable).why(offer.values)
     if changed:
         wrong = [number for number in search.labels if search.now(number) > 0]
         settled = sum(offer.losses[number] < search.now(number) for number in wrong)

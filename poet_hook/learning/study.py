@@ -44,14 +44,15 @@ MOST_LABELLED = 5_000
 READ_CALLS = 200_000  # in order, where `group=` makes incidents of them
 READ_SILENT = 20_000  # executions without feedback that are looked at
 MOST_CONTEXT = 20_000  # executions that are replayed where each depends on the ones before
+MOST_AFTER = 50  # quiet results after a yes that are among them, where a nearer limit may make an alert go on
 MOST_ALERTS = 400  # of an incident, where something is remembered
 ASKED = "asked"  # the source of an answer to a question, or its start: asked:anna
 NOT_REPRODUCED = "not reproduced"
 _PLAIN = {codec.encode(value): value for value in (False, True)}  # most results, and decoded most often
 Memory = tuple[str | None, str]
 """A stream (None where all calls are one) in one process: each remembers for itself."""
-Place = tuple[Memory, int]
-"""Where something is remembered, and how many results it had before."""
+Place = tuple[Memory, int, bool]
+"""Where something is remembered, how many results it had before, and whether the last of them was a yes of the body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
         known += sorted(_silent(plan, store, len(said)), key=lambda item: item.execution.started)
     else:
         known += _members(plan, store, found, {item.execution.id for item in known})
-    context, places = _context(plan, store, {item.execution.id for item in known}) if plan.remembers else ([], {})
+    context, places = _context(plan, store, {item.execution.id for item in known}) if plan.may_remember else ([], {})
     calls = store.versions_used(plan.function) if plan.pragma.canary else {}
     champion = chain.champion(plan)
     return Study(plan, source, chain, champion, known, unread, aside, context, places, calls, found, in_use=in_use)
@@ -167,11 +168,14 @@ def _heard(execution: Execution, words: Sequence[Feedback]) -> tuple[Label, Feed
 def _context(plan: Plan, store: Store, known: Set[str]) -> tuple[list[Execution], dict[str, Place]]:
     """The executions whose bodies said yes, besides those of `known`, and where each stands in what is remembered.
 
-    All others are counted, and taken to stay quiet.
+    Where a limit may lie nearer after a yes, those soon after one belong to them. All others are counted, and taken to
+    stay quiet.
     """
     places: dict[str, Place] = {}
     lengths: dict[Memory, int] = {}
-    yes = []
+    last: dict[Memory, int] = {}  # the place of the last yes
+    wanted = []
+    soon = MOST_AFTER if plan.limit is not None else 0
     decided = cache(lambda data: decision(value_of(data)))
     for row in sorted(store.outline(plan.function, READ_CALLS), key=lambda row: row.started + row.duration):
         stream = row.stream if plan.pragma.stream else None
@@ -181,10 +185,13 @@ def _context(plan: Plan, store: Store, known: Set[str]) -> tuple[list[Execution]
         if own is not None:
             memory = stream, process_of(row.id)
             position = lengths[memory] = lengths.get(memory, -1) + 1
-            places[row.id] = memory, position
-            if own and row.id not in known:
-                yes.append(row.id)
-    context = [item for item in store.some(yes[-MOST_CONTEXT:]) if unusable(item, plan) is None]
+            since = position - last.get(memory, -MOST_AFTER - 1)
+            places[row.id] = memory, position, since == 1
+            if own:
+                last[memory] = position
+            if (own or since <= soon) and row.id not in known:
+                wanted.append(row.id)
+    context = [item for item in store.some(wanted[-MOST_CONTEXT:]) if unusable(item, plan) is None]
     return context, {item: places[item] for item in (*known, *(each.id for each in context)) if item in places}
 
 
@@ -339,7 +346,7 @@ def keep_reproduced(study: Study, replay: Streams) -> list[Outcome]:
     outcomes: dict[int, list[Outcome]] = {}
     for number in {item.execution.version for item in study.known} | {study.champion.version}:
         values = values_of(study, number)
-        outcomes[number] = [] if values is None else replay.body(values)
+        outcomes[number] = [] if values is None else replay.as_called(values)
     kept: list[Known] = []
     for index, item in enumerate(study.known):
         own = outcomes[item.execution.version]

@@ -21,7 +21,7 @@ OBJECTIVES = ("accuracy", "precision", "recall", "f1", "alert_quality", "error",
 UNSPOKEN = ("latency", "reliability")  # no feedback is needed
 LIVE_OBJECTIVES = (*UNSPOKEN, "reward", "cost")
 _LEVEL_1 = ("retries", "backoff", "timeout", "fallback", "ensure", "require", "coerce", "record", "key", "stream")
-STEADY = ("min_run", "hold", "cooldown")
+STEADY = ("margin", "min_run", "hold", "cooldown")
 ATTEMPTS = ("retries", "timeout", "backoff")
 OPTIONS = (
     "domain",
@@ -69,6 +69,7 @@ _MOST_OBJECTIVES = 3
 _MAX_SECONDS = 1e6  # of a call
 _MAX_YEARS = 10 * 365 * 86_400.0
 _MAX_COST = 1e6
+_MAX_MARGIN = 1e12
 _MOST_SHARED = 50
 MOST_CALLS = 1_000_000
 MOST_CHOICES = 32
@@ -275,6 +276,7 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     **dict.fromkeys(_CHOICES, _choice),
     "optimize_for": _objective,
     "retries": partial(_whole, 0, 100),
+    "margin": partial(_real, 0.0, _MAX_MARGIN),
     "min_run": partial(_whole, 1, MOST_CALLS),
     "hold": partial(_whole, 0, MOST_CALLS),
     "cooldown": partial(_gap, 0, _MAX_SECONDS),

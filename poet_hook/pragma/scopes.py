@@ -16,7 +16,7 @@ from .scan import Found
 
 _DEFAULT = Pragma(0, 0)
 # what is wrong in these ways costs the option; what else is wrong changes nothing, or fails where it is evaluated
-_LOST = frozenset({"PH401", "PH402", "PH406", "PH411", "PH412", "PH414", "PH416"})
+_LOST = frozenset({"PH401", "PH402", "PH406", "PH411", "PH412", "PH414", "PH416", "PH417"})
 _FIELDS = frozenset(field.name for field in fields(Pragma))
 
 

@@ -41,6 +41,7 @@ class Call:
     """What one call in progress carries through its attempts."""
 
     __slots__ = (
+        "alerting",
         "arguments",
         "attempt",
         "clock",
@@ -59,6 +60,7 @@ class Call:
     def __init__(self, arguments: tuple[Any, ...]) -> None:
         self.arguments = arguments
         self.attempt = 1
+        self.alerting: bool | None = None  # what this attempt was told, if it asked
         self.raised = False
         self.limit: TimeLimit | None = None
         self.key: str | None = None
@@ -238,6 +240,7 @@ class Slot:
         if call.limit is not None:
             call.limit.cancel()
         self._take_back(call)
+        call.alerting = None
         call.raised = True
 
     def retry(self, call: Call) -> bool:
@@ -291,6 +294,13 @@ class Slot:
     def failed(self, call: Call) -> None:
         """The last attempt failed, and the user's exception goes on."""
         self._note(call, None, "error", sys.exc_info()[1])
+
+    def alerting(self, call: Call) -> bool:
+        """Whether the body last said yes to its stream, so that its limit is the nearer one: once for each attempt."""
+        if call.alerting is None:
+            none = (self.has_streams and call.stream is None) or is_shadow()
+            call.alerting = not none and memory.alerting((self.function, call.stream), self.version, call.step)
+        return call.alerting
 
     def steady(self, call: Call, result: Any) -> Any:
         """What the caller gets in place of the body's result, by what its stream remembers of the earlier ones.

@@ -1,6 +1,8 @@
 """A yes or no of the body -> the one that the caller gets, by the earlier ones of its stream.
 
-Three filters, each of which sees what the one before it let through:
+With `margin=m`, the number that the body compares with is m nearer, so that it more easily says yes, as long as the
+body's own last result was a yes (`alerting`). What it says then goes through three filters, each of which sees what the
+one before it let through:
 
 1. `min_run=n`: a yes counts from the n-th in a row on; before, it is a no.
 2. `hold=n`: once yes, it stays yes while the body says no, up to n times in a row. A yes meanwhile need not run anew.
@@ -130,6 +132,18 @@ class Memory:
                 self.streams.popitem(last=False)
         return bool(yes), Step(key, version, before, after)
 
+    def alerting(self, key: Key, version: int, taken: Step | None = None) -> bool:
+        """Whether the last result that this version goes on from was a yes of the body.
+
+        `taken` is a step of the same call, by this version or by another one, which does not count.
+        """
+        with self.lock:
+            known = self.streams.get(key, {})
+            last = next(reversed(known.values()), None) if taken is None else taken.before
+            own = None if taken is not None and taken.version == version else known.get(version)
+            count, state = own or last or (0, NOTHING)
+        return 0 <= state[1] == count - 1
+
     def undo(self, step: Step) -> None:
         """Take back the last result of a stream; where others came after it, it stays."""
         with self.lock:
@@ -146,7 +160,8 @@ class Memory:
         """One warning a function."""
         if function not in self.told:
             self.told.add(function)
-            warn(f"{function}: min_run=, hold= and cooldown= have no effect: {what}", PragmaWarning, stacklevel=5)
+            words = "margin=, min_run=, hold= and cooldown= have no effect"
+            warn(f"{function}: {words}: {what}", PragmaWarning, stacklevel=5)
 
 
 memory = Memory()

@@ -26,7 +26,7 @@ from poet_hook.pragma.options import UNSPOKEN
 from poet_hook.runtime.early import Calls, stands_out
 from poet_hook.runtime.operate import TimeLimit, ends_more, pause
 from poet_hook.runtime.record import described
-from poet_hook.runtime.steady import settle
+from poet_hook.runtime.steady import memory, settle
 from poet_hook.store import codec
 
 AS_LONG = 5.0  # times the call itself, and
@@ -55,6 +55,14 @@ class Challenger:
     number: int
     body: FunctionType
     options: Options
+    near: FunctionType | None
+    """The body with the nearer limit, where it has a `margin=`."""
+
+    def now(self, slot: Any, call: Any) -> FunctionType:
+        """The body to run, by what it last said to the stream of this call."""
+        if self.near is None or (slot.has_streams and call.stream is None):
+            return self.body
+        return self.near if memory.alerting((slot.function, call.stream), self.number, call.step) else self.body
 
 
 Find = Callable[[Any, Challenger | None], Challenger | None]
@@ -131,7 +139,7 @@ class Shadow(Trial):
         _used = _here.busy = True
         limit = max(AT_LEAST, AS_LONG * duration)
         try:
-            answer = _limited(slot, challenger.body, codec.decode(arguments), limit)
+            answer = _limited(slot, challenger.now(slot, call), codec.decode(arguments), limit)
             data = codec.encode(self._settled(slot, call, challenger, answer))
         except CodecError:  # of the arguments, or of what was returned: then they can't be compared
             return None
@@ -224,7 +232,7 @@ class Canary(Trial):
     ) -> bool:
         for attempt in range(1, challenger.options.retries + 2):
             try:
-                served.answer = self._answer(slot, challenger, call.arguments, promise, served)
+                served.answer = self._answer(slot, challenger, call, promise, served)
                 served.error, call.attempt = None, attempt
                 return True
             except Exception as error:
@@ -244,20 +252,20 @@ class Canary(Trial):
     def _answer(
         slot: Any,
         challenger: Challenger,
-        arguments: Sequence[Any],
+        call: Any,
         promise: Callable[..., Any] | None,
         served: Served,
     ) -> Any:
         limit = TimeLimit(challenger.options.timeout or UNLIMITED, slot.function)
         start = time.perf_counter()
         try:
-            answer = apply(challenger.body, arguments)
+            answer = apply(challenger.now(slot, call), call.arguments)
         finally:
             served.spent += time.perf_counter() - start
             limit.cancel()
         slot.check(answer)
         if promise is not None:
-            slot.keep(promise, answer, arguments)
+            slot.keep(promise, answer, call.arguments)
         return answer
 
     def _chooses(self, slot: Any, challenger: Challenger, unit: str | None) -> bool:

@@ -19,7 +19,7 @@ _LISTERS = frozenset({"locals", "vars", "dir"})
 
 def placeholder(plan: Plan, version: int) -> str:
     """The string constant that stands for the slot: what the runtime needs to know, as JSON."""
-    pragma = plan.pragma
+    pragma, steady = plan.pragma, plan.pragma.steady
     spec: dict[str, Any] = {
         "function": plan.function,
         "module": plan.module,
@@ -41,7 +41,7 @@ def placeholder(plan: Plan, version: int) -> str:
         "coerce": pragma.coerce,
         "record": pragma.record,
         "record_arguments": dict(pragma.record_arguments),
-        "steadies": [pragma.steady.min_run, pragma.steady.hold, pragma.steady.cooldown],
+        "steadies": [steady.min_run, steady.hold, steady.cooldown, steady.margin],
         "has_streams": pragma.stream is not None,
     }
     if pragma.learn == "shadow" and pragma.trains:

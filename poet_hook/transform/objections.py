@@ -50,10 +50,10 @@ def _of_kind(node: FunctionNode, kind: FunctionKind, pragma: Pragma) -> Iterator
     for option in _NOT_OF_GENERATORS if kind != "coroutine" else ("canary",):
         if option in pragma.origins:
             message = f"{option}= has no effect: {node.name}() is {_A[kind]}, {why}"
-            yield option, _said(pragma, option, "PH416", message)
+            yield option, said(pragma, option, "PH416", message)
     if kind == "coroutine" and pragma.learn == "shadow" and pragma.trains:
         message = f"learn=shadow has no effect: {node.name}() is async, {why}"
-        yield "learn", _said(pragma, "learn", "PH416", message)
+        yield "learn", said(pragma, "learn", "PH416", message)
 
 
 def _of_names(node: FunctionNode, pragma: Pragma, bound: set[str]) -> Iterator[Objection]:
@@ -64,10 +64,10 @@ def _of_names(node: FunctionNode, pragma: Pragma, bound: set[str]) -> Iterator[O
     for name in pragma.record_arguments:
         if name not in names:
             message = f"record.{name}: {node.name}() has no argument {name!r}"
-            yield f"record.{name}", _said(pragma, f"record.{name}", "PH401", message, name)
+            yield f"record.{name}", said(pragma, f"record.{name}", "PH401", message, name)
     if pragma.ensure and "result" in names:
         message = f"ensure=: {node.name}() has an argument named result, which hides the result"
-        yield "ensure", _said(pragma, "ensure", "PH402", message)
+        yield "ensure", said(pragma, "ensure", "PH402", message)
     for option in ("require", "ensure", "key", "stream", "group"):
         expression = getattr(pragma, option)
         if not isinstance(expression, str):
@@ -76,16 +76,16 @@ def _of_names(node: FunctionNode, pragma: Pragma, bound: set[str]) -> Iterator[O
         for unknown in sorted(_read_names(expression) - known) if "*" not in bound else ():
             if not hasattr(builtins, unknown):
                 message = f"{option}=: {unknown} is no argument of {node.name}(), and the module does not define it"
-                yield option, _said(pragma, option, "PH410", message, unknown)
+                yield option, said(pragma, option, "PH410", message, unknown)
     fallback = pragma.fallback.function if pragma.fallback else None
     if fallback is None:
         return
     if fallback in bound_names(walk(node)):
         message = f"fallback={fallback}: in {node.name}() this name means something else"
-        yield "fallback", _said(pragma, "fallback", "PH406", message, fallback)
+        yield "fallback", said(pragma, "fallback", "PH406", message, fallback)
     elif not (bound & {fallback, "*"} or hasattr(builtins, fallback)):
         message = f"fallback={fallback}: the module has no such function"
-        yield "fallback", _said(pragma, "fallback", "PH406", message, fallback)
+        yield "fallback", said(pragma, "fallback", "PH406", message, fallback)
 
 
 def _read_names(expression: str) -> set[str]:
@@ -102,21 +102,21 @@ def _idle(pragma: Pragma, returns: str) -> Iterator[Objection]:
         for word in STEADY:
             if word in pragma.origins:
                 message = f"{word}= has no effect: {returns} is no yes or no"
-                yield word, _said(pragma, word, "PH411", message)
+                yield word, said(pragma, word, "PH411", message)
     if pragma.trains and pragma.cost != (1.0, 1.0) and "alert_quality" not in pragma.objectives:
         message = f"cost= has no effect with optimize_for={pragma.optimize_for}; it needs alert_quality"
-        yield "cost", _said(pragma, "cost", "PH408", message)
+        yield "cost", said(pragma, "cost", "PH408", message)
     if pragma.optimize_for in LIVE_OBJECTIVES and not pragma.canary:
         message = f"optimize_for={pragma.optimize_for} has no effect without canary=, since only live calls tell it"
-        yield "optimize_for", _said(pragma, "optimize_for", "PH413", message)
+        yield "optimize_for", said(pragma, "optimize_for", "PH413", message)
     if pragma.optimize_for in LIVE_OBJECTIVES:
         for word in _UNUSED_LIVE:
             if getattr(pragma, word) is not None:
                 message = f"{word}= has no effect with optimize_for={pragma.optimize_for}, which live calls tell"
-                yield word, _said(pragma, word, "PH414", message)
+                yield word, said(pragma, word, "PH414", message)
     if pragma.canary and pragma.trains and pragma.learn not in ("auto", "proven"):
         message = f"canary= has no effect with learn={pragma.learn}; it needs auto or proven"
-        yield "canary", _said(pragma, "canary", "PH412", message)
+        yield "canary", said(pragma, "canary", "PH412", message)
 
 
 def bound_names(nodes: Iterable[ast.AST]) -> set[str]:
@@ -136,7 +136,7 @@ def bound_names(nodes: Iterable[ast.AST]) -> set[str]:
     return names
 
 
-def _said(pragma: Pragma, option: str, code: str, message: str, word: str = "") -> Diagnostic:
+def said(pragma: Pragma, option: str, code: str, message: str, word: str = "") -> Diagnostic:
     """A diagnostic at the option, or at a word of its value."""
     origin = pragma.origins[option]
     start = origin.source_line.find(word, origin.column) if word else origin.column

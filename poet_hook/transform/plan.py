@@ -7,14 +7,15 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from poet_hook.model import Diagnostic, FunctionKind, LeftAlone, Parameter, Plan, Pragma, Tunable, Tune
+from poet_hook.model import Diagnostic, FunctionKind, LeftAlone, Limit, Parameter, Plan, Pragma, Tunable, Tune
 from poet_hook.pragma.assume import assumed_of
 from poet_hook.pragma.scan import Found, find
 from poet_hook.pragma.scopes import Complaints, Scopes
 from poet_hook.settings import Assumption
 from poet_hook.transform.constants import GAP, Constant, Constants
+from poet_hook.transform.edits import decides
 from poet_hook.transform.nodes import FunctionNode, children, own_scope, statements, walk
-from poet_hook.transform.objections import KINDS, at, bound_names, objections
+from poet_hook.transform.objections import KINDS, Objection, at, bound_names, objections, said
 from poet_hook.transform.offered import offered
 from poet_hook.transform.tunables import find_tunables
 from poet_hook.transform.values import dedented, lines_of
@@ -138,7 +139,11 @@ class _Planner:
             tunables, problems = find_tunables(node, tunes, lines, self.functions, known)
             self.problems += problems
         pragma = replace(pragma, tunes=tunes)
-        tunables += offered(pragma, returned, node.lineno, {tunable.name for tunable in tunables})
+        limit = None
+        if pragma.margin is not None or (pragma.trains and pragma.stream):
+            limit, idle = _second_limit(node, pragma, tunables, lines)
+            pragma = self.complaints.take(pragma, idle)
+        tunables += offered(pragma, returned, node.lineno, {tunable.name for tunable in tunables}, limit)
         behind = {tunable.constant for tunable in tunables} - {""}
         kept = [constant for constant in known if constant.name in behind]
         text = function_source(node, lines) + _behind(kept, lines)
@@ -159,7 +164,28 @@ class _Planner:
             kind=kind,
             nested=place.nested,
             own=own,
+            limit=limit,
         )
+
+
+def _second_limit(
+    node: FunctionNode, pragma: Pragma, tunables: tuple[Tunable, ...], lines: list[str]
+) -> tuple[Limit | None, list[Objection]]:
+    """The number that `margin=` moves; what is wrong with that option, where there is none, or it does not fit."""
+    from poet_hook.transform.limits import limit_of  # few functions need it, and an import waits for this
+
+    if pragma.margin is None and (pragma.tunes or not decides(node)):
+        return None, []
+    numbers = tunables if pragma.trains else find_tunables(node, (), lines)[0]
+    limit = limit_of(node, numbers)
+    why = limit if isinstance(limit, str) else ""
+    if isinstance(limit, Limit) and limit.integer and (pragma.margin or 0.0) % 1:
+        why = f"{limit.name} is a whole number, so it must be one too"
+    found = limit if isinstance(limit, Limit) and not why else None
+    if not why or not pragma.margin:
+        return found, []
+    hint = "mark the one that is meant with # poet: tune" if pragma.trains and "numbers" in why else ""
+    return None, [("margin", replace(said(pragma, "margin", "PH417", f"margin= has no effect: {why}"), hint=hint))]
 
 
 def _behind(constants: Sequence[Constant], lines: list[str]) -> str:

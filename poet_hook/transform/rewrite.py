@@ -46,7 +46,7 @@ import ast
 import math
 from collections.abc import Iterable
 
-from poet_hook.model import Plan
+from poet_hook.model import Limit, Plan
 from poet_hook.transform import hygiene
 from poet_hook.transform.nodes import FunctionNode, children, own_scope, walk
 from poet_hook.transform.tails import closed
@@ -75,6 +75,8 @@ class Rewriter:
         self.late = hygiene.unbound(self.slot) if self._needs_no_slot() else ""
 
     def apply(self) -> None:
+        if self.pragma.margin and self.plan.limit:
+            self._second_limit(self.plan.limit, self.pragma.margin)
         docstring, body = _split_docstring(self.node)
         if not self.late:
             hygiene.hide_locals(body, self.slot)
@@ -205,9 +207,23 @@ class Rewriter:
         for part in own_scope(holder):
             if isinstance(part, ast.Return):
                 value = part.value or _at(ast.Constant(None), part)
-                if self.pragma.steady or (self.pragma.canary and self.plan.remembers):
+                if self.pragma.steady or (self.pragma.canary and self.plan.may_remember):
                     value = _at(self._slot("steady", _name(CALL), value), value)
                 part.value = _at(ast.NamedExpr(_name(RESULT, store=True), value), part)
+
+    def _second_limit(self, limit: Limit, margin: float) -> None:
+        """The number that decides is nearer while the body last said yes: `2.5 if SLOT.alerting(...) else 3.0`."""
+        from poet_hook.transform.limits import number_at  # few functions need it, and an import waits for this
+
+        number = number_at(self.node, limit.place)
+        assert number is not None, f"{limit.name} is not where it stood"
+        value = ast.literal_eval(number)
+        near = type(value)(limit.near(value, margin))
+        made = _at(ast.IfExp(self._slot("alerting", _name(CALL)), ast.Constant(near), number), number)
+        for part in own_scope(self.node):
+            if isinstance(part, ast.Compare):
+                part.left = made if part.left is number else part.left
+                part.comparators = [made if other is number else other for other in part.comparators]
 
     # -- pieces
 

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from poet_hook.model import Plan, Span, Tunable, Value
+from poet_hook.model import MARGIN, Plan, Span, Tunable, Value
 from poet_hook.transform import hygiene
 from poet_hook.transform.constants import replace_reads
 from poet_hook.transform.defaults import number_of, on_entry
@@ -57,8 +57,8 @@ def option_line(tunables: tuple[Tunable, ...], values: Mapping[str, Value]) -> s
 
 
 def option_text(name: str, value: Value, whole: bool) -> str:
-    """An option as it stands in a pragma: a whole number, or seconds."""
-    return f"{name}={int(value)}" if whole else f"{name}={float(value)!r}s"
+    """An option as it stands in a pragma: a whole number, or seconds, or (of `margin=`) a number."""
+    return f"{name}={int(value)}" if whole else f"{name}={float(value)!r}{'' if name == MARGIN else 's'}"
 
 
 def as_text(value: Value) -> str:

@@ -123,7 +123,7 @@ def _with_options(data: bytes, plan: Plan, wanted: Pragma) -> bytes:
             continue
         option, written = option_text(name, value, isinstance(value, int)), False
         for number in range(given.line - 1, given.target_line - 1):
-            rows[number], count = re.subn(rf"(?<![\w.]){name}\s*=\s*[\w.]+", option, rows[number])
+            rows[number], count = re.subn(rf"(?<![\w.]){name}\s*=\s*[\w.+-]+", option, rows[number])
             written = written or count > 0
         if not written:
             missing.append(option)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import importlib.util
 import logging
+from collections.abc import Mapping
 from functools import partial
 from types import FunctionType
 
 from poet_hook.errors import PoetError, VersionError, VersionWarning, warn
 from poet_hook.isolation.slice import slice_function
-from poet_hook.model import Plan, Version
+from poet_hook.model import Plan, Value, Version
 from poet_hook.runtime.slot import Slot
 from poet_hook.runtime.trial import Challenger, Options, Shadow, follow
 from poet_hook.settings import Settings
@@ -60,13 +61,19 @@ def _made(chain: Chain, number: int, slot: Slot, function: FunctionType, setting
     reason = why_not_shadow(source, plan, settings) if isinstance(slot.trial, Shadow) else None
     if reason:
         raise VersionError(reason)
-    code = body_code(source, kept_as, plan, version.values)
-    if function.__code__.co_freevars != code.co_freevars:
-        raise VersionError("it uses other variables of the code around it")
-    body = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
-    body.__kwdefaults__ = function.__kwdefaults__
+
+    def body_of(values: Mapping[str, Value]) -> FunctionType:
+        code = body_code(source, kept_as, plan, values)
+        if function.__code__.co_freevars != code.co_freevars:
+            raise VersionError("it uses other variables of the code around it")
+        body = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+        body.__kwdefaults__ = function.__kwdefaults__
+        return body
+
     pragma = plan.with_options(version.values).pragma
-    return Challenger(version.number, body, Options(pragma.steady, pragma.retries, pragma.backoff, pragma.timeout))
+    near = plan.nearer(version.values)
+    options = Options(pragma.steady, pragma.retries, pragma.backoff, pragma.timeout)
+    return Challenger(version.number, body_of(version.values), options, None if near is None else body_of(near))
 
 
 def _withdraw(settings: Settings, slot: Slot, number: int, why: str) -> None:

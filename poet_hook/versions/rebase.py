@@ -137,7 +137,7 @@ def _replaced(text: str) -> tuple[Tunable, ...]:
     for option in _options(text).rpartition("  # in place of ")[2].split(", "):
         name, _, value = option.partition("=")
         with contextlib.suppress(ValueError):
-            found.append(Tunable(name, float(value.removesuffix("s")), 0, 0, 0, not value.endswith("s"), kind="option"))
+            found.append(Tunable(name, float(value.removesuffix("s")), 0, 0, 0, value.isdecimal(), kind="option"))
     return tuple(found)
 
 

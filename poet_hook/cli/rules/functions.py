@@ -243,7 +243,7 @@ class UnknownName(Rule):
 
 
 class NoYesOrNo(Rule):
-    """`min_run`, `hold` and `cooldown` change a yes or no, and the function returns something else.
+    """`margin`, `min_run`, `hold` and `cooldown` change a yes or no, and the function returns something else.
 
     A yes or no is a `bool`, or one in a dict or an object. The options are ignored. Take them away, or correct the
     annotation.
@@ -380,3 +380,26 @@ class NotOfThisKind(Rule):
     code = "PH416"
     severity = "warning"
     message = "retries= has no effect: parts() is a generator, which gives no one result"
+
+
+class NoSecondLimit(Rule):
+    """`margin` moves the one number that decides, and there is none, or it can't be told which one it is.
+
+    It must stand in the function, alone on one side of `<`, `<=`, `>` or `>=`, and what comes of that must reach what
+    is returned. [Which forms are understood](pragmas.md#margin). Of several numbers, mark the one that is meant with
+    `# poet: tune`. `margin` is ignored.
+
+    Wrong:
+        # poet: margin=2.0
+        def is_hot(celsius: float, load: float) -> bool:
+            return celsius > 45.0 or load > 0.9
+
+    Right:
+        # poet: margin=2.0
+        def is_hot(celsius: float) -> bool:
+            return celsius > 45.0
+    """
+
+    code = "PH417"
+    severity = "warning"
+    message = "margin= has no effect: 2 numbers decide: celsius_limit, load_limit"

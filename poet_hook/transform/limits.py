@@ -1,0 +1,119 @@
+"""A function that says yes or no -> the one number that decides it, and which way of it means more alerts.
+
+That is what `margin=` moves. A number decides where it alone stands on one side of `<`, `<=`, `>` or `>=`, and what
+comes of that reaches a `return`: as what it returns, as one of the fields that say yes or no, by a variable that is set
+once, or as the test of an `if` whose branch returns True or False. `not` turns it round.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+from poet_hook.model import ANOMALY_FIELDS, Limit, Span, Tunable
+from poet_hook.transform.nodes import FunctionNode, children, own_scope
+
+_UP = (ast.Gt, ast.GtE)
+_DOWN = (ast.Lt, ast.LtE)
+
+
+def limit_of(node: FunctionNode, tunables: Sequence[Tunable]) -> Limit | str:
+    """The only one of the numbers `tunables` that decides in `node`; a text says why there is none."""
+    ways = _Ways(node)
+    found = []
+    for tunable in tunables:
+        if tunable.kind != "number" or tunable.parameter or tunable.constant:
+            continue
+        place = Span(tunable.line, tunable.column, tunable.end_column)
+        towards = ways.towards(number_at(node, place))
+        if towards:
+            found.append(Limit(tunable.name, float(tunable.value), tunable.integer, place, towards))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        return f"{len(found)} numbers decide: {', '.join(limit.name for limit in found)}"
+    return "it has no number, written in a comparison, of which it can be told which way means an alert"
+
+
+def number_at(node: FunctionNode, place: Span) -> ast.expr | None:
+    """The number that stands there in a function; None where there is none."""
+    where = node.lineno + place.line, place.column + node.col_offset, place.end_column + node.col_offset
+    numbers = [part for part in own_scope(node) if isinstance(part, (ast.Constant, ast.UnaryOp))]
+    return next((part for part in numbers if (part.lineno, part.col_offset, part.end_col_offset) == where), None)
+
+
+class _Ways:
+    """How what a part of a function says reaches its `return`s."""
+
+    def __init__(self, node: FunctionNode) -> None:
+        self.parts = own_scope(node)
+        self.above: dict[ast.AST, ast.AST] = {child: part for part in self.parts for child in children(part)}
+
+    def towards(self, number: ast.expr | None) -> int:
+        """Which way the number must go so that more is an alert: 1 or -1; 0 where that can't be told."""
+        compare = self.above.get(number) if number is not None else None
+        if not isinstance(compare, ast.Compare) or len(compare.ops) != 1:
+            return 0
+        # `x > number` and `number < x` hold for more the lower the number is
+        rises = isinstance(compare.ops[0], _UP if number is compare.left else _DOWN)
+        falls = isinstance(compare.ops[0], _DOWN if number is compare.left else _UP)
+        return (rises - falls) * self._reaches(compare, frozenset())
+
+    def _reaches(self, part: ast.AST, names: frozenset[str]) -> int:
+        """1 where a yes of this part makes a yes of the function, -1 where a no does, 0 where neither is sure."""
+        above, way = self.above.get(part), 1
+        while isinstance(above, ast.expr | ast.keyword):
+            way *= _through(above, part)
+            part, above = above, self.above.get(above)
+        if isinstance(above, ast.Return):
+            return way
+        if isinstance(above, ast.If) and part is above.test:
+            return way * (_says(above.body) or -_says(above.orelse))
+        targets = above.targets if isinstance(above, ast.Assign) else [getattr(above, "target", None)]
+        if isinstance(above, ast.Assign | ast.AnnAssign) and len(targets) == 1 and isinstance(targets[0], ast.Name):
+            return way * self._by_name(targets[0].id, names)
+        return 0
+
+    def _by_name(self, name: str, names: frozenset[str]) -> int:
+        """The same of a variable, by where it is read."""
+        here = [part for part in self.parts if isinstance(part, ast.Name) and part.id == name]
+        if name in names or sum(not isinstance(part.ctx, ast.Load) for part in here) != 1:
+            return 0
+        ways = {self._reaches(part, names | {name}) for part in here if isinstance(part.ctx, ast.Load)} - {0}
+        return ways.pop() if len(ways) == 1 else 0
+
+
+def _through(above: ast.expr | ast.keyword, part: ast.AST) -> int:
+    """What becomes of a yes of `part` in the expression around it, as `_Ways._reaches` says it."""
+    if isinstance(above, ast.UnaryOp):
+        return -1 if isinstance(above.op, ast.Not) else 0
+    if isinstance(above, ast.IfExp) and part is above.test:
+        return _constant(above.body) or -_constant(above.orelse)
+    if isinstance(above, ast.Dict):
+        return int(_field(above) is part)
+    if isinstance(above, ast.keyword):
+        return int(above.arg in ANOMALY_FIELDS)
+    if isinstance(above, ast.Call):
+        called = above.func.id if isinstance(above.func, ast.Name) else ""
+        return int(isinstance(part, ast.keyword) or (called == "bool" and part in above.args))
+    return int(isinstance(above, (ast.BoolOp, ast.IfExp)))
+
+
+def _says(block: Sequence[ast.stmt]) -> int:
+    """1 or -1 where a block ends with returning a yes or a no, else 0."""
+    last = block[-1] if block else None
+    return _constant(last.value) if isinstance(last, ast.Return) else 0
+
+
+def _constant(value: ast.expr | None) -> int:
+    if isinstance(value, ast.Dict):
+        value = _field(value)
+    known = isinstance(value, ast.Constant) and type(value.value) is bool
+    return 0 if not known else 1 if value.value else -1  # type: ignore[union-attr]
+
+
+def _field(made: ast.Dict) -> ast.expr | None:
+    """What stands in the field of a dict that says yes or no."""
+    pairs = zip(made.keys, made.values, strict=True)
+    known = {key.value: value for key, value in pairs if isinstance(key, ast.Constant)}
+    return next((known[name] for name in ANOMALY_FIELDS if name in known), None)
