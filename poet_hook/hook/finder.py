@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 
 from poet_hook.errors import PoetWarning, warn
-from poet_hook.hook.first import First, has_pragma, is_installed, is_own
+from poet_hook.hook.first import First, has_pragma, is_installed, is_own, not_own
 from poet_hook.hook.loader import Enhancer, PoetLoader, say_compiled
 
 _BESIDE = "beartype.claw."  # once anything uses it, it loads every source file of the process, and few to check them
@@ -22,12 +22,14 @@ class Finder(First):
     def __init__(self, roots: Sequence[Path], enhancer: Enhancer) -> None:
         self.roots = tuple(dict.fromkeys(os.path.join(os.path.abspath(root), "") for root in roots))
         self.enhancer = enhancer
+        # most imports of most programs are from here, and told by this alone
+        self.away = () if enhancer.assume else not_own()
 
     def consider(self, spec: ModuleSpec) -> None:
         """Put our loader into the spec of a module under the roots that has pragmas, or say why that can't be."""
         loader = spec.loader
         if type(loader) is SourceFileLoader:
-            if self.wants(spec.name, loader.path):
+            if not loader.path.startswith(self.away) and self.wants(spec.name, loader.path):
                 spec.loader = PoetLoader(loader.name, loader.path, self.enhancer)
         elif not isinstance(loader, PoetLoader):
             with contextlib.suppress(Exception):  # theirs may be anything, and stays what it is

@@ -29,11 +29,14 @@ class First:
     ) -> ModuleSpec | None:
         """The spec that the remaining finders give, as `consider` left it."""
         finders = sys.meta_path.copy()  # another thread may change it meanwhile
-        # where it did so already, what stands in our place is among them
-        behind = finders[finders.index(self) + 1 :] if self in finders else finders
-        for finder in behind:
-            find = getattr(finder, "find_spec", None)
-            if find is None:
+        try:
+            at = finders.index(self) + 1
+        except ValueError:  # where it did so already, what stands in our place is among them
+            at = 0
+        for finder in finders[at:]:
+            try:
+                find = finder.find_spec
+            except AttributeError:
                 continue
             spec: ModuleSpec | None = find(fullname, path, target)
             if spec is not None:
@@ -78,6 +81,11 @@ class Waiting(First):
 def is_installed(path: str) -> bool:
     """True for a file of an installed package, of the standard library, or of poet_hook; `path` is absolute."""
     return path.startswith((_OWN, _STANDARD)) or any(part in path for part in _INSTALLED)
+
+
+def not_own() -> tuple[str, ...]:
+    """The folders, with a separator at the end, in which `is_installed` holds for every file."""
+    return _STANDARD, *(os.path.join(path, "") for path in sys.path if os.path.join(path, "").endswith(_INSTALLED))
 
 
 def is_own(path: str) -> bool:
