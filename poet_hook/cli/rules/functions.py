@@ -72,7 +72,7 @@ class NotAboveFunction(Rule):
     """
 
     code = "PH403"
-    message = "this pragma does not stand above a function"
+    message = "this pragma does not stand above a function or a class"
 
 
 class NothingToTune(Rule):
