@@ -517,6 +517,7 @@ def test_where_it_is_written_already_it_is_replaced(project: Path, written: str)
     [
         ("return x > 3.0", "name = name.lower()\n        return x > 3.0", "margin"),
         ("return x > 3.0", "return x > 3.25", "margin"),
+        ("return x > 3.0", "return x > 3.0 and name != 'z'", "margin"),
         ("stream=name", "stream=name, coerce=off", "margin"),
         ("stream=name", "stream=name, margin=0.2", ""),
         ("return x > 3.0", "return x > 3.0 and x > 2.0", ""),

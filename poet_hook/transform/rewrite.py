@@ -32,7 +32,8 @@ shape is:
                 SLOT.failed(_poet_call)
                 raise
 
-and what an option does not need is left out. In an async function the pause, the limit and the fallback are awaited; a
+and what an option does not need is left out. With `margin=`, the number that decides is `near if
+SLOT.alerting(_poet_call) else it`. In an async function the pause, the limit and the fallback are awaited; a
 generator gets only the checks of its arguments, which run when its first value is asked for.
 
 Where nothing but types is checked, the code holds no slot at all, but imports what it calls (`runtime.late`) once a

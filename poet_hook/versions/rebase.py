@@ -66,8 +66,8 @@ def carry(version: Version, original: str, plan: Plan) -> Version:
 
 def _shape(tunables: Sequence[Tunable], version: Version) -> list[tuple[str, tuple[str, ...]]]:
     """What must be the same in two texts."""
-    restructured = any(tunable.structural and tunable.name in version.values for tunable in tunables)
-    of_text = (tunable for tunable in tunables if tunable.kind != "option")
+    of_text = [tunable for tunable in tunables if tunable.kind != "option"]
+    restructured = any(tunable.structural and tunable.name in version.values for tunable in of_text)
     kept = (tunable for tunable in of_text if restructured or not tunable.structural)
     return [(tunable.name, tunable.choices if tunable.structural else ()) for tunable in kept]
 
