@@ -236,3 +236,25 @@ def spec(text: str, plan: Plan) -> str:
     """What runs, but for a `coerce=` where no type is checked, and a `stream=` that nobody asks for."""
     idle = "" if plan.pragma.trains or plan.pragma.steady else '|,"has_streams":true'
     return re.sub(f',"coerce":"(off|strict)"{idle}', "", text)
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "expected"),
+    [
+        ("async def", "return x > 1.0", ["types of the arguments", "retries=", "timeout=", "type of the result"]),
+        ("def", "yield x > 1.0", ["types of the arguments"]),
+        ("async def", "yield x > 1.0", ["types of the arguments"]),
+    ],
+)
+def test_what_a_call_of_another_kind_costs(explain: Explain, head: str, body: str, expected: list[str]) -> None:
+    options = "retries=1, timeout=5s" if "return" in body else ""
+    result = " -> bool" if "return" in body else ""
+    found = explain(f"# poet: {options}\n{head} f(x: float){result}:\n    {body}\n")
+    assert ([step["what"] for step in found["steps"]], found["left_out"]) == (expected, [])
+
+
+def test_what_stands_in_the_body_is_not_measured(explain: Explain) -> None:
+    for more in ("", ", optimize_for=accuracy"):
+        found = explain(function(f"margin=0.5{more}"))
+        assert found["left_out"] == ["margin= is not measured: it moves a number in the body"]
+        assert [(step["phase"], step["what"]) for step in found["steps"]][:2] == TYPES

@@ -20,7 +20,7 @@ from typing import Any
 
 from poet_hook.cli.output import heading, plain, say, shown, table
 from poet_hook.model import Parameter, Plan, Pragma
-from poet_hook.transform.nodes import own_scope
+from poet_hook.transform.nodes import FunctionNode, own_scope
 from poet_hook.transform.rewrite import enhance
 
 SECONDS = 0.3  # of measuring
@@ -53,7 +53,19 @@ _PURE = frozenset(
 )
 # the options that do something at a call
 _MEASURED = (
-    *("require", "retries", "fallback", "timeout", "min_run", "hold", "cooldown", "stream", "ensure", "domain"),
+    *(
+        "require",
+        "retries",
+        "fallback",
+        "timeout",
+        "min_run",
+        "hold",
+        "cooldown",
+        "margin",
+        "stream",
+        "ensure",
+        "domain",
+    ),
     *("optimize_for", "key", "group", "canary", "learn"),
 )
 
@@ -95,11 +107,10 @@ class Cost:
 def cost_of(plan: Plan, version: int) -> Cost:
     """Measure for about `SECONDS`, with `version` in use; where `steps` is empty, `left_out` says why."""
     node = ast.parse(plan.source).body[0]
-    if not isinstance(node, ast.FunctionDef) or any(map(_generates, own_scope(node))):
-        return Cost(0.0, (), ("nothing is measured: only plain functions are, whose call is over when it returns",))
+    assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
     left_out = list(_left_out(plan, node))
     cut: dict[str, Any] = dict.fromkeys(_cut(left_out))
-    measured = replace(plan, pragma=replace(plan.pragma, **cut))
+    measured = replace(plan, limit=None, pragma=replace(plan.pragma, **cut))
     sentences = tuple(sentence for _, sentence in left_out)
     result = _unused(node, plan)
     steps, texts = _texts(node, measured, version, result)
@@ -192,7 +203,7 @@ def _listed(pragma: Pragma, *names: str) -> str:
     return ", ".join(f"{name}=" for name in names if getattr(pragma, name) is not None)
 
 
-def _left_out(plan: Plan, node: ast.FunctionDef) -> Iterator[tuple[str, str]]:
+def _left_out(plan: Plan, node: FunctionNode) -> Iterator[tuple[str, str]]:
     """The options that can't be measured without running what is the user's, each with a sentence that says why."""
     pragma = plan.pragma
     names = {parameter.name for parameter in plan.parameters}
@@ -204,6 +215,8 @@ def _left_out(plan: Plan, node: ast.FunctionDef) -> Iterator[tuple[str, str]]:
         result = {"result"} if option == "ensure" else set()
         if isinstance(expression, str) and (reason := _unsafe(expression, names | result, unknown)):
             yield option, f"{option}= is not measured: {reason}"
+    if pragma.margin:
+        yield "margin", "margin= is not measured: it moves a number in the body"
     if pragma.trains:
         vague = [
             parameter.name
@@ -247,7 +260,7 @@ def _is_self(plan: Plan, number: int) -> bool:
 # --------------------------------------------------------------------------- the functions that are called
 
 
-def _texts(node: ast.FunctionDef, plan: Plan, version: int, result: str) -> tuple[list[tuple[str, str]], list[str]]:
+def _texts(node: FunctionNode, plan: Plan, version: int, result: str) -> tuple[list[tuple[str, str]], list[str]]:
     """Each part that changes what runs, and what runs with all parts up to it; before the first, the plain function."""
     steps: list[tuple[str, str]] = []
     texts = [_text(node, result)]
@@ -259,7 +272,7 @@ def _texts(node: ast.FunctionDef, plan: Plan, version: int, result: str) -> tupl
     return steps, texts
 
 
-def _unused(node: ast.FunctionDef, plan: Plan) -> str:
+def _unused(node: FunctionNode, plan: Plan) -> str:
     """A name for what the empty body returns, which is no other's."""
     result = "made_up"
     while result in {parameter.name for parameter in plan.parameters} | {node.name}:
@@ -267,7 +280,7 @@ def _unused(node: ast.FunctionDef, plan: Plan) -> str:
     return result
 
 
-def _request(node: ast.FunctionDef, plan: Plan, texts: Sequence[str], result: str) -> dict[str, Any]:
+def _request(node: FunctionNode, plan: Plan, texts: Sequence[str], result: str) -> dict[str, Any]:
     pragma = plan.pragma
     # what has to be evaluated, besides being true
     marks = [each for each in (pragma.key, pragma.stream, pragma.group) if isinstance(each, str)]
@@ -275,6 +288,7 @@ def _request(node: ast.FunctionDef, plan: Plan, texts: Sequence[str], result: st
     checks = Pragma(0, 0, pragma.domain, require=require, ensure=pragma.ensure, coerce=pragma.coerce)
     passed, candidates = _arguments(node, plan)
     return {
+        "kind": plan.kind,
         "name": node.name,
         "qualname": plan.qualname,
         "source": plan.source,
@@ -288,7 +302,7 @@ def _request(node: ast.FunctionDef, plan: Plan, texts: Sequence[str], result: st
     }
 
 
-def _text(node: ast.FunctionDef, result: str, plan: Plan | None = None, version: int = 1) -> str:
+def _text(node: FunctionNode, result: str, plan: Plan | None = None, version: int = 1) -> str:
     """The source of a function with these parameters that returns `result`; plain, or enhanced by a plan."""
     args = node.args
     bare = ast.arguments(
@@ -300,16 +314,18 @@ def _text(node: ast.FunctionDef, result: str, plan: Plan | None = None, version:
         kwarg=args.kwarg and ast.arg(args.kwarg.arg),
         defaults=[],
     )
-    made = ast.FunctionDef(node.name, bare, [ast.Return(ast.Name(result, ast.Load()))], [])
+    given = ast.Name(result, ast.Load())
+    body: ast.stmt = ast.Expr(ast.Yield(given)) if any(map(_generates, own_scope(node))) else ast.Return(given)
+    made = type(node)(node.name, bare, [body], [])
     module = ast.parse(ast.unparse(ast.fix_missing_locations(ast.Module([made], []))))
     function = module.body[0]
-    assert isinstance(function, ast.FunctionDef)
+    assert isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
     if plan is not None:
         enhance(function, plan, version)
     return ast.unparse(ast.fix_missing_locations(module))
 
 
-def _arguments(node: ast.FunctionDef, plan: Plan) -> tuple[list[str], list[list[str]]]:
+def _arguments(node: FunctionNode, plan: Plan) -> tuple[list[str], list[list[str]]]:
     """How each argument is passed, as `a0` or `name=a1`, and what may be made up for it; all as text."""
     args = node.args
     by_name = {each.arg for each in args.kwonlyargs}

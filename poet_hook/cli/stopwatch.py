@@ -6,6 +6,7 @@ The texts have an empty body, and come from `cli.cost`: nothing of the user's is
 from __future__ import annotations
 
 import ast
+import asyncio
 import itertools
 import json
 import os
@@ -24,7 +25,16 @@ _FIRST = 100  # calls, from which the interpreter learns, and of which the first
 _MOST_TRIED = 1000  # combinations of made-up arguments and results
 
 Function = Callable[..., Any]
-Loop = Callable[..., None]
+Run = Callable[[range], Any]
+
+# by what a call gives: a loop over calls, each of them until its end
+_LOOPS = {
+    "function": "def loop(function, calls{names}):\n for _ in calls: function({passed})",
+    "coroutine": "async def loop(function, calls{names}):\n for _ in calls: await function({passed})",
+    "generator": "def loop(function, calls{names}):\n for _ in calls:\n  for _ in function({passed}): pass",
+    "async generator": "async def loop(function, calls{names}):\n for _ in calls:\n"
+    "  async for _ in function({passed}): pass",
+}
 
 
 def main() -> None:
@@ -42,8 +52,10 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     if chosen is None:
         return {"problem": "no arguments and no result could be made up that its own checks let pass"}
     *arguments, result = [_made(text) for text in chosen]
-    loops = [(_loop(request["passed"]), _function(request, text, result)) for text in request["texts"]]
-    best, noise, calls = _best([_bound(loop, function, arguments) for loop, function in loops], request["seconds"])
+    functions = [_function(request, text, result) for text in request["texts"]]
+    best, noise, calls = _best(
+        [_empty(request), *(_run(request, each, arguments) for each in functions)], request["seconds"]
+    )
     if record.recorder.lost:
         return {"problem": "calls could not be recorded in a temporary folder"}
     return {"ns": best, "noise": noise, "calls": calls, "rounds": ROUNDS, "made_up": chosen}
@@ -57,9 +69,8 @@ def _fitting(request: dict[str, Any]) -> list[str] | None:
     each: Iterator[Sequence[str]] = itertools.chain(together, itertools.product(*candidates))
     for chosen in itertools.islice(each, _MOST_TRIED):
         *arguments, result = [_made(text) for text in chosen]
-        run = _bound(_loop(request["passed"]), _function(request, request["probe"], result), arguments)
         try:
-            run(range(1))
+            _run(request, _function(request, request["probe"], result), arguments)(range(1))
         except Exception:  # noqa: BLE001 - a check refused it, or the expression can't take it
             continue
         return list(chosen)
@@ -78,37 +89,50 @@ def _function(request: dict[str, Any], text: str, result: Any) -> Function:
     return function
 
 
-def _loop(passed: Sequence[str]) -> Loop:
-    """A loop of its own for each function, so that the interpreter fits each to what it calls."""
-    names = "".join(f", a{index}" for index in range(len(passed)))
+def _run(request: dict[str, Any], function: Function, arguments: Sequence[Any]) -> Run:
+    """So many calls of a function, in a loop of its own, so that the interpreter fits it to what it calls."""
+    names = "".join(f", a{index}" for index in range(len(arguments)))
+    loop = _compiled(_LOOPS[request["kind"]].format(names=names, passed=", ".join(request["passed"])))
+    return _awaited(request, lambda calls: loop(function, calls, *arguments))
+
+
+def _empty(request: dict[str, Any]) -> Run:
+    """The same without a call."""
+    return _awaited(
+        request, _compiled(("async " if _waits(request) else "") + "def loop(calls):\n for _ in calls: pass")
+    )
+
+
+def _compiled(text: str) -> Function:
     namespace: dict[str, Any] = {}
-    exec(f"def loop(function, calls{names}):\n for _ in calls: function({', '.join(passed)})", namespace)
-    loop: Loop = namespace["loop"]
+    exec(text, namespace)
+    loop: Function = namespace["loop"]
     return loop
 
 
-def _bound(loop: Loop, function: Function, arguments: Sequence[Any]) -> Callable[[range], None]:
-    return lambda calls: loop(function, calls, *arguments)
+def _waits(request: dict[str, Any]) -> bool:
+    return request["kind"] in ("coroutine", "async generator")
 
 
-def _nothing(calls: range) -> None:
-    for _ in calls:
-        pass
+def _awaited(request: dict[str, Any], run: Run) -> Run:
+    return (lambda calls: _runner.run(run(calls))) if _waits(request) else run
 
 
-def _best(runs: Sequence[Callable[[range], None]], seconds: float) -> tuple[list[float], list[float], int]:
-    """The least ns per call of each, without what the loop takes; how far the next was off; and all calls made."""
-    every = [_nothing, *runs]
-    counts = [_count(run, seconds * 1e9 / (ROUNDS * len(every))) for run in every]
-    rounds: list[list[float]] = [[] for _ in every]
+_runner = asyncio.Runner()  # one event loop for all
+
+
+def _best(runs: Sequence[Run], seconds: float) -> tuple[list[float], list[float], int]:
+    """The least ns per call of each but the first, less the first; how far the next was off; and all calls made."""
+    counts = [_count(run, seconds * 1e9 / (ROUNDS * len(runs))) for run in runs]
+    rounds: list[list[float]] = [[] for _ in runs]
     for _ in range(ROUNDS):  # in turn, so that a slow moment of the machine meets all of them
-        for run, count, figures in zip(every, counts, rounds, strict=True):
+        for run, count, figures in zip(runs, counts, rounds, strict=True):
             figures.append(_spent(run, count) / count)
-    (loop, _), *firsts = (sorted(figures)[:2] for figures in rounds)
-    return [least - loop for least, _ in firsts], [after - least for least, after in firsts], ROUNDS * sum(counts[1:])
+    (empty, _), *firsts = (sorted(figures)[:2] for figures in rounds)
+    return [least - empty for least, _ in firsts], [after - least for least, after in firsts], ROUNDS * sum(counts[1:])
 
 
-def _count(run: Callable[[range], None], wanted: float) -> int:
+def _count(run: Run, wanted: float) -> int:
     """How many calls take about `wanted` ns."""
     run(range(_FIRST))
     count = 1
@@ -117,7 +141,7 @@ def _count(run: Callable[[range], None], wanted: float) -> int:
     return max(1, int(count * wanted / spent))
 
 
-def _spent(run: Callable[[range], None], count: int) -> int:
+def _spent(run: Run, count: int) -> int:
     start = time.perf_counter_ns()
     run(range(count))
     return time.perf_counter_ns() - start
