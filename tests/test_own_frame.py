@@ -488,6 +488,24 @@ def test_what_is_awaited_besides_begins_no_line() -> None:
     assert lines(own_lines(compile(tree, "m.py", "exec"), [("f", 1)])) == plain
 
 
+def test_a_time_limit_that_is_awaited_begins_no_line(both: Both) -> None:
+    source = """
+        import asyncio
+        # poet: timeout=5s, retries=1, optimize_for=accuracy, fallback=0
+        async def f(x):
+            await asyncio.sleep(0)
+            y = 2 / x
+            return y
+        """
+    plain, ours = both(source)
+
+    def lines(m: types.ModuleType) -> list[Event]:
+        return [event for event in traced(lambda: asyncio.run(m.f(1)), m.__file__) if event[1] == "line"]
+
+    assert [line for *_, line in lines(plain)] == [5, 6, 7]
+    assert lines(ours) == lines(plain)
+
+
 # --------------------------------------------------------------------------- frames
 
 
