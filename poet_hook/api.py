@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
@@ -58,23 +59,30 @@ def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """
     with capture() as executions:
         value = function(*args, **kwargs)
-    if isinstance(value, Coroutine):
-        return _called(function, value)
-    return _captured(function, value, executions)
+    found = _among(executions, function, value)
+    if found is None and inspect.isawaitable(value):
+        return _called(function, value, executions)
+    if found is None:
+        raise NotEnhancedError(_why_not_recorded(function))
+    return found
 
 
-async def _called(function: Callable[..., Any], waiting: Coroutine[Any, Any, Any]) -> POETResult:
+async def _called(function: Callable[..., Any], waiting: Awaitable[Any], before: list[POETResult]) -> POETResult:
     with capture() as executions:
         value = await waiting
-    return _captured(function, value, executions)
+    # a task runs in a context of its own, which took the first list along
+    found = _among(executions, function, value) or _among(before, function, value)
+    if found is None:
+        raise NotEnhancedError(_why_not_recorded(function))
+    return found
 
 
-def _captured(function: Callable[..., Any], value: Any, executions: list[POETResult]) -> POETResult:
+def _among(executions: list[POETResult], function: Callable[..., Any], value: Any) -> POETResult | None:
     names = {getattr(inner, "__qualname__", None) for inner in _wrapped(function)}
     for result in reversed(executions):
         if result.function.partition(":")[2] in names:
             return replace(result, value=value)  # a decorator above the pragma may have changed it
-    raise NotEnhancedError(_why_not_recorded(function))
+    return None
 
 
 def _wrapped(function: Any) -> Iterator[Any]:

@@ -12,6 +12,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from keyword import iskeyword
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,14 +38,19 @@ class Assumption:
     """One entry of `assume`: the options in `text` hold for what it names, as if a pragma stood there.
 
     `module` is a module or a package with all that is in it; `within` is "", or a class or function of the module.
-    `anywhere` is whether that may be an installed package: a file of the project says nothing of those.
+    `root` is "" where that may be any module; a file of the project says nothing of others than the project's own.
     """
 
     module: str
     within: str
     text: str
     said_in: str
-    anywhere: bool
+    root: str = ""
+
+    @property
+    def anywhere(self) -> bool:
+        """Whether it may speak of an installed package."""
+        return not self.root
 
     @property
     def target(self) -> str:
@@ -54,7 +60,7 @@ class Assumption:
     def reaches(self, module: str, path: str) -> bool:
         """Whether it speaks of the module of this name, or of something in it."""
         named = module == self.module or (not self.within and module.startswith(f"{self.module}."))
-        return named and (self.anywhere or not in_site_packages(path))
+        return named and (self.anywhere or (_is_below(path, self.root) and not in_site_packages(path)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +154,10 @@ def _load(here: Path, env: Mapping[str, str], script_folder: Path | None) -> Set
         elif key and key in project:
             found[name] = (project[key], f"{root / 'pyproject.toml'}: {key}", False)
     sources = {name: found[name][1] if name in found else "default" for name in _NAMES} | {"root": found_by}
-    assume = _assumed(found.get("assume"))
+    assume = _assumed(found.get("assume"), root)
     if "assume" in project and "POET_ASSUME" in env:  # the one does not put the other out
         source = f"{root / 'pyproject.toml'}: assume"
-        assume += _assumed((project["assume"], source, False))
+        assume += _assumed((project["assume"], source, False), root)
         sources["assume"] += f", {source}"
     return Settings(
         root=root,
@@ -300,12 +306,13 @@ def _modules(found: tuple[Any, str, bool] | None) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _assumed(found: tuple[Any, str, bool] | None) -> tuple[Assumption, ...]:
+def _assumed(found: tuple[Any, str, bool] | None, root: Path) -> tuple[Assumption, ...]:
     if found is None:
         return ()
     value, source, trusted = found
     entries = _entries(value, source) if trusted else _table(value, source)
-    return tuple(_assumption(target.strip(), text.strip(), source, trusted) for target, text in entries)
+    only = "" if trusted else str(root)
+    return tuple(_assumption(target.strip(), text.strip(), source, only) for target, text in entries)
 
 
 def _entries(text: str, source: str) -> Iterator[tuple[str, str]]:
@@ -340,13 +347,17 @@ def _table(value: Any, source: str, prefix: str = "") -> Iterator[tuple[str, str
             raise SettingsError(f"{source}: what is assumed of {prefix}{name} must be text with options, not {item!r}")
 
 
-def _assumption(target: str, text: str, source: str, anywhere: bool) -> Assumption:
+def _assumption(target: str, text: str, source: str, root: str) -> Assumption:
     module, colon, within = target.partition(":")
     parts = [*module.split("."), *(part for part in within.split(".") if part != "<locals>")]
-    if not all(part.isidentifier() for part in (parts if colon else module.split("."))):
+    if not all(part.isidentifier() and not iskeyword(part) for part in (parts if colon else module.split("."))):
         takes = "it takes a package, a module, or module:function, as in shop.prices:total"
         raise SettingsError(f"{source}: {target!r} names nothing; {takes}")
-    return Assumption(module, within, text, source, anywhere)
+    return Assumption(module, within, text, source, root)
+
+
+def _is_below(path: str, root: str) -> bool:
+    return any(place.startswith(os.path.join(root, "")) for place in (os.path.abspath(path), os.path.realpath(path)))
 
 
 def in_site_packages(path: str) -> bool:

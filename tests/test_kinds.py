@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 import poet_hook
 from poet_hook import api
+from poet_hook.cli.main import main
 from poet_hook.errors import EnforceError, OperateTimeout, PerceiveError
 
 # --------------------------------------------------------------------------- async
@@ -116,6 +117,110 @@ def test_a_cancelled_task_is_cancelled(load: Load) -> None:
     assert (execution.outcome, execution.error) == ("error", "CancelledError: ")
 
 
+def test_what_a_body_makes_of_its_cancellation_is_no_failure(load: Load) -> None:
+    m = load(
+        """
+        import asyncio
+        # poet: fallback=0, timeout=9s, retries=3, backoff=5s
+        async def ask():
+            try:
+                await asyncio.sleep(30)
+            except asyncio.CancelledError:
+                raise ConnectionError("cancelled") from None
+        # poet: fallback=0, timeout=20ms
+        async def slow():
+            try:
+                await asyncio.sleep(30)
+            except asyncio.CancelledError:
+                raise ConnectionError("cancelled") from None
+        """
+    )
+
+    async def cancelled() -> str:
+        task = asyncio.create_task(m.ask())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        try:
+            return repr(await task)
+        except ConnectionError as error:
+            return str(error)
+
+    async def limited() -> str:
+        try:
+            async with asyncio.timeout(0.02):
+                return repr(await m.ask())
+        except ConnectionError as error:
+            return str(error)
+
+    assert asyncio.run(cancelled()) == "cancelled"
+    assert asyncio.run(limited()) == "cancelled"
+    assert asyncio.run(m.slow()) == 0  # its own limit is a failure
+
+
+def test_a_call_that_is_cancelled_while_it_pauses_is_recorded(load: Load) -> None:
+    m = load(
+        """
+        # poet: optimize_for=accuracy, retries=3, backoff=90s
+        async def f(x: int) -> int: raise ValueError(x)
+        """
+    )
+
+    async def cancelled() -> None:
+        async with asyncio.timeout(0.03):
+            await m.f(1)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(cancelled())
+    (execution,) = api.executions("m:f")
+    assert (execution.outcome, execution.attempts) == ("error", 1)
+
+
+def test_a_task_of_an_earlier_attempt_keeps_its_variables(load: Load) -> None:
+    m = load(
+        """
+        import asyncio
+        tasks = []
+        # poet: timeout=30ms, retries=1, backoff=1ms
+        async def f():
+            if tasks:
+                await asyncio.sleep(0.01)
+                return await tasks[0]
+            n = 1
+            async def later():
+                await asyncio.sleep(0.04)
+                return n
+            tasks.append(asyncio.create_task(later()))
+            await asyncio.sleep(10)
+        """
+    )
+    assert asyncio.run(m.f()) == 1
+
+
+def test_the_result_of_a_call_that_gives_something_to_wait_for(load: Load) -> None:
+    m = load(
+        """
+        import asyncio, functools
+        async def g(x): return x
+        # poet: optimize_for=accuracy, record=none
+        def s(x): return g(x)
+        def started(f):
+            @functools.wraps(f)
+            def start(x): return asyncio.ensure_future(f(x))
+            return start
+        # poet: optimize_for=accuracy
+        @started
+        async def t(x): return x
+        """
+    )
+    result = poet_hook.call(m.s, 1)
+    assert asyncio.run(result.value) == 1
+
+    async def task() -> Any:
+        return await poet_hook.call(m.t, 2)
+
+    assert asyncio.run(task()).value == 2
+
+
 @pytest.mark.parametrize("kind", ["def", "async def"])
 def test_an_async_fallback_may_be_any_function(load: Load, kind: str) -> None:
     m = load(
@@ -189,8 +294,10 @@ def test_an_async_function_that_waits_for_nothing_learns(load: Load) -> None:
     assert [asyncio.run(m.hot(x)) for x in (2.5, 3.5)] == [False, True]
 
 
-def test_an_async_function_that_waits_is_recorded_only(load: Load) -> None:
+def test_an_async_function_that_waits_is_recorded_only(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
     m = load("import asyncio\n" + DETECTOR.replace("    return", "    await asyncio.sleep(0)\n    return"))
+    assert main(["explain", "m:hot"]) == 0
+    assert "nothing is learned from them: line 5: it waits for something else" in capsys.readouterr().out
     (reason,) = teach(m.hot, 3.0, "m:hot")
     assert "line 5: it waits for something else, which a replay can't" in reason
     assert len(list(api.executions("m:hot"))) == 60

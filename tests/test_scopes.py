@@ -23,7 +23,7 @@ from poet_hook.transform.plan import Planned, plan_module
 
 def planned(source: str, *assume: tuple[str, str]) -> Planned:
     entries = [
-        Assumption(*(target.split(":") if ":" in target else (target, "")), text, "POET_ASSUME", True)
+        Assumption(*(target.split(":") if ":" in target else (target, "")), text, "POET_ASSUME")
         for target, text in assume
     ]
     return plan_module(textwrap.dedent(source), "/project/m.py", "m", "m", tuple(entries))
@@ -172,9 +172,77 @@ def test_what_can_not_be_enhanced_is_no_mistake_of_the_module() -> None:
     assert [(left.function, left.asked) for left in found.left_alone] == [("m:f", False), ("m:g", False), ("m:h", True)]
 
 
-def test_a_class_that_is_never_made_is_no_mistake(load: Load) -> None:
-    found = planned("# poet: retries=1\nclass C:\n    x = 1\n")
-    assert [item.code for item in found.diagnostics] == ["PH403"]
+@pytest.mark.parametrize(
+    "body",
+    [
+        "    x = 1\n",
+        "    # poet: off\n    def f(self): return 1\n",
+        "    # poet: off\n    class D:\n        def f(self): return 1\n",
+    ],
+)
+def test_a_class_of_which_nothing_is_left_is_no_mistake(body: str) -> None:
+    assert planned(f"# poet: retries=1\nclass C:\n{body}").diagnostics == []
+
+
+def test_a_tune_belongs_to_the_innermost_function_that_is_enhanced() -> None:
+    source = """
+        # poet: module retries=1
+        def outer():
+            # poet: optimize_for=accuracy
+            def inner(x: float) -> bool:
+                return x > 3.0  # poet: tune 1..5
+            return inner
+        """
+    for text in (source, source.replace("retries=1", "optimize_for=accuracy")):
+        found = planned(text)
+        assert found.diagnostics == []
+        assert [tunable.upper for target in found.targets for tunable in target.plan.tunables if tunable.declared] == [
+            5
+        ]
+
+
+def test_a_generator_takes_no_name_from_one_that_learns() -> None:
+    source = """
+        # poet: module optimize_for=accuracy
+        if 1:
+            def f(): yield 1
+        else:
+            def f(x: float) -> bool: return x > 1.0
+        """
+    found = planned(source)
+    assert [target.plan.pragma.trains for target in found.targets] == [False, True]
+
+
+def test_what_a_class_says_is_not_meant_for_methods_that_give_nothing(load: Load) -> None:
+    m = load(
+        """
+        # poet: fallback=0, ensure="result", retries=1, backoff=1ms
+        class C:
+            def __init__(self, x): self.x = 1 / x
+            def get(self): return 1 / 0
+        """
+    )
+    with pytest.raises(ZeroDivisionError):
+        m.C(0)
+    assert m.C(1).get() == 0
+
+
+def test_the_end_of_an_iteration_is_no_failure(load: Load) -> None:
+    m = load(
+        """
+        # poet: fallback=0, retries=2, backoff=5s
+        class It:
+            def __init__(self, n): self.n = n
+            def __iter__(self): return self
+            def __next__(self):
+                if self.n <= 0: raise StopIteration
+                self.n -= 1
+                return self.n
+            def __getattr__(self, name): raise AttributeError(name)
+        """
+    )
+    assert list(itertools.islice(m.It(2), 6)) == [1, 0]
+    assert not hasattr(m.It(1), "nothing")
 
 
 # --------------------------------------------------------------------------- what runs
@@ -268,6 +336,36 @@ def test_a_package_that_one_can_not_edit(project: Path, python: Python) -> None:
     assert python(code).stdout == plain
 
 
+def test_a_file_of_the_project_says_nothing_of_other_code(project: Path, tmp_path: Path, python: Python) -> None:
+    """Not even where the environment names the same."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "vendlib.py").write_text("def f(x: int): return x\n")
+    (project / "pyproject.toml").write_text("[tool.poet_hook.assume]\nvendlib = \"ensure='print(1)'\"\n")
+    code = """
+        import sys; sys.path.insert(0, "../elsewhere")
+        import poet_hook; poet_hook.activate()
+        import vendlib
+        print(vendlib.f("7"))
+    """
+    assert python(code, POET_ASSUME="vendlib: coerce=off").stdout == "7\n"
+    assert python(code).stdout == "7\n"
+    assert python(code, POET_ASSUME="vendlib: coerce=lax; vendlib:f: ensure='result == 7'").stdout == "7\n"
+
+
+def test_the_standard_library_stays_as_it_is(project: Path, python: Python) -> None:
+    """poet_hook itself stands on it."""
+    code = """
+        import poet_hook; poet_hook.activate()
+        import colorsys, json.tool
+        print(type(colorsys.__loader__).__name__)
+    """
+    assert python(code, POET_ASSUME="colorsys: retries=1; json: retries=1").stdout == "SourceFileLoader\n"
+
+
+def test_of_two_entries_for_the_same_the_later_counts() -> None:
+    assert pragmas("def f(): return 1\n", ("m", "retries=1"), ("m", "retries=2"))["f"].retries == 2
+
+
 def test_a_module_of_the_project_without_a_pragma(project: Path, python: Python) -> None:
     """What is assumed changes with the setting, also where the code was kept from an earlier import."""
     (project / "legacy.py").write_text("def f(x: int): return x\n")
@@ -314,17 +412,17 @@ def test_a_mistake_in_what_is_assumed_is_one_warning(python: Python, project: Pa
     done = python(code, POET_ASSUME="m: retires=2")
     assert done.stdout == "1\n"
     assert done.stderr.count("PragmaWarning") == 1
-    assert "environment variable POET_ASSUME:1:1: PH201 unknown option 'retires'" in done.stderr
+    assert "environment variable POET_ASSUME (m):1:1: PH201 unknown option 'retires'" in done.stderr
     assert "did you mean 'retries'?" in done.stderr
     done = python(code, POET_ASSUME="m: retires=2", POET_STRICT="1", check=False)
     assert "PragmaError" in done.stderr.splitlines()[-1]
-    assert "POET_ASSUME: PH201" in done.stderr.splitlines()[-1]
+    assert "POET_ASSUME (m): PH201" in done.stderr.splitlines()[-1]
 
 
 def test_check_reads_what_is_assumed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "pyproject.toml").write_text('[tool.poet_hook.assume]\nm = "retires=2"\n')
     assert main(["check", "."]) == 1
-    assert f"{project / 'pyproject.toml'}: assume:1:1: PH201" in capsys.readouterr().out
+    assert f"{project / 'pyproject.toml'}: assume (m):1:1: PH201" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -354,6 +452,7 @@ def test_entries_of_the_environment(project: Path, text: str, entries: list[tupl
         ("toolz:record=none", "must be a name, ': ' and options"),
         ("a b: retries=1", "'a b' names nothing"),
         ("m:: retries=1", "'m:' names nothing"),
+        ("class: retries=1", "'class' names nothing"),
         ("m:<lambda>: retries=1", "'m:<lambda>' names nothing"),
         (".m: retries=1", "'.m' names nothing"),
         ("m: ensure='x", "is not closed"),
@@ -397,6 +496,7 @@ def test_too_early_names_what_is_assumed(project: Path, python: Python) -> None:
     (project / "legacy.py").write_text("def f(x: int): return x\n")
     done = python("import legacy, poet_hook; poet_hook.activate()", POET_ASSUME="legacy: retries=1")
     assert "imported before poet_hook was activated, and therefore not enhanced: legacy" in done.stderr
+    assert python("import legacy, poet_hook; poet_hook.activate()", POET_ASSUME="legacy: off").stderr == ""
 
 
 def test_poet_hook_itself_is_never_enhanced(python: Python) -> None:

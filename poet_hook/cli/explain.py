@@ -11,11 +11,12 @@ from poet_hook import api
 from poet_hook.cli.cost import Cost, cost_of, say_cost
 from poet_hook.cli.names import Found, find
 from poet_hook.cli.output import heading, plain, say, say_json, table
+from poet_hook.isolation.slice import slice_function
 from poet_hook.learning.aims import described
 from poet_hook.learning.scale import range_of
 from poet_hook.model import Diagnostic, Fallback, LeftAlone, Origin, Parameter, Plan, Pragma, Tunable, Value, Version
 from poet_hook.pragma.diagnose import render
-from poet_hook.pragma.options import ATTEMPTS, as_duration
+from poet_hook.pragma.options import ATTEMPTS, as_duration, judged_live
 from poet_hook.transform.constants import GAP
 from poet_hook.transform.values import as_text
 from poet_hook.versions.chain import Chain
@@ -68,6 +69,8 @@ def _say_plan(plan: Plan, found: Found) -> None:
         say("no optimize_for=: nothing is recorded, nothing is learned, the version is always v1")
         return
     say(f"objective: {described(plan.pragma.optimize_for or '')}")
+    if reason := _why_not_learned(plan, found):
+        say(f"its calls are recorded, and nothing is learned from them: {reason}")
     champion, version = _champion(plan)
     _say_tunables(plan, dict(version.values) if version else {})
     say(f"in use: v{champion}{_level(version)}")
@@ -182,6 +185,13 @@ def _problems(plan: Plan, found: Found) -> list[Diagnostic]:
     return [item for item in found.diagnostics if plan.pragma.line <= item.line < end]
 
 
+def _why_not_learned(plan: Plan, found: Found) -> str | None:
+    """Why the function can't be replayed; live calls may tell all the same."""
+    if not plan.pragma.trains or judged_live(plan.pragma):
+        return None
+    return slice_function(found.source, plan.qualname, plan.line, api.settings().replay_modules).reason
+
+
 def _champion(plan: Plan) -> tuple[int, Version | None]:
     """What runs, which is the original where the stored version can't be used (a warning says why)."""
     chain = Chain(api.settings(), plan.function)
@@ -215,6 +225,7 @@ def _document(plan: Plan, found: Found) -> dict[str, Any]:
         "line": plan.line,
         "pragma": plan.pragma,
         "objective": described(plan.pragma.optimize_for) if plan.pragma.optimize_for else None,
+        "not_learned": _why_not_learned(plan, found),
         "parameters": checks,
         "returns": {"kind": plan.returns, "check": _result_check(plan)},
         "tunables": tunables,

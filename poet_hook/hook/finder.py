@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 
 from poet_hook.errors import PoetWarning, warn
-from poet_hook.hook.first import First, has_pragma, is_installed, is_own, not_own
+from poet_hook.hook.first import First, has_pragma, is_installed, not_own, stands_below
 from poet_hook.hook.loader import Enhancer, PoetLoader, say_compiled
 
 _BESIDE = "beartype.claw."  # once anything uses it, it loads every source file of the process, and few to check them
@@ -23,7 +23,7 @@ class Finder(First):
         self.roots = tuple(dict.fromkeys(os.path.join(os.path.abspath(root), "") for root in roots))
         self.enhancer = enhancer
         # most imports of most programs are from here, and told by this alone
-        self.away = () if enhancer.assume else not_own()
+        self.away = () if any(entry.anywhere for entry in enhancer.assume) else not_own()
 
     def consider(self, spec: ModuleSpec) -> None:
         """Put our loader into the spec of a module under the roots that has pragmas, or say why that can't be."""
@@ -53,7 +53,7 @@ class Finder(First):
         """Whether the file of a module may be enhanced, and either has a pragma or one is assumed of it."""
         if self.covers(path):
             return has_pragma(path) or self.enhancer.assumes(module, path)
-        return self.enhancer.assumes(module, path, anywhere=True) and not is_own(os.path.abspath(path))
+        return not stands_below(os.path.abspath(path)) and self.enhancer.assumes(module, path, anywhere=True)
 
     def covers(self, path: str) -> bool:
         """True for a file under a project root that is not an installed package, the standard library or ours."""

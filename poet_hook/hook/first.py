@@ -75,12 +75,17 @@ class Waiting(First):
             standing.consider(spec)
 
     def _names(self, module: str) -> bool:
-        return any(f"{module}.".startswith(f"{name}.") for name in self.assumed)
+        # a file below the working directory may be named by its place in the project, too
+        return any(f"{module}.".startswith(f"{name}.") or f".{name}".endswith(f".{module}") for name in self.assumed)
 
 
 def is_installed(path: str) -> bool:
     """True for a file of an installed package, of the standard library, or of poet_hook; `path` is absolute."""
-    return path.startswith((_OWN, _STANDARD)) or any(part in path for part in _INSTALLED)
+    return path.startswith((_OWN, _STANDARD)) or _is_package(path)
+
+
+def _is_package(path: str) -> bool:
+    return any(part in path for part in _INSTALLED)
 
 
 def not_own() -> tuple[str, ...]:
@@ -88,9 +93,9 @@ def not_own() -> tuple[str, ...]:
     return _STANDARD, *(os.path.join(path, "") for path in sys.path if os.path.join(path, "").endswith(_INSTALLED))
 
 
-def is_own(path: str) -> bool:
-    """True for a file of poet_hook; `path` is absolute."""
-    return path.startswith(_OWN)
+def stands_below(path: str) -> bool:
+    """True for a file of poet_hook, or of the standard library, on which it stands; `path` is absolute."""
+    return path.startswith((_OWN, _STANDARD)) and not (path.startswith(_STANDARD) and _is_package(path))
 
 
 def has_pragma(path: str) -> bool:

@@ -64,9 +64,10 @@ class Enhancer:
         return bool(self.assume) and bool(self._assumed(module, path, anywhere))
 
     def _assumed(self, module: str, path: str, anywhere: bool = False) -> list[Assumption]:
-        names = {module, self.name(path, module)}
-        entries = [entry for entry in self.assume if entry.anywhere] if anywhere else self.assume
-        return [entry for entry in entries if any(entry.reaches(name, path) for name in names)]
+        entries = [entry for entry in self.assume if entry.anywhere or not anywhere]
+        names = {module, self.name(path, module)} if entries else ()
+        found = [entry for entry in entries if any(entry.reaches(name, path) for name in names)]
+        return found if any(entry.text != "off" for entry in found) else []
 
     def code(self, data: bytes, path: str, module: str) -> CodeType | None:
         """The bound code of a module with pragmas; None where there is nothing to enhance, or nothing could be.

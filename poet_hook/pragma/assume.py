@@ -34,18 +34,19 @@ def assumed_of(assumptions: tuple[Assumption, ...], module: str, kept_as: str, p
     `module` is the name under which it is imported, `kept_as` the one in the store; either may be named.
     """
     entries = [entry for entry in assumptions if entry.reaches(module, path) or entry.reaches(kept_as, path)]
+    entries.reverse()  # of two that name the same, the later one counts, and the environment before a file
     entries.sort(key=_nearness, reverse=True)
     return tuple(Assumed(entry.within, _read(entry)[0]) for entry in entries)
 
 
-def _nearness(entry: Assumption) -> tuple[int, int]:
-    return entry.within.count(".") + bool(entry.within), entry.module.count(".")
+def _nearness(entry: Assumption) -> tuple[int, int, bool]:
+    return entry.within.count(".") + bool(entry.within), entry.module.count("."), entry.anywhere
 
 
 def mistakes(assumptions: tuple[Assumption, ...]) -> Iterator[tuple[str, Diagnostic]]:
     """What is wrong in the setting, each with the place that it was said in."""
     for entry in assumptions:
-        yield from ((entry.said_in, item) for item in _read(entry)[1])
+        yield from ((f"{entry.said_in} ({entry.target})", item) for item in _read(entry)[1])
 
 
 @functools.cache

@@ -47,6 +47,12 @@ class Scopes:
         """The pragmas above functions and classes that were asked for by none."""
         return iter(self._unused.values())
 
+    def stands_above(self, lines: Sequence[int]) -> None:
+        """A class begins at one of these lines: its pragma is where it belongs, whatever it reaches."""
+        for line in lines:
+            if line in self._classes:
+                self._unused.pop(self._classes[line].line, None)
+
     def of(self, lines: Sequence[int], classes: Sequence[Sequence[int]], qualname: str) -> tuple[Pragma, bool] | None:
         """The pragma of a function, and whether one stands above it; None where there is none, or it is off.
 

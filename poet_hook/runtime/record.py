@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import errno
 import functools
 import logging
@@ -80,7 +81,8 @@ def capture() -> Iterator[list[POETResult]]:
     try:
         yield results
     finally:
-        _captured.reset(token)
+        with contextlib.suppress(ValueError):  # an async call that is given up is ended in another context
+            _captured.reset(token)
 
 
 class Recent:

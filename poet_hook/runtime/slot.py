@@ -44,6 +44,7 @@ class Call:
         "alerting",
         "arguments",
         "attempt",
+        "cancels",
         "clock",
         "frozen",
         "incident",
@@ -69,6 +70,7 @@ class Call:
         self.own: Any = UNSET  # what the body returned, where `steady` looked at it
         self.step: Step | None = None
         self.served: Served | None = None  # where a challenger was chosen to answer
+        self.cancels: int | None = None  # of an async call: how often its task was to be cancelled when it began
         self.frozen: tuple[bytes | None, str] = (None, "")
         self.started = self.clock = 0.0
 
@@ -247,7 +249,11 @@ class Slot:
         """True where the body shall be run once more, which it waited for."""
         if not self.again(call):
             return False
-        pause(call.attempt - 1, self.backoff)
+        try:
+            pause(call.attempt - 1, self.backoff)
+        except BaseException as error:
+            self._gave_up(call, error)
+            raise
         return True
 
     def again(self, call: Call) -> bool:
@@ -255,18 +261,49 @@ class Slot:
         error = sys.exc_info()[1]
         if not isinstance(error, Exception) or call.attempt > self.retries:
             return False
-        if isinstance(error, RecursionError) or ends_more(error):  # each depth would try again: 2 ** 1000 attempts
+        if isinstance(error, RecursionError):  # each depth would try again: 2 ** 1000 attempts
+            return False
+        if ends_more(error) or self._is_said_so(call, error):
             return False
         logger.debug("%s: attempt %d failed: %r", self.function, call.attempt, error)
         call.attempt += 1
         call.raised = False
         return True
 
-    def pause(self, call: Call) -> Coroutine[Any, Any, None]:
+    def _is_said_so(self, call: Call, error: Exception) -> bool:
+        """Whether an exception is no failure: it ends an iteration, says that there is no such attribute, or is what
+        the body made of the cancellation of its task."""
+        if isinstance(error, StopIteration | StopAsyncIteration):
+            return True
+        if isinstance(error, AttributeError) and self.qualname.endswith(("__getattr__", "__getattribute__")):
+            return True
+        if call.cancels is None:
+            return False
+        from poet_hook.runtime import waits
+
+        return waits.cancels() > call.cancels
+
+    def _gave_up(self, call: Call, error: builtins.BaseException) -> None:
+        """The wait for another attempt ended otherwise."""
+        call.attempt -= 1
+        self._note(call, None, "error", error)
+
+    def waits(self, call: Call) -> Call:
+        """The same call, of an async function."""
+        from poet_hook.runtime import waits
+
+        call.cancels = waits.cancels()
+        return call
+
+    async def pause(self, call: Call) -> None:
         """What an async function waits for before it is run once more."""
         from poet_hook.runtime import waits
 
-        return waits.pause(call.attempt - 1, self.backoff)
+        try:
+            await waits.pause(call.attempt - 1, self.backoff)
+        except BaseException as error:
+            self._gave_up(call, error)
+            raise
 
     def limit(self, _call: Call) -> AsyncTimeLimit:
         """The time limit of this attempt of an async function."""
@@ -280,10 +317,12 @@ class Slot:
 
         return waits.awaited(value)
 
-    def falls_back(self, _call: Call) -> bool:
+    def falls_back(self, call: Call) -> bool:
         """True where the fallback takes over: not for KeyboardInterrupt and its like."""
         error = sys.exc_info()[1]
-        return self.has_fallback and isinstance(error, Exception) and not ends_more(error)
+        if not self.has_fallback or not isinstance(error, Exception):
+            return False
+        return not ends_more(error) and not self._is_said_so(call, error)
 
     def fell_back(self, call: Call, value: Any) -> Any:
         """The fallback's value, recorded as such."""

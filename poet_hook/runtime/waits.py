@@ -49,6 +49,15 @@ class AsyncTimeLimit:
 _told: set[str] = set()
 
 
+def cancels() -> int:
+    """How often the task that runs here was to be cancelled, and was not told that this is over."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # another event loop's
+        return 0
+    return 0 if task is None else task.cancelling()
+
+
 async def pause(attempt: int, first: float) -> None:
     """Wait as `operate.pause` does, while other tasks run."""
     seconds = how_long(attempt, first)

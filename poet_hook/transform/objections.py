@@ -19,6 +19,8 @@ KINDS = frozenset({"float", "int", "str", "bool", "bytes", "list", "dict", "tupl
 _UNUSED_LIVE = ("half_life", "assume_ok_after", "group")
 # these speak of one result, or of one attempt
 _NOT_OF_GENERATORS = ("retries", "backoff", "timeout", "fallback", "ensure", "optimize_for", *STEADY)
+# what a class says of its methods is not meant for these
+_GIVE_NOTHING = frozenset({"__init__", "__post_init__", "__del__", "__init_subclass__", "__set_name__"})
 _A = {"generator": "a generator", "async generator": "an async generator", "coroutine": "async"}
 
 
@@ -44,6 +46,10 @@ def objections(
 
 
 def _of_kind(node: FunctionNode, kind: FunctionKind, pragma: Pragma) -> Iterator[Objection]:
+    if node.name in _GIVE_NOTHING:
+        for option in ("fallback", "ensure", *STEADY):
+            if option in pragma.origins and pragma.origins[option].scope != "function":
+                yield option, said(pragma, option, "PH416", f"{option}= has no effect: {node.name}() returns nothing")
     if kind == "function":
         return
     why = "which gives no one result" if kind != "coroutine" else "and a trial of another version is not"

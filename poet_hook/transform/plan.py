@@ -88,8 +88,15 @@ class _Planner:
 
     def planned(self) -> Planned:
         planned = Planned(self.tree, [], [], [])
-        for place in _functions(self.tree):
-            self._take(place, planned)
+        places = list(_functions(self.tree))
+        said = [self.scopes.of(_starts(p.node), list(map(_starts, p.classes)), p.qualname) for p in places]
+        self.inside = [place for place, pragma in zip(places, said, strict=True) if pragma and place.nested]
+        for place, pragma in zip(places, said, strict=True):
+            if pragma is not None:
+                self._take(place, *pragma, planned)
+        for node in walk(self.tree) if self.found.classes else ():
+            if isinstance(node, ast.ClassDef):
+                self.scopes.stands_above(_starts(node))
         mistakes = [item for item in self.found.diagnostics if item.code != "PH302" or item.line not in self.told]
         planned.diagnostics = [*mistakes, *self.complaints.diagnostics, *self.problems, *self.complaints.remaining()]
         planned.diagnostics += [_unplaced(pragma, self.lines) for pragma in self.scopes.unused]
@@ -100,19 +107,16 @@ class _Planner:
                 planned.diagnostics.append(at(tune.line, row, "PH404", reason, "tune"))
         return planned
 
-    def _take(self, place: _Place, planned: Planned) -> None:
+    def _take(self, place: _Place, pragma: Pragma, own: bool, planned: Planned) -> None:
         node = place.node
-        said = self.scopes.of(_starts(node), [_starts(around) for around in place.classes], place.qualname)
-        if said is None:
-            return
-        pragma, own = said
         kind = kind_of(node)
         function = f"{self.kept_as}:{place.qualname}"
-        reason = _why_not(node, own, self.learning.get(place.qualname) if pragma.trains else None)
+        trains = pragma.trains and not kind.endswith("generator")
+        reason = _why_not(node, own, self.learning.get(place.qualname) if trains else None)
         if reason:
             planned.left_alone.append(LeftAlone(function, self.path, node.lineno, reason, own))
             return
-        if pragma.trains:
+        if trains:
             self.learning[place.qualname] = node.lineno
             if own and pragma.origins["optimize_for"].scope != "function":
                 self.told.update(range(pragma.line, pragma.target_line))
@@ -120,7 +124,8 @@ class _Planner:
 
     def _plan(self, place: _Place, pragma: Pragma, own: bool, kind: FunctionKind, function: str) -> Plan:
         node, lines = place.node, self.lines
-        tunes = tuple(t for t in self.found.tunes if node.lineno <= t.line <= (node.end_lineno or node.lineno))
+        inner = [p.node for p in self.inside if p.qualname.startswith(f"{place.qualname}.<locals>.")]
+        tunes = tuple(t for t in self.found.tunes if _holds(node, t) and not any(_holds(each, t) for each in inner))
         shadowed = set(KINDS) if "no_type_check" in map(_last_name, node.decorator_list) else self.shadowed
         returned, optional = _kind(node.returns, shadowed)
         if kind.endswith("generator"):  # what is annotated is not what is returned
@@ -229,6 +234,10 @@ def _functions(tree: ast.Module) -> Iterator[_Place]:
             else:
                 inner.append((child, prefix, classes, nested))
         stack.extend(reversed(inner))
+
+
+def _holds(node: FunctionNode, tune: Tune) -> bool:
+    return node.lineno <= tune.line <= (node.end_lineno or node.lineno)
 
 
 def _starts(node: FunctionNode | ast.ClassDef) -> list[int]:

@@ -136,7 +136,7 @@ class Rewriter:
         if not guarded:
             return self._check_only(body)
         out: list[ast.stmt] = [
-            ast.Assign([_name(CALL, store=True)], self._slot("begin", self._arguments(), *self._marks())),
+            ast.Assign([_name(CALL, store=True)], self._begin()),
             ast.Assign([_name(RESULT, store=True)], ast.Constant(None)),
         ]
         attempt: list[ast.stmt] = [self._attempt(body)]
@@ -146,6 +146,11 @@ class Rewriter:
         if pragma.retries:
             attempt = [ast.While(ast.Constant(True), attempt, [])]
         return out + attempt
+
+    def _begin(self) -> ast.expr:
+        call = self._slot("begin", self._arguments(), *self._marks())
+        again = self.pragma.retries or self.pragma.fallback
+        return self._slot("waits", call) if self.waits and again else call
 
     def _guarded(self) -> bool:
         pragma = self.pragma
@@ -255,8 +260,12 @@ class Rewriter:
         return out
 
     def _unbind(self) -> list[ast.stmt]:
-        """The body's own variables begin each attempt unbound; only what is bound can be deleted."""
-        bound = sorted(self.bound - {*self.names})
+        """The body's own variables begin each attempt unbound; only what is bound can be deleted.
+
+        In an async function, what functions inside it use stays: a task of an earlier attempt may still run.
+        """
+        kept = _captured(self.node) if self.waits else set[str]()
+        bound = sorted(self.bound - {*self.names} - kept)
         if not bound:
             return []
         targets: list[ast.expr] = [_name(name, store=True) for name in bound]
@@ -352,6 +361,12 @@ def _bound_in(body: Iterable[ast.AST]) -> set[str]:
         if not isinstance(part, ast.Lambda):
             stack.extend(children(part))
     return names - outer
+
+
+def _captured(node: FunctionNode) -> set[str]:
+    """The names that functions inside a function use."""
+    inside = [part for part in walk(*node.body) if isinstance(part, (FunctionNode, ast.Lambda, ast.GeneratorExp))]
+    return {part.id for part in walk(*inside) if isinstance(part, ast.Name)}
 
 
 def _copy(name: str) -> ast.Dict:
