@@ -302,7 +302,7 @@ class Limit:
 
     def near(self, value: float, margin: float) -> float:
         """Where the limit lies in place of `value` as long as the body last said yes."""
-        return value + self.towards * margin
+        return value + self.towards * (int(margin) if self.integer else margin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -606,3 +606,42 @@ def test_it_stands_beside_every_other_change(
     chain.point(chain.add(plan, 1, {"margin": 0.5, **values}, None, "").number, [1])
     m = load(None)
     assert {x: m.loud("a", x) for x in calls} == calls
+
+
+@pytest.mark.parametrize(
+    ("body", "values", "said"),
+    [
+        ("return x >= 1", (1, 0, -1, 0), [True, True, False, False]),
+        ("return x > 0", (1, 0, -1, 0), [True, True, False, False]),
+        ("return dict(alert=x > 3.0)", (4, 3, 2, 3), [True, True, False, False]),
+        ('return {"drift": None, "alert": x > 3.0}', (4, 3, 2, 3), [True, True, False, False]),
+        (
+            "if x < -30:\n        return False\n    return x > 3.0  # poet: tune 1..9",
+            (4, 3, 2, 3),
+            [True, True, False, False],
+        ),
+        (
+            "return x > 1700000000000000123",
+            [1700000000000000123 + d for d in (1, 0, -1, 0)],
+            [True, True, False, False],
+        ),
+    ],
+)
+def test_any_literal_that_decides_has_a_second_limit(load: Load, body: str, values: Any, said: list[bool]) -> None:
+    m = load(f"# poet: margin=1\ndef f(x):\n    {body}\n")
+    found = [m.f(x) for x in values]
+    assert [each["alert"] if isinstance(each, dict) else each for each in found] == said
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("y = x * 1.5  # poet: tune 1..3\n    return y > 3.0", "the number that decides, 3, is none that is tuned"),
+        ("return x > 0", "the number that decides, 0, is none that is tuned"),
+    ],
+)
+def test_where_it_learns_the_number_must_be_tuned(body: str, why: str) -> None:
+    found = plan_module(f"# poet: margin=1, optimize_for=accuracy\ndef f(x: float) -> bool:\n    {body}\n", "m.py", "m")
+    assert [item.message for item in found.diagnostics if item.code == "PH417"] == [
+        f"margin= has no effect: {why}; mark it with # poet: tune"
+    ]

@@ -353,6 +353,8 @@ def keep_reproduced(study: Study, replay: Streams) -> list[Outcome]:
         reproduced = bool(own) and _is(own[index], item.execution.raw or item.execution.result)
         if not reproduced and item.label is not None:
             reason = "their replay does not give the recorded result: the function depends on more than its arguments"
+            if study.plan.pragma.margin:
+                reason += ", or calls of a stream overlapped within the margin"
             study.set_aside[reason] = study.set_aside.get(reason, 0) + 1
         elif not reproduced:
             study.unlike += 1

@@ -8,31 +8,53 @@ once, or as the test of an `if` whose branch returns True or False. `not` turns 
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from poet_hook.model import ANOMALY_FIELDS, Limit, Span, Tunable
+from poet_hook.model import ANOMALY_FIELDS, Limit, Span, Tunable, Tune
 from poet_hook.transform.nodes import FunctionNode, children, own_scope
 
 _UP = (ast.Gt, ast.GtE)
 _DOWN = (ast.Lt, ast.LtE)
 
 
-def limit_of(node: FunctionNode, tunables: Sequence[Tunable]) -> Limit | str:
-    """The only one of the numbers `tunables` that decides in `node`; a text says why there is none."""
+def limit_of(node: FunctionNode, tunables: Sequence[Tunable] | None, tunes: Sequence[Tune] = ()) -> Limit | str:
+    """The only number that decides in `node`, or of several the one that `tunes` mark; a text says why there is none.
+
+    Where the function learns it must be one of `tunables`, since learning moves it too.
+    """
     ways = _Ways(node)
-    found = []
-    for tunable in tunables:
-        if tunable.kind != "number" or tunable.parameter or tunable.constant:
-            continue
-        place = Span(tunable.line, tunable.column, tunable.end_column)
-        towards = ways.towards(number_at(node, place))
-        if towards:
-            found.append(Limit(tunable.name, float(tunable.value), tunable.integer, place, towards))
-    if len(found) == 1:
-        return found[0]
-    if found:
-        return f"{len(found)} numbers decide: {', '.join(limit.name for limit in found)}"
-    return "it has no number, written in a comparison, of which it can be told which way means an alert"
+    found = sorted(_deciding(node, ways, tunables or ()), key=lambda each: (each[1], each[0].place.column))
+    marked = {tune.line for tune in tunes}
+    if len(found) > 1:
+        found = [(limit, line) for limit, line in found if line in marked] or found
+    if len(found) > 1:
+        return f"{len(found)} numbers decide: {', '.join(limit.name or f'{limit.value:g}' for limit, _ in found)}"
+    if not found:
+        return "it has no number, written in a comparison, of which it can be told which way means an alert"
+    limit, _ = found[0]
+    if tunables is not None and not limit.name:
+        return f"the number that decides, {limit.value:g}, is none that is tuned; mark it with # poet: tune"
+    return limit
+
+
+def _deciding(node: FunctionNode, ways: _Ways, tunables: Sequence[Tunable]) -> Iterator[tuple[Limit, int]]:
+    """The numbers that decide, each with its line in the file."""
+    numbers = (t for t in tunables if t.kind == "number" and not t.parameter and not t.constant)
+    names = {Span(t.line, t.column, t.end_column): t.name for t in numbers}
+    for part in ways.parts:
+        for number in (part.left, *part.comparators) if isinstance(part, ast.Compare) else ():
+            towards = ways.towards(number) if _is_literal(number) else 0
+            if towards:
+                value = ast.literal_eval(number)
+                columns = number.col_offset - node.col_offset, (number.end_col_offset or 0) - node.col_offset
+                place = Span(number.lineno - node.lineno, *columns)
+                yield Limit(names.get(place, ""), value, isinstance(value, int), place, towards), number.lineno
+
+
+def _is_literal(number: ast.expr) -> bool:
+    if isinstance(number, ast.UnaryOp) and isinstance(number.op, ast.USub):
+        number = number.operand
+    return isinstance(number, ast.Constant) and type(number.value) in (int, float)
 
 
 def number_at(node: FunctionNode, place: Span) -> ast.expr | None:
@@ -112,8 +134,12 @@ def _constant(value: ast.expr | None) -> int:
     return 0 if not known else 1 if value.value else -1  # type: ignore[union-attr]
 
 
+def _is_no_answer(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and type(value.value) is not bool
+
+
 def _field(made: ast.Dict) -> ast.expr | None:
     """What stands in the field of a dict that says yes or no."""
     pairs = zip(made.keys, made.values, strict=True)
-    known = {key.value: value for key, value in pairs if isinstance(key, ast.Constant)}
+    known = {key.value: value for key, value in pairs if isinstance(key, ast.Constant) and not _is_no_answer(value)}
     return next((known[name] for name in ANOMALY_FIELDS if name in known), None)

@@ -39,7 +39,7 @@ def objections(
     pragma = without(pragma, [option for option, _ in by_kind])
     yield from _of_names(node, pragma, bound)
     yield from _idle(pragma, returns)
-    if not pragma.trains and not by_kind:
+    if not pragma.trains and not by_kind and not pragma.margin:  # which a tune may help to tell what is meant
         for tune in tunes:
             row = lines[tune.line - 1].rstrip("\r\n")
             yield "", at(tune.line, row, "PH407", "tune has no effect without optimize_for above the function", "tune")

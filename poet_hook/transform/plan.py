@@ -146,7 +146,7 @@ class _Planner:
         pragma = replace(pragma, tunes=tunes)
         limit = None
         if pragma.margin is not None or (pragma.trains and pragma.stream):
-            limit, idle = _second_limit(node, pragma, tunables, lines)
+            limit, idle = _second_limit(node, pragma, tunables)
             pragma = self.complaints.take(pragma, idle)
         tunables += offered(pragma, returned, node.lineno, {tunable.name for tunable in tunables}, limit)
         behind = {tunable.constant for tunable in tunables} - {""}
@@ -174,22 +174,21 @@ class _Planner:
 
 
 def _second_limit(
-    node: FunctionNode, pragma: Pragma, tunables: tuple[Tunable, ...], lines: list[str]
+    node: FunctionNode, pragma: Pragma, tunables: tuple[Tunable, ...]
 ) -> tuple[Limit | None, list[Objection]]:
     """The number that `margin=` moves; what is wrong with that option, where there is none, or it does not fit."""
     from poet_hook.transform.limits import limit_of  # few functions need it, and an import waits for this
 
     if pragma.margin is None and (pragma.tunes or not decides(node)):
         return None, []
-    numbers = tunables if pragma.trains else find_tunables(node, (), lines)[0]
-    limit = limit_of(node, numbers)
+    limit = limit_of(node, tunables if pragma.trains else None, pragma.tunes)
     why = limit if isinstance(limit, str) else ""
     if isinstance(limit, Limit) and limit.integer and (pragma.margin or 0.0) % 1:
         why = f"{limit.name} is a whole number, so it must be one too"
     found = limit if isinstance(limit, Limit) and not why else None
     if not why or not pragma.margin:
         return found, []
-    hint = "mark the one that is meant with # poet: tune" if pragma.trains and "numbers" in why else ""
+    hint = "mark the one that is meant with # poet: tune" if "numbers" in why else ""
     return None, [("margin", replace(said(pragma, "margin", "PH417", f"margin= has no effect: {why}"), hint=hint))]
 
 

@@ -402,4 +402,4 @@ class NoSecondLimit(Rule):
 
     code = "PH417"
     severity = "warning"
-    message = "margin= has no effect: 2 numbers decide: celsius_limit, load_limit"
+    message = "margin= has no effect: 2 numbers decide: 45, 0.9"
