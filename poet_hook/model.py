@@ -290,8 +290,8 @@ class Tunable:
 class Limit:
     """The one number of a body that `margin=` moves while the body last said yes.
 
-    It stands at `place`, and is called `name` where it is a tunable. The further it goes `towards` -1 or 1, the more is
-    an alert.
+    It stands at `place`, and is called `name` where it is a tunable, which it is where the function learns, else "". The
+    further it goes `towards` -1 or 1, the more is an alert.
     """
 
     name: str
@@ -299,6 +299,9 @@ class Limit:
     integer: bool
     place: Span
     towards: int
+
+    def __str__(self) -> str:
+        return self.name or f"{self.value:g}"
 
     def near(self, value: float, margin: float) -> float:
         """Where the limit lies in place of `value` as long as the body last said yes."""

@@ -645,3 +645,10 @@ def test_where_it_learns_the_number_must_be_tuned(body: str, why: str) -> None:
     assert [item.message for item in found.diagnostics if item.code == "PH417"] == [
         f"margin= has no effect: {why}; mark it with # poet: tune"
     ]
+
+
+def test_a_margin_that_is_no_whole_number_is_said_of_the_number() -> None:
+    found = plan_module("# poet: margin=0.5\ndef f(x):\n    return x > 3\n", "m.py", "m")
+    assert [item.message for item in found.diagnostics] == [
+        "margin= has no effect: 3 is a whole number, so it must be one too"
+    ]

@@ -28,12 +28,12 @@ def limit_of(node: FunctionNode, tunables: Sequence[Tunable] | None, tunes: Sequ
     if len(found) > 1:
         found = [(limit, line) for limit, line in found if line in marked] or found
     if len(found) > 1:
-        return f"{len(found)} numbers decide: {', '.join(limit.name or f'{limit.value:g}' for limit, _ in found)}"
+        return f"{len(found)} numbers decide: {', '.join(str(limit) for limit, _ in found)}"
     if not found:
         return "it has no number, written in a comparison, of which it can be told which way means an alert"
     limit, _ = found[0]
     if tunables is not None and not limit.name:
-        return f"the number that decides, {limit.value:g}, is none that is tuned; mark it with # poet: tune"
+        return f"the number that decides, {limit}, is none that is tuned; mark it with # poet: tune"
     return limit
 
 

@@ -184,7 +184,7 @@ def _second_limit(
     limit = limit_of(node, tunables if pragma.trains else None, pragma.tunes)
     why = limit if isinstance(limit, str) else ""
     if isinstance(limit, Limit) and limit.integer and (pragma.margin or 0.0) % 1:
-        why = f"{limit.name} is a whole number, so it must be one too"
+        why = f"{limit} is a whole number, so it must be one too"
     found = limit if isinstance(limit, Limit) and not why else None
     if not why or not pragma.margin:
         return found, []

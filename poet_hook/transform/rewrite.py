@@ -222,7 +222,7 @@ class Rewriter:
         from poet_hook.transform.limits import number_at  # few functions need it, and an import waits for this
 
         number = number_at(self.node, limit.place)
-        assert number is not None, f"{limit.name} is not where it stood"
+        assert number is not None, f"{limit} is not where it stood"
         value = ast.literal_eval(number)
         near = type(value)(limit.near(value, margin))
         made = _at(ast.IfExp(self._slot("alerting", _name(CALL)), ast.Constant(near), number), number)
