@@ -290,7 +290,7 @@ class Tunable:
 class Limit:
     """The one number of a body that `margin=` moves while the body last said yes.
 
-    It stands at `place`, and is called `name` where it is a tunable, which it is where the function learns, else "". The
+    It stands at `place`, and is called `name` where it is a tunable, as it is where the function learns; else "". The
     further it goes `towards` -1 or 1, the more is an alert.
     """
 

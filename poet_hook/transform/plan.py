@@ -109,10 +109,11 @@ class _Planner:
 
     def _take(self, place: _Place, pragma: Pragma, own: bool, planned: Planned) -> None:
         node = place.node
-        kind = kind_of(node)
+        parts = own_scope(node)
+        kind = _kind_of(node, parts)
         function = f"{self.kept_as}:{place.qualname}"
         trains = pragma.trains and not kind.endswith("generator")
-        reason = _why_not(node, own, self.learning.get(place.qualname) if trains else None)
+        reason = _why_not(node, parts, own, self.learning.get(place.qualname) if trains else None)
         if reason:
             planned.left_alone.append(LeftAlone(function, self.path, node.lineno, reason, own))
             return
@@ -244,18 +245,17 @@ def _starts(node: FunctionNode | ast.ClassDef) -> list[int]:
     return [*(decorator.lineno for decorator in node.decorator_list), node.lineno]
 
 
-def kind_of(node: FunctionNode) -> FunctionKind:
+def _kind_of(node: FunctionNode, parts: list[ast.AST]) -> FunctionKind:
     """What a call of it gives."""
-    yields = any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in own_scope(node))
+    yields = any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in parts)
     if isinstance(node, ast.AsyncFunctionDef):
         return "async generator" if yields else "coroutine"
     return "generator" if yields else "function"
 
 
-def _why_not(node: FunctionNode, own: bool, earlier: int | None) -> str:
+def _why_not(node: FunctionNode, parts: list[ast.AST], own: bool, earlier: int | None) -> str:
     if earlier is not None:
         return f"another function of the same name, at line {earlier}, learns already"
-    parts = own_scope(node)
     if any(isinstance(part, (ast.Break, ast.Continue)) for part in parts) and any(map(_strays, node.body)):
         return "it has a break or continue outside of a loop"  # which would end our loop, and is a SyntaxError
     for name in _names(node):
