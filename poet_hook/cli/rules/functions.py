@@ -362,7 +362,8 @@ class NotOfThisKind(Rule):
     """A generator gives many values and no one result: nothing can be tried again, checked at the end, or recorded.
 
     The option is ignored; the arguments are checked. Of an async function it is said of `canary` and `learn=shadow`,
-    since another version on trial is not async. Remove the option.
+    since another version on trial is not async; and of `__init__` and others that return nothing, where a class whose
+    methods are all like that says something of results. Remove the option.
 
     Wrong:
         # poet: retries=2, coerce=strict
