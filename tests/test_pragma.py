@@ -207,6 +207,24 @@ def test_hints(options: str, hint: str) -> None:
     assert diagnostic.hint == hint
 
 
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("# poet: modul retries=1\ndef f(): ...\n", "did you mean 'module'?"),
+        ("# poet: Module, retries=1\nclass C: ...\n", "did you mean 'module'?"),
+        ("'doc'\n# poet: modul retries=1\n\nimport os\n", "did you mean 'module'?"),
+        ("# poet: mdoule\n", "did you mean 'module'?"),
+        ("# poet: retries=1 module\ndef f(): ...\n", "it is the first word of a pragma at the top of the file"),
+        ("# poet: modul=2\ndef f(): ...\n", ""),  # no option is like that
+        ("# poet: module modul\ndef f(): ...\n", ""),
+    ],
+)
+def test_a_misspelt_module_is_an_unknown_option_with_a_hint(source: str, hint: str) -> None:
+    (diagnostic,) = find(source).diagnostics
+    assert (diagnostic.code, diagnostic.hint) == ("PH201", hint)
+    assert marked(diagnostic).lower() in ("modul", "module", "mdoule")
+
+
 def test_at_most_32_options_and_500_characters() -> None:
     many = ", ".join(f"record.a{i}=none" for i in range(14))
     found = find(f"# poet: optimize_for=f1, {many}\n# poet: {many} {many} retries=2\ndef f(): ...\n")

@@ -148,10 +148,29 @@ def test_what_a_class_trains_needs_no_optimize_for_above_the_method() -> None:
     assert found.targets[0].plan.pragma.record == "hash"
 
 
+@pytest.mark.parametrize(
+    ("source", "idle"),
+    [
+        ("# poet: module learn=propose, retries=1\ndef f(x): return x\n", ["learn"]),
+        ("# poet: after=3, record.x=none\nclass C:\n    def f(self, x): return x\n", ["after", "record.x"]),
+        ("# poet: module record=hash\n# poet: optimize_for=f1\ndef f(x): return x\ndef g(x): return x\n", []),
+        ("# poet: module optimize_for=f1\n# poet: alpha=0.1\nclass C:\n    def f(self, x): return x\n", []),
+        ("# poet: module alpha=0.1\n# poet: alpha=0.2, optimize_for=f1\ndef f(x): return x\n", ["alpha"]),
+        ("# poet: module optimize_for=acuracy, alpha=0.1\ndef f(x): return x\n", []),
+        ("# poet: stream=x\nclass C:\n    # poet: cooldown=5\n    def f(self, x) -> bool: return x\n", []),
+        ("# poet: cooldown=5\nclass C:\n    # poet: stream=x\n    def f(self, x) -> bool: return x\n", []),
+        ("# poet: stream=x\nclass C:\n    def f(self, x) -> bool: return x\n", ["stream"]),
+    ],
+)
+def test_what_only_learning_needs_is_idle_where_nothing_that_it_reaches_learns(source: str, idle: list[str]) -> None:
+    found = [item for item in planned(source).diagnostics if item.code == "PH302"]
+    assert [item.source_line[item.column : item.end_column] for item in found] == idle
+
+
 def test_an_option_for_many_holds_where_it_can() -> None:
     """One that names an argument is left out where there is none, and wrong where that is so everywhere."""
     source = """
-        # poet: module require="x > 0", record.password=none, retries=1
+        # poet: module optimize_for=f1, require="x > 0", record.password=none, retries=1
         def f(x): return x
         def g(y): return y
         def h():

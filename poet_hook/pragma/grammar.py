@@ -25,6 +25,7 @@ from .options import (
     read_range,
 )
 
+MODULE = "module"  # the first word of what holds for the whole file
 MAX_LENGTH = 500
 MAX_OPTIONS = 32
 
@@ -109,24 +110,36 @@ def _split(place: Place) -> Iterator[_Item | Diagnostic]:
             yield _Item(name, place.part(start, at))
 
 
-def _unknown(item: _Item) -> Diagnostic:
+def _unknown(item: _Item, scope: Scope) -> Diagnostic:
     name = item.name.text
     if name in PLANNED:
         return item.name.diagnostic("PH202", f"{name} is not available in this version")
     if name == "tune":
         return item.name.diagnostic("PH005", "tune belongs at the end of the line of the number that it tunes")
     option, _, value = name.partition(":")
-    hint = f"write {option}={value}" if value and option in OPTIONS else suggest(name, OPTIONS)
+    words = (*OPTIONS, MODULE) if item.value is None and scope in ("function", "class") else OPTIONS
+    hint = f"write {option}={value}" if value and option in OPTIONS else suggest(name, words)
+    if hint and name == MODULE:
+        hint = "it is the first word of a pragma at the top of the file"
     return item.name.diagnostic("PH201", f"unknown option {quote(name)}", hint)
 
 
-def _read_item(item: _Item) -> Any:
+def misspelt_module(options: Place) -> Diagnostic | None:
+    """What is said of a pragma that begins with a word like `module`; None where it begins with anything else."""
+    first = next(_split(options), None)
+    if isinstance(first, Diagnostic) or first is None or first.value is not None or first.name.text in OPTIONS:
+        return None
+    found = _unknown(first, "function")
+    return found if repr(MODULE) in found.hint else None
+
+
+def _read_item(item: _Item, scope: Scope) -> Any:
     """One option -> its value, or the diagnostic that says why it has none."""
     name, value = item.name.text, item.value
     family, _, argument = name.partition(".")
     by_argument = family == "record" and is_name(argument)
     if name not in OPTIONS and not by_argument:
-        return _unknown(item)
+        return _unknown(item, scope)
     if name == "off":
         if value is None:
             return True
@@ -140,14 +153,14 @@ def _read_item(item: _Item) -> Any:
 
 
 def _without_effect(given: dict[str, Place], attempted: set[str], scope: Scope) -> Iterator[Diagnostic]:
-    default = scope != "function"  # for functions, which may say more
+    elsewhere = scope == "assume"  # what else holds for the same functions may stand in many files
     for name, place in given.items():
         if "off" in given:
             if name != "off":
                 yield place.diagnostic("PH303", f"{name} has no effect beside off")
         elif name == "stream" and attempted.intersection(STEADY):
             continue
-        elif name.partition(".")[0] in TRAIN_ONLY and "optimize_for" not in attempted and not default:
+        elif name.partition(".")[0] in TRAIN_ONLY and "optimize_for" not in attempted and not elsewhere:
             hint = "add optimize_for=accuracy, alert_quality, f1 or error"
             yield place.diagnostic("PH302", f"{name} has no effect without optimize_for", hint)
 
@@ -173,7 +186,7 @@ def read_options(
             message = f"more than {MAX_OPTIONS} options; the rest is ignored"
             diagnostics.append(item.name.diagnostic("PH106", message))
             break
-        name, value = item.name.text, _read_item(item)
+        name, value = item.name.text, _read_item(item, scope)
         attempted.add(name)
         if isinstance(value, Diagnostic):
             diagnostics.append(value)

@@ -10,13 +10,13 @@ from typing import Literal
 
 from ..model import Diagnostic, Pragma, Scope, Tune
 from .diagnose import Place
-from .grammar import MAX_LENGTH, read_options, read_tune
+from .grammar import MAX_LENGTH, MODULE, misspelt_module, read_options, read_tune
 from .options import OPTIONS, PLANNED
 
 _HINT = re.compile(r"#[ \t]*poet\b", re.IGNORECASE)
 _NUMBER = "put it on the line of the number; choices are written tune ks|psi"
 _LAYOUT = frozenset({tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT})
-_WORDS = frozenset({*OPTIONS, *PLANNED, "tune", "module"})
+_WORDS = frozenset({*OPTIONS, *PLANNED, "tune", MODULE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +210,11 @@ class _Scan:
         comments, self.waiting, self.anchored = self.waiting, [], 0
         if word not in ("def", "class"):
             for comment in comments:
-                self._misplaced(comment.whole, "a statement follows" if word else "nothing follows")
+                misspelt = misspelt_module(comment.options)
+                if misspelt is None:
+                    self._misplaced(comment.whole, "a statement follows" if word else "nothing follows")
+                else:
+                    self.diagnostics.append(misspelt)
             return
         for comment in comments:
             if comment.loose:
@@ -256,11 +260,11 @@ class _Scan:
             self._report(whole, "PH005", "tune belongs at the end of the line of the number that it tunes")
         elif not self.at_start:
             self._misplaced(whole, "this stands inside a statement")
-        elif word == ["module"] and self.begun == "statements":
+        elif word == [MODULE] and self.begun == "statements":
             hint = "put it at the top of the file; the docstring may come before it"
             self._report(whole, "PH003", "a module's pragma stands before its first statement", hint)
-        elif word == ["module"]:
-            after = body.column + body.text.index("module") + len("module")
+        elif word == [MODULE]:
+            after = body.column + body.text.index(MODULE) + len(MODULE)
             self.of_module.append(_Comment(whole, body.part(after, body.end_column)))
         else:
             self.waiting.append(_Comment(whole, body))

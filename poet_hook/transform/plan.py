@@ -84,7 +84,7 @@ class _Planner:
         self.complaints = Complaints()
         self.problems: list[Diagnostic] = []
         self.learning: dict[str, int] = {}  # names of functions that train, and their lines
-        self.told: set[int] = set()  # lines of pragmas whose optimize_for stands elsewhere
+        self.told: set[tuple[int, int]] = set()  # places of options whose optimize_for stands elsewhere
 
     def planned(self) -> Planned:
         planned = Planned(self.tree, [], [], [])
@@ -97,8 +97,8 @@ class _Planner:
         for node in walk(self.tree) if self.found.classes else ():
             if isinstance(node, ast.ClassDef):
                 self.scopes.stands_above(_starts(node))
-        mistakes = [item for item in self.found.diagnostics if item.code != "PH302" or item.line not in self.told]
-        planned.diagnostics = [*mistakes, *self.complaints.diagnostics, *self.problems, *self.complaints.remaining()]
+        planned.diagnostics = [item for item in self.found.diagnostics if not self._is_told(item)]
+        planned.diagnostics += [*self.complaints.diagnostics, *self.problems, *self.complaints.remaining()]
         planned.diagnostics += [_unplaced(pragma, self.lines) for pragma in self.scopes.unused]
         used = {tune.line for target in planned.targets for tune in target.plan.pragma.tunes}
         for tune in self.found.tunes:
@@ -107,20 +107,25 @@ class _Planner:
                 planned.diagnostics.append(at(tune.line, row, "PH404", reason, "tune"))
         return planned
 
+    def _is_told(self, item: Diagnostic) -> bool:
+        """Whether an option was said to be idle without `optimize_for`, and a function that it reaches has that."""
+        return item.code == "PH302" and (item.line, item.column) in self.told
+
     def _take(self, place: _Place, pragma: Pragma, own: bool, planned: Planned) -> None:
         node = place.node
         parts = own_scope(node)
         kind = _kind_of(node, parts)
         function = f"{self.kept_as}:{place.qualname}"
         trains = pragma.trains and not kind.endswith("generator")
+        # a stream also says what remembers earlier calls; a generator is told otherwise
+        used = [o for name, o in pragma.origins.items() if pragma.trains or (name == "stream" and pragma.steady)]
+        self.told.update((origin.line, origin.column) for origin in used)
         reason = _why_not(node, parts, own, self.learning.get(place.qualname) if trains else None)
         if reason:
             planned.left_alone.append(LeftAlone(function, self.path, node.lineno, reason, own))
             return
         if trains:
             self.learning[place.qualname] = node.lineno
-            if own and pragma.origins["optimize_for"].scope != "function":
-                self.told.update(range(pragma.line, pragma.target_line))
         planned.targets.append(Target(self._plan(place, pragma, own, kind, function), node))
 
     def _plan(self, place: _Place, pragma: Pragma, own: bool, kind: FunctionKind, function: str) -> Plan:

@@ -30,7 +30,7 @@ class GivenTwice(Rule):
 class NoObjective(Rule):
     """The option says how to record or how to learn, and nothing is learned without `optimize_for`.
 
-    Add `optimize_for`, or remove the option.
+    Add `optimize_for`, or remove the option. Of a class or a module it is said where no function in it learns.
 
     Wrong:
         # poet: learn=propose

@@ -8,7 +8,7 @@ from poet_hook.cli.rules.base import Rule
 class UnknownOption(Rule):
     """No option has this name.
 
-    It is ignored. If a name is near, it is suggested; all are in [the list](pragmas.md#overview).
+    It is ignored. If a name, or `module`, is near, it is suggested; all are in [the list](pragmas.md#overview).
 
     Wrong:
         # poet: retires=2
