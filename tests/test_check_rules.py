@@ -37,7 +37,7 @@ def poet(project: Path, capsys: pytest.CaptureFixture[str]) -> Poet:
 
 @EVERY
 def test_the_wrong_example_has_this_mistake_alone(poet: Poet, rule: type[Rule]) -> None:
-    Path("shop.py").write_text(rule.wrong(), encoding="utf-8")
+    example(rule, rule.wrong())
     code, out, err = poet("check", "shop.py", "--json")
     (problem,) = json.loads(out)["problems"]
     assert (code, err) == (1, "")
@@ -48,20 +48,28 @@ def test_the_wrong_example_has_this_mistake_alone(poet: Poet, rule: type[Rule]) 
         "message": rule.message,
         "url": f"https://poet-hook.readthedocs.io/rules.html#{rule.code.lower()}",
     }
-    assert poet("check", "shop.py", "--output-format=github")[1].startswith(f"::{rule.severity} file=shop.py,")
+    told = poet("check", "shop.py", "--output-format=github")[1]
+    assert re.match(rf"::{rule.severity} file=[^,]*{rule.file}[^,]*,", told)
+
+
+def example(rule: type[Rule], text: str) -> Path:
+    """The file of an example, and a module for those of another file."""
+    Path("shop.py").write_text("def total(prices):\n    return sum(prices)\n", encoding="utf-8")
+    path = Path(rule.file)
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 @EVERY
 def test_the_right_example_has_none(poet: Poet, rule: type[Rule]) -> None:
-    Path("shop.py").write_text(rule.right(), encoding="utf-8")
+    path = example(rule, rule.right())
     assert poet("check", "shop.py") == (0, "0 problems in 0 files (1 checked)\n", "")
-    ast.parse(rule.right())
+    assert path.suffix == ".toml" or ast.parse(rule.right())
 
 
 @EVERY
 def test_what_says_that_it_is_corrected_is_corrected_to_the_right_example(poet: Poet, rule: type[Rule]) -> None:
-    path = Path("shop.py")
-    path.write_text(rule.wrong(), encoding="utf-8")
+    path = example(rule, rule.wrong())
     (problem,) = json.loads(poet("check", "shop.py", "--json")[1])["problems"]
     assert corrected(path.read_bytes(), lambda _: True).decode() == (rule.right() if rule.fix else rule.wrong())
     assert bool(rule.fix) == bool(problem["fix"])
@@ -109,7 +117,7 @@ def test_a_rule_is_explained(poet: Poet, rule: type[Rule]) -> None:
     code, out, err = poet("rule", rule.code.lower())
     assert (code, err) == (0, "")
     assert out.startswith(f"# {rule.code}\n\n**{rule.name()}** ({rule.severity}): `{rule.message}`\n")
-    for part in (rule.summary(), rule.explanation(), f"```python\n{rule.wrong()}```", f"```python\n{rule.right()}```"):
+    for part in (rule.summary(), rule.explanation(), f"\n{rule.wrong()}```", f"\n{rule.right()}```"):
         assert part
         assert part in out
     assert rule.summary().endswith(".")

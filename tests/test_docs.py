@@ -17,6 +17,7 @@ import pytest
 from conftest import PACKAGE, environment
 
 from poet_hook import errors, settings
+from poet_hook.cli.assumed import unknown_names
 from poet_hook.cli.commands import parser
 from poet_hook.cli.lint import problems_in
 from poet_hook.cli.rules import RULES
@@ -125,10 +126,7 @@ class Reader:
             elif block.mark.startswith("file: "):
                 (self.folder / block.mark.removeprefix("file: ")).write_text(block.text, encoding="utf-8")
             elif block.mark.startswith("check: "):
-                file = self.folder / "shop.py"
-                file.write_text(block.text, encoding="utf-8")
-                found = [item.code for item in problems_in(file.read_bytes(), file)] or ["nothing"]
-                assert found == [block.mark.removeprefix("check: ")], f"{self.page.name}:{block.line}"
+                self.check(block)
             elif block.language == "python":
                 script += block.text + "\n"
             elif block.mark == "expect":
@@ -142,6 +140,17 @@ class Reader:
         if script:
             (self.folder / "page.py").write_text(script, encoding="utf-8")
             self.expect(output, self.run("python -m poet_hook run page.py"), "the python blocks")
+
+    def check(self, block: Block) -> None:
+        if block.language == "python":
+            file = self.folder / "shop.py"
+            file.write_text(block.text, encoding="utf-8")
+            found = [item.code for item in problems_in(file.read_bytes(), file)]
+        else:
+            (self.folder / "shop.py").write_text("def total(prices): return sum(prices)\n", encoding="utf-8")
+            (self.folder / "pyproject.toml").write_text(block.text, encoding="utf-8")
+            found = [item.code for _, item in unknown_names(settings.load(self.folder, {}), self.folder.glob("*.py"))]
+        assert (found or ["nothing"]) == [block.mark.removeprefix("check: ")], f"{self.page.name}:{block.line}"
 
 
 def exists(command: str) -> None:

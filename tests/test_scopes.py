@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import textwrap
@@ -549,3 +550,126 @@ def test_plans_of_one_text_are_the_same_however_they_are_said() -> None:
             other.pragma.retries,
             other.pragma.coerce,
         )
+
+
+# --------------------------------------------------------------------------- what names nothing
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
+    """What `check` says of names, each without the place that it was said in."""
+    main(["check", ".", "--output-format=concise", "--select=PH501", *words])
+    return [line.partition(" PH501 ")[2] for line in capsys.readouterr().out.splitlines() if " PH501 " in line]
+
+
+OWN = {
+    "legacy.py": "def f(x): return x\nclass C:\n    def g(self):\n        def h(): return 1\n        return h\n",
+    "src/shop/prices.py": "def total(x): return x\n",
+    "src/shop/__init__.py": "",
+    "tools/__init__.py": "",
+    "bin/report": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("legacy", []),
+        ("legacy:f", []),
+        ("legacy:C", []),
+        ("legacy:C.g.<locals>.h", []),
+        ("shop", []),
+        ("shop.prices", []),
+        ("src.shop.prices:total", []),  # as it is kept
+        ("shop.prices:total", []),
+        ("tools", []),
+        ("bin.report", []),
+        ("legcy", ["no module of the project is called legcy (did you mean 'legacy'?)"]),
+        ("shop.price", ["no module of the project is called shop.price (did you mean 'shop.prices'?)"]),
+        ("legacy:F2", ["there is no function F2 in legacy (did you mean 'f'?)"]),
+        ("legacy:C.i", ["there is no function C.i in legacy (did you mean 'C.g'?)"]),
+        ("shop:total", ["there is no function total in shop"]),
+        ("json", ["json is part of Python, which stays as it is"]),
+        (
+            "vendor",
+            [
+                "no module of the project is called vendor (only the environment variable POET_ASSUME speaks of what "
+                "lies outside the project)"
+            ],
+        ),
+    ],
+)
+def test_a_name_that_a_file_of_the_project_assumes_something_of(
+    project: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    target: str,
+    said: list[str],
+) -> None:
+    for name, text in OWN.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text)
+    (project / "pyproject.toml").write_text(f'[tool.poet_hook.assume]\n"{target}" = "retries=1"\n')
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "vendor.py").write_text("raise SystemExit('imported')\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
+    assert told(capsys) == said
+    assert told(capsys, "--ignore=PH501") == []
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("vendor", []),
+        ("vendor.client", []),
+        ("vendor.client:Client.fetch", []),
+        ("vendor.client:Client", []),
+        ("vendor.deep.er", []),
+        ("spread.part", []),
+        ("dynamic.anything", []),
+        ("legacy:f", []),
+        ("__main__", []),
+        ("vendr", ["no module is called vendr (did you mean 'vendor'?)"]),
+        ("vendor.clent", ["no module is called vendor.clent: there is no clent in it (did you mean 'client'?)"]),
+        ("vendor.client.more", ["no module is called vendor.client.more: there is no more in it"]),
+        ("vendor.deep.en", ["no module is called vendor.deep.en: there is no en in it"]),
+        ("vendor.client:fetch", ["there is no function fetch in vendor.client"]),
+        ("vendor.fast", ["vendor.fast has no Python source: it is fast.abi3.so"]),
+        ("sys", ["sys is part of Python, which stays as it is"]),
+        ("poet_hook.api", ["poet_hook itself stays as it is"]),
+    ],
+)
+def test_a_name_that_the_environment_assumes_something_of(
+    project: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    target: str,
+    said: list[str],
+) -> None:
+    """Nothing of what is installed is imported to know."""
+    site = tmp_path / "site-packages"
+    stops = "raise SystemExit('imported')\n"
+    for name, text in {
+        "vendor/__init__.py": stops,
+        "vendor/client.py": f"class Client:\n    def fetch(self): return 1\n{stops}",
+        "vendor/deep/er/x.py": stops,
+        "vendor/fast.abi3.so": "",
+        "spread/part.py": stops,
+        "dynamic/__init__.py": f"__path__ = []\n{stops}",
+    }.items():
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_text(text)
+    (project / "legacy.py").write_text(OWN["legacy.py"])
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("POET_ASSUME", f"{target}: retries=1")
+    assert told(capsys) == said
+
+
+def test_an_editor_is_not_kept_waiting_for_the_whole_project(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POET_ASSUME", "nowhere: retires=1")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"x = 1\n")))
+    assert main(["check", "-", "--json"]) == 1
+    assert [item["code"] for item in json.loads(capsys.readouterr().out)["problems"]] == ["PH201"]

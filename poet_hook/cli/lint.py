@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from poet_hook.cli.assumed import unknown_names
 from poet_hook.cli.correct import corrected, edits
 from poet_hook.cli.findings import Problem, report
 from poet_hook.cli.output import say
@@ -39,7 +40,10 @@ def check(options: argparse.Namespace) -> int:
         if options.diff:
             return 1 if changed else 0
     checked = 0
-    problems = [Problem(said_in, item, None) for said_in, item in _assumed_mistakes()]
+    assumed = _assumed_mistakes(everything="-" not in options.paths)
+    problems = [
+        Problem(said_in, item) for said_in, item in assumed if _wanted(item.code, options.select, options.ignore)
+    ]
     for path, data in _texts(options.paths, options.stdin_filename):
         checked += 1
         found = [data] if isinstance(data, Diagnostic) else problems_in(data, path)
@@ -51,12 +55,18 @@ def check(options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _assumed_mistakes() -> Iterator[tuple[str, Diagnostic]]:
-    """What is wrong in what the settings assume of code; settings that can't be read are another command's matter."""
+def _assumed_mistakes(everything: bool) -> Iterator[tuple[str, Diagnostic]]:
+    """What is wrong in what the settings assume of code; settings that can't be read are another command's matter.
+
+    With `everything` all files of the project are looked at, for what is named.
+    """
     try:
-        yield from mistakes(load().assume)
+        settings = load()
     except SettingsError:
         return
+    yield from mistakes(settings.assume)
+    if settings.assume and everything:  # an editor asks of one file, and often
+        yield from unknown_names(settings, python_files([settings.root]))
 
 
 def codes(text: str) -> tuple[str, ...]:

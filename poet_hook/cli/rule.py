@@ -53,13 +53,14 @@ def entry(rule: type[Rule], level: str = "#", mark: bool = False) -> str:
     parts += [rule.explanation()] if rule.explanation() else []
     parts += [f"`check --fix` {rule.fix}."] if rule.fix else []
     if rule.wrong().strip():
-        parts += [_example(rule.wrong(), f"check: {rule.code}", mark), "Right:"]
-        parts += [_example(rule.right(), "check: nothing", mark)]
+        parts += [_example(rule, rule.wrong(), f"check: {rule.code}", mark), "Right:"]
+        parts += [_example(rule, rule.right(), "check: nothing", mark)]
     return "\n\n".join(parts) + "\n"
 
 
-def _example(text: str, found: str, mark: bool) -> str:
-    return (f"<!-- {found} -->\n" if mark else "") + f"```python\n{text}```"
+def _example(rule: type[Rule], text: str, found: str, mark: bool) -> str:
+    language = "python" if rule.file.endswith(".py") else "toml"
+    return (f"<!-- {found} -->\n" if mark else "") + f"```{language}\n{text}```"
 
 
 def _document(rule: type[Rule]) -> dict[str, Any]:

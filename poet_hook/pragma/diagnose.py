@@ -52,8 +52,10 @@ def suggest(word: str, choices: Iterable[str]) -> str:
         return ""
     import difflib  # only a mistake pays for this import
 
-    near = difflib.get_close_matches(word.lower().replace("-", "_"), list(choices), n=1)
-    return f"did you mean {near[0]!r}?" if near else ""
+    known = list(choices)
+    spelt = (word.lower().replace("-", "_"), word)  # options are in lower case, names of others as they are
+    near = next((found for way in spelt for found in difflib.get_close_matches(way, known, n=1)), "")
+    return f"did you mean {near!r}?" if near else ""
 
 
 def _width(character: str) -> int:

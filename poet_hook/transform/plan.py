@@ -241,6 +241,11 @@ def _functions(tree: ast.Module) -> Iterator[_Place]:
         stack.extend(reversed(inner))
 
 
+def qualnames(tree: ast.Module) -> Iterator[str]:
+    """The name of each function in a module, those in classes and functions included."""
+    return (place.qualname for place in _functions(tree))
+
+
 def _holds(node: FunctionNode, tune: Tune) -> bool:
     return node.lineno <= tune.line <= (node.end_lineno or node.lineno)
 
@@ -346,4 +351,4 @@ def _unplaced(pragma: Pragma, lines: list[str]) -> Diagnostic:
     return at(pragma.line, source_line, "PH403", "this pragma does not stand above a function or a class", "poet:")
 
 
-__all__ = ["UNPARSABLE", "Planned", "Target", "Tunable", "Tune", "function_source", "plan_module"]
+__all__ = ["UNPARSABLE", "Planned", "Target", "Tunable", "Tune", "function_source", "plan_module", "qualnames"]

@@ -1,7 +1,7 @@
 """What a rule of `check` is: a class whose docstring is its entry in docs/rules.md.
 
 The docstring has four parts: one line that says what is wrong, what that means and what to do, and after `Wrong:` and
-`Right:` the same small module with and without the mistake. The tests run `check` over both.
+`Right:` the same small module, or what else `file` is, with and without the mistake. The tests run `check` over both.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class Rule:
     code: ClassVar[str]  # stable: people silence and search for it
     severity: ClassVar[Severity] = "error"
     message: ClassVar[str]  # what `check` says of the wrong example
+    file: ClassVar[str] = "shop.py"  # what the examples are the text of
     fix: ClassVar[str] = ""  # what `check --fix` does, where there is one safe correction
 
     @classmethod
