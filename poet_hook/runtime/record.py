@@ -20,10 +20,14 @@ from contextvars import ContextVar
 from typing import Any
 
 from poet_hook.errors import CodecError, StoreError, StoreWarning, warn
-from poet_hook.model import UNSET, Execution, Phase, POETResult, RecordMode
+from poet_hook.model import UNSET, Execution, Phase, POETResult
 from poet_hook.runtime import handed
 from poet_hook.store import codec
 from poet_hook.store.database import FunctionRecord, Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from poet_hook.model import RecordMode
 
 logger = logging.getLogger("poet_hook")
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from poet_hook.domains.base import Domain, load
 from poet_hook.errors import EnforceError, OperateTimeout, PerceiveError
-from poet_hook.model import UNSAID, UNSET, RecordMode, Steady
+from poet_hook.model import UNSAID, UNSET, Steady
 from poet_hook.runtime import record
 from poet_hook.runtime.early import Early
 from poet_hook.runtime.enforce import broken_type
@@ -30,6 +30,7 @@ from poet_hook.store.database import FunctionRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from poet_hook.model import RecordMode
     from poet_hook.runtime.waits import AsyncTimeLimit
 
 logger = logging.getLogger("poet_hook")

@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 
 from poet_hook.errors import CodecError, OperateTimeout, VersionWarning, warn
 from poet_hook.model import Steady
-from poet_hook.pragma.options import UNSPOKEN
 from poet_hook.runtime.early import Calls, stands_out
 from poet_hook.runtime.operate import TimeLimit, ends_more, pause
 from poet_hook.runtime.record import described
@@ -191,11 +190,14 @@ class Served:
 class Canary(Trial):
     """A challenger that answers a share of the calls."""
 
-    __slots__ = ("chosen", "due", "own", "own_failures", "share")
+    __slots__ = ("chosen", "due", "own", "own_failures", "share", "unspoken")
 
     def __init__(self, share: float) -> None:
+        from poet_hook.pragma.options import UNSPOKEN  # few programs have a canary
+
         super().__init__()
         self.share = share
+        self.unspoken = UNSPOKEN
         self.due = 0.0
         self.own = self.own_failures = self.chosen = 0
 
@@ -280,7 +282,7 @@ class Canary(Trial):
         If the champion had a result, that counts against it, and a few of these end its trial everywhere, unless the
         champion fails about as often.
         """
-        if slot.optimize_for in UNSPOKEN:
+        if slot.optimize_for in self.unspoken:
             self._call_judge(slot, call.started)
         served = call.served
         if served is None:
