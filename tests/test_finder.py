@@ -6,6 +6,7 @@ import ctypes
 import importlib
 import importlib.resources
 import importlib.util
+import json
 import os
 import pkgutil
 import runpy
@@ -318,92 +319,69 @@ def test_subinterpreters_are_left_alone(project: Path) -> None:
 
 # --------------------------------------------------------------------------- editable installs
 
-SETUPTOOLS_FINDER = """\
-import sys
-from importlib.machinery import ModuleSpec, PathFinder
-from importlib.machinery import all_suffixes as module_suffixes
-from importlib.util import spec_from_file_location
-from itertools import chain
-from pathlib import Path
 
-MAPPING = {mapping!r}
-NAMESPACES = {{}}
-PATH_PLACEHOLDER = "__editable__.monitor-1.0.finder.__path_hook__"
+def backend(requires: str, name: str, more: str) -> str:
+    system = f'[build-system]\nrequires = ["{requires}"]\nbuild-backend = "{name}"\n'
+    return f'{system}[project]\nname = "monitor"\nversion = "1.0"\n{more}'
 
 
-class _EditableFinder:
-    @classmethod
-    def find_spec(cls, fullname, path=None, target=None):
-        if fullname in MAPPING:
-            pkg_path = MAPPING[fullname]
-            return cls._find_spec(fullname, Path(pkg_path))
-        parent, _, child = fullname.rpartition(".")
-        if parent and parent in MAPPING:
-            return PathFinder.find_spec(fullname, path=[MAPPING[parent]])
-        return None
-
-    @classmethod
-    def _find_spec(cls, fullname, candidate_path):
-        init = candidate_path / "__init__.py"
-        candidates = (candidate_path.with_suffix(x) for x in module_suffixes())
-        for candidate in chain([init], candidates):
-            if candidate.exists():
-                return spec_from_file_location(fullname, candidate)
-
-
-class _EditableNamespaceFinder:
-    @classmethod
-    def _path_hook(cls, path):
-        if path == PATH_PLACEHOLDER:
-            return cls
-        raise ImportError
-
-    @classmethod
-    def find_spec(cls, fullname, target=None):
-        return None
-
-
-def install():
-    if not any(finder == _EditableFinder for finder in sys.meta_path):
-        sys.meta_path.append(_EditableFinder)
-    if not any(hook == _EditableNamespaceFinder._path_hook for hook in sys.path_hooks):
-        sys.path_hooks.append(_EditableNamespaceFinder._path_hook)
-    if PATH_PLACEHOLDER not in sys.path:
-        sys.path.append(PATH_PLACEHOLDER)
+SETUPTOOLS, HATCHLING = ("setuptools", "setuptools.build_meta"), ("hatchling", "hatchling.build")
+FLAT = backend(*SETUPTOOLS, '[tool.setuptools]\npackages = ["monitor"]\n')
+EXACT = "[tool.hatch.build]\ndev-mode-exact = true\n"
+# how a package is installed in editable mode: where in its folder it lies, its pyproject.toml, what the backend is told
+WAYS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "setuptools, src": ("src/", FLAT + 'package-dir = {"" = "src"}\n', {}),  # a path
+    "setuptools, flat": ("", FLAT, {}),  # a finder behind Python's own
+    "setuptools, strict": ("", FLAT, {"editable_mode": "strict"}),  # a folder of links
+    "hatchling": ("src/", backend(*HATCHLING, '[tool.hatch.build.targets.wheel]\npackages = ["src/monitor"]\n'), {}),
+    "hatchling, exact": ("", backend(*HATCHLING, EXACT), {}),  # the finder of `editables`
+}
+# what pip and uv do: the backend makes a wheel, and that is unpacked
+BUILD = """
+import importlib, json, os, sys, tomllib, zipfile
+for folder, site, told in json.loads(sys.argv[1]):
+    os.chdir(folder)
+    with open("pyproject.toml", "rb") as file:
+        backend = importlib.import_module(tomllib.load(file)["build-system"]["build-backend"])
+    os.mkdir(site)
+    with zipfile.ZipFile(os.path.join(site, backend.build_editable(site, told))) as wheel:
+        wheel.extractall(site)
 """
-EDITABLES_FINDER = """\
-import importlib.abc, importlib.machinery, importlib.util, sys
 
 
-class RedirectingFinder(importlib.abc.MetaPathFinder):
-    _redirections = {{}}
-
-    @classmethod
-    def map_module(cls, name, path):
-        cls._redirections[name] = path
-
-    @classmethod
-    def find_spec(cls, fullname, path=None, target=None):
-        if "." in fullname or path is not None:
-            return None
-        try:
-            redir = cls._redirections[fullname]
-        except KeyError:
-            return None
-        return importlib.util.spec_from_file_location(fullname, redir)
-
-    @classmethod
-    def install(cls):
-        for f in sys.meta_path:
-            if f == cls:
-                break
-        else:
-            sys.meta_path.append(cls)
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a package for each of WAYS, which its own build backend has installed into `site NAME`."""
+    folder = tmp_path_factory.mktemp("editable")
+    write(folder, {"pyproject.toml": ""})
+    for name, (place, pyproject, _) in WAYS.items():
+        files = {f"{place}monitor/__init__.py": CHECKED, f"{place}monitor/part.py": CHECKED}
+        write(folder / name, {"pyproject.toml": pyproject, **files})
+    todo = [(str(folder / name), str(folder / f"site {name}"), told) for name, (_, _, told) in WAYS.items()]
+    child("-c", BUILD, json.dumps(todo))
+    return folder
 
 
-RedirectingFinder.install()
-RedirectingFinder.map_module("monitor", {init!r})
-"""
+@pytest.mark.parametrize("first", ["theirs", "ours"])
+@pytest.mark.parametrize("way", WAYS)
+def test_editable_installs(
+    installed: Path, monkeypatch: pytest.MonkeyPatch, project: Path, way: str, first: str
+) -> None:
+    starts = [f"import site\nsite.addsitedir({str(installed / f'site {way}')!r})\n", OURS]
+    asks = "import monitor, monitor.part as part\nprint(said(lambda: monitor.f(0)), said(lambda: part.f(0)), part.__file__)"
+    code = "".join(starts if first == "theirs" else starts[::-1]) + SAID + asks
+    links = "build/__editable__.monitor-1.0-py3-none-any/" if "strict" in way else ""
+    file = installed / way / f"{WAYS[way][0]}{links}monitor/part.py"
+    outside = child("-c", code)
+    assert (outside.stdout, outside.stderr) == (f"0 0 {file}\n", "")  # it is no part of this project
+    if first == "theirs":
+        rooted = code.replace("activate()", f"activate(roots=[{str(installed / way)!r}])")
+        assert child("-c", rooted).stdout.startswith("PerceiveError PerceiveError ")
+    monkeypatch.chdir(installed)
+    inside = child("-c", code)
+    assert (inside.stdout, inside.stderr) == (f"PerceiveError PerceiveError {file}\n", "")
+
+
 SCIKIT_FINDER = """\
 import importlib.util, os, sys
 
@@ -422,43 +400,20 @@ sys.meta_path.insert(0, ScikitBuildRedirectingFinder({{"monitor": {init!r}, "mon
 """
 
 
-def installed(site: Path, source: Path, kind: str) -> None:
-    """What an editable install of the package `monitor` in `source` leaves in a folder of site-packages."""
-    init, part = source / "monitor" / "__init__.py", source / "monitor" / "part.py"
-    site.mkdir()
-    if kind == "path":  # setuptools with a src folder, hatchling, flit, poetry, pdm
-        (site / "__editable__.monitor-1.0.pth").write_text(f"{source}\n")
-    elif kind == "setuptools":
-        text = SETUPTOOLS_FINDER.format(mapping={"monitor": str(source / "monitor")})
-        (site / "__editable___monitor_1_0_finder.py").write_text(text)
-        line = "import __editable___monitor_1_0_finder; __editable___monitor_1_0_finder.install()"
-        (site / "__editable__.monitor-1.0.pth").write_text(line)
-    elif kind == "editables":  # hatchling with dev-mode-exact
-        (site / "_editable_impl_monitor.py").write_text(EDITABLES_FINDER.format(init=str(init)))
-        (site / "_monitor.pth").write_text("import _editable_impl_monitor")
-    else:
-        (site / "_monitor_editable.py").write_text(SCIKIT_FINDER.format(init=str(init), part=str(part)))
-        (site / "_monitor_editable.pth").write_text("import _monitor_editable\n")
-
-
-@pytest.mark.parametrize("kind", ["path", "setuptools", "editables", "scikit-build"])
 @pytest.mark.parametrize("first", ["theirs", "ours"])
-@pytest.mark.parametrize("place", ["project", "elsewhere"])
-def test_editable_installs(project: Path, tmp_path: Path, kind: str, first: str, place: str) -> None:
-    source = project / "src" if place == "project" else tmp_path / "elsewhere"
-    write(source, {"monitor/__init__.py": CHECKED, "monitor/part.py": CHECKED})
-    site = tmp_path / "site-packages"
-    installed(site, source, kind)
-    starts = [f"import site\nsite.addsitedir({str(site)!r})\n", OURS]
-    asks = "import monitor, monitor.part as part\nprint(said(lambda: monitor.f(0)), said(lambda: part.f(0)), part.__file__)"
+def test_a_finder_that_puts_itself_in_front(project: Path, tmp_path: Path, first: str) -> None:
+    """As scikit-build-core has it, which needs a compiler: what comes later than ours is not seen."""
+    write(project / "src", {"monitor/__init__.py": CHECKED, "monitor/part.py": CHECKED})
+    init, part = (str(project / "src" / "monitor" / name) for name in ("__init__.py", "part.py"))
+    text = SCIKIT_FINDER.format(init=init, part=part)
+    write(
+        tmp_path / "site-packages",
+        {"_monitor_editable.py": text, "_monitor_editable.pth": "import _monitor_editable\n"},
+    )
+    starts = [f"import site\nsite.addsitedir({str(tmp_path / 'site-packages')!r})\n", OURS]
+    asks = "import monitor, monitor.part as part\nprint(said(lambda: monitor.f(0)), said(lambda: part.f(0)))"
     done = child("-c", "".join(starts if first == "theirs" else starts[::-1]) + SAID + asks)
-    enhanced = place == "project" and not (kind == "scikit-build" and first == "ours")  # it stands in front then
-    what = "PerceiveError PerceiveError" if enhanced else "0 0"
-    assert done.stdout == f"{what} {source}/monitor/part.py\n"
-    assert done.stderr == ""
-    if place == "elsewhere" and first == "theirs":
-        rooted = OURS.replace("activate()", f"activate(roots=[{str(source)!r}])")
-        assert child("-c", starts[0] + rooted + SAID + asks).stdout.startswith("PerceiveError PerceiveError ")
+    assert (done.stdout, done.stderr) == ("PerceiveError PerceiveError\n" if first == "theirs" else "0 0\n", "")
 
 
 # --------------------------------------------------------------------------- sources
