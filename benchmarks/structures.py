@@ -25,7 +25,8 @@ from poet_hook.learning.aims import aims_of
 from poet_hook.learning.events import Event
 from poet_hook.learning.gate import Judgement
 from poet_hook.learning.objective import Label
-from poet_hook.learning.replay import Replay, _Child
+from poet_hook.learning.replay import Replay
+from poet_hook.learning.rerun import Rerun
 from poet_hook.learning.search import Offer, Search
 from poet_hook.learning.streams import Streams
 from poet_hook.learning.structure import judged
@@ -50,7 +51,7 @@ class _Here(Replay):
     """A replay in this process."""
 
     def __init__(self, plan: Plan, source: str, arguments: Sequence[bytes]) -> None:
-        self.child = _Child()
+        self.child = Rerun()
         self.worker = cast(Any, SimpleNamespace(end=lambda: None))
         self.plan = plan
         part = slice_function(source, plan.qualname, plan.line)

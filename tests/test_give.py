@@ -10,7 +10,7 @@ import pytest
 import poet_hook
 from poet_hook import api
 from poet_hook.cli.main import main
-from poet_hook.learning.objective import label
+from poet_hook.learning.opinions import label
 from poet_hook.learning.study import value_of
 from poet_hook.model import Feedback, POETResult, Signal
 from poet_hook.signals.give import give

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poet_hook.learning.objective import PLAIN, Label, contradictions, label, objective, score
+from poet_hook.learning.objective import PLAIN, Label, objective, score
+from poet_hook.learning.opinions import contradictions, label
 from poet_hook.model import UNSET, Feedback, Signal
 from poet_hook.signals.rules import read
 

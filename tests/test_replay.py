@@ -11,7 +11,8 @@ from poet_hook.errors import ReplayError
 from poet_hook.isolation.policy import why_not_replay
 from poet_hook.isolation.slice import slice_function
 from poet_hook.isolation.worker import Worker
-from poet_hook.learning.objective import label, objective, score
+from poet_hook.learning.objective import objective, score
+from poet_hook.learning.opinions import label
 from poet_hook.learning.replay import Replay
 from poet_hook.model import UNSET, Feedback, Plan, Signal
 from poet_hook.store import codec
@@ -89,7 +90,7 @@ def test_a_call_that_hangs_in_c_is_killed_from_outside() -> None:
 
 
 def test_a_child_that_dies_is_an_error() -> None:
-    worker = Worker("poet_hook.learning.replay")
+    worker = Worker("poet_hook.learning.rerun")
     worker.process.kill()
     worker.process.wait()
     with pytest.raises(ReplayError, match="replay process ended"):

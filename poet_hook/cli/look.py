@@ -13,7 +13,7 @@ from poet_hook.cli.names import find, nothing_recorded, recorded
 from poet_hook.cli.output import aside, before_and_after, local_time, plain, say, say_json, shown, table
 from poet_hook.errors import CodecError, NotEnhancedError, VersionError
 from poet_hook.learning.live import OnTrial
-from poet_hook.learning.objective import contradictions
+from poet_hook.learning.opinions import contradictions
 from poet_hook.learning.study import value_of
 from poet_hook.model import Execution, Feedback, LeftAlone, Signal, Version
 from poet_hook.store import codec

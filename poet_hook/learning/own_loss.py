@@ -17,7 +17,8 @@ from types import ModuleType
 from typing import Any
 
 from poet_hook.domains.base import as_bool
-from poet_hook.learning.objective import Loss, equal
+from poet_hook.learning.objective import Loss
+from poet_hook.learning.results import equal
 from poet_hook.settings import Settings
 
 _LONGEST = 80

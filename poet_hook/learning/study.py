@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from poet_hook.domains.base import decision
 from poet_hook.errors import CodecError, VersionError
 from poet_hook.isolation.slice import used_parameters
-from poet_hook.learning import objective as objectives
+from poet_hook.learning import opinions
 from poet_hook.learning.constants import same
 from poet_hook.learning.events import (
     MOST_MEMBERS,
@@ -151,15 +151,15 @@ def _heard(execution: Execution, words: Sequence[Feedback]) -> tuple[Label, Feed
     for the next. None where nothing is left.
     """
     recorded = value_of(execution.result)
-    label = objectives.label(execution.id, standing(words), recorded) if words else None
+    label = opinions.label(execution.id, standing(words), recorded) if words else None
     if label is None:
         return None
     first = words[-1]
     for place, word in enumerate(words):
         if place + 1 < len(words) and words[place + 1].given == word.given:
             continue  # what was said at one time is one word
-        before = objectives.label(execution.id, standing(words[: place + 1]), recorded)
-        if before is not None and objectives.alike(before, label):
+        before = opinions.label(execution.id, standing(words[: place + 1]), recorded)
+        if before is not None and opinions.alike(before, label):
             first = word
             break
     return replace(label, order=first.id), first
