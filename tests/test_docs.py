@@ -194,7 +194,7 @@ def test_what_exists_is_documented_and_what_is_documented_exists() -> None:
 
 def test_the_arrow_lines_are_those_of_the_packages() -> None:
     packages = {path.parent.name: path for path in (PACKAGE / "poet_hook").glob("*/__init__.py")}
-    assert set(PIPELINE) == set(packages)
+    assert {*PIPELINE, "model"} == set(packages)  # which has the nouns, and does nothing
     docstrings = {name: ast.get_docstring(ast.parse(packages[name].read_text(encoding="utf-8"))) for name in PIPELINE}
     lines = "".join(f"{name:10} {docstrings[name]}\n" for name in PIPELINE)
     assert lines in (block.text for block in blocks_of(DOCS / "how-it-works.md"))
