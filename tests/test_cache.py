@@ -92,6 +92,35 @@ def test_a_module_that_moves_says_where_it_is(project: Path, python: Python) -> 
     assert python(moved).stdout == f"{project}/lib/m.py {project}/lib/m.py\n"
 
 
+def test_a_project_inside_another_has_names_of_its_own(
+    project: Path, python: Python, monkeypatch: pytest.MonkeyPatch, kept: Callable[[], list[Path]]
+) -> None:
+    inner = project / "inner"
+    inner.mkdir()
+    (inner / "m.py").write_text(SOURCE)
+    code = f"import sys\nsys.path.insert(0, {str(inner)!r})\nimport poet_hook\npoet_hook.activate()\nimport m\nm.f(0.0)"
+    assert "PerceiveError: inner.m:f: " in python(code, check=False).stderr
+    (inner / "pyproject.toml").touch()
+    monkeypatch.chdir(inner)
+    assert "PerceiveError: m:f: " in python(code, check=False).stderr
+    assert len(kept()) == 1
+
+
+def test_a_file_with_two_names_is_two_modules(project: Path, python: Python) -> None:
+    (project / "lib").mkdir()
+    (project / "lib" / "m.py").write_text(SOURCE)
+    slot = "next(part for part in {}.f.__code__.co_consts if type(part).__name__ == 'Slot')"
+    code = f"""
+        import sys
+        import poet_hook
+        poet_hook.activate()
+        sys.path.insert(0, "lib")
+        import m, lib.m
+        print({slot.format("m")}.module, {slot.format("lib.m")}.module)
+    """
+    assert [python(code).stdout, python(code).stdout] == ["m lib.m\n"] * 2
+
+
 LEARNED = """
 import sys
 import poet_hook

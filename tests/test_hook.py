@@ -975,6 +975,25 @@ def test_a_scripts_traceback_is_its_own(project: Path, python: Python) -> None:
     assert python(START, "-m", "poet_hook", "run", "run.py", check=False).stderr == plain.stderr
 
 
+WARNS = """
+import warnings
+kept = object()
+# poet:
+def f(x: int): warnings.warn("it leaks", stacklevel=2, source=kept)
+f(1)
+print(warnings.formatwarning.__module__)
+"""
+
+
+@pytest.mark.parametrize("traced", [(), ("-X", "tracemalloc=1")])
+def test_a_scripts_warnings_are_its_own(project: Path, python: Python, traced: tuple[str, ...]) -> None:
+    (project / "run.py").write_text(WARNS)
+    plain = python(START, *traced, "run.py")
+    assert ("Object allocated at" if traced else "Enable tracemalloc") in plain.stderr
+    enhanced = python(START, *traced, "-m", "poet_hook", "run", "run.py")
+    assert (enhanced.stdout, enhanced.stderr) == (plain.stdout, plain.stderr)
+
+
 def test_no_public_name_is_a_submodule() -> None:
     submodules = {module.name for module in pkgutil.iter_modules(poet_hook.__path__)}
     assert set(poet_hook.__all__) & submodules == set()

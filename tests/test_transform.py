@@ -395,6 +395,36 @@ def test_names_that_an_expression_may_read(expression: str) -> None:
         assert planned(anything).diagnostics == []
 
 
+HIDING = [
+    "limit = 10",
+    "for limit in x: ...",
+    "import limit",
+    "del limit",
+    "def limit(): ...",
+    "try: ...\n    except E as limit: ...",
+]
+NOT_HIDING = [
+    "[limit for limit in x]",
+    "lambda limit: 1",
+    "global limit; limit = 2",
+    "def g(): limit = 1",
+    "limit.a = 1",
+]
+
+
+@pytest.mark.parametrize("statement", HIDING)
+@pytest.mark.parametrize("option", ["require='x > limit'", "ensure='limit'", "optimize_for=f1, key='limit(x)'"])
+def test_names_that_the_body_hides_from_an_expression(statement: str, option: str) -> None:
+    found = planned(f"limit = 3\n# poet: {option}\ndef f(x):\n    {statement}\n    return x\n")
+    assert [(d.code, d.source_line[d.column : d.end_column]) for d in found.diagnostics] == [("PH410", "limit")]
+
+
+@pytest.mark.parametrize("statement", NOT_HIDING)
+def test_names_that_the_body_only_seems_to_hide(statement: str) -> None:
+    source = f"limit = 3\n# poet: require='x > limit', ensure='result'\ndef f(x):\n    {statement}\n    result = x\n    return result\n"
+    assert planned(source).diagnostics == []
+
+
 @pytest.mark.parametrize(
     "definition", ["def safe(): ...", "safe = print", "from os import getcwd as safe", "from os.path import *"]
 )

@@ -94,17 +94,21 @@ def _flush() -> None:
 
 
 def _shorten_warnings() -> None:
-    """Show warnings of ours without a source line: their text names the place."""
-    others = warnings.formatwarning
+    """Show warnings of ours without a source line: their text names the place.
 
-    def one_line(
-        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
-    ) -> str:
-        if not issubclass(category, PoetWarning):
-            return others(message, category, filename, lineno, line)
-        if issubclass(category, PragmaWarning):
-            return f"{message}\n"
-        place = "poet_hook" if filename.startswith(_OWN) else f"{filename}:{lineno}"
-        return f"{place}: {category.__name__}: {message}\n"
+    What the user's program warns of stays Python's: with a `formatwarning` of another, it would no longer say where
+    what is warned of was made.
+    """
+    others = getattr(warnings, "_formatwarnmsg_impl", None)
+    if others is None:  # a Python that does it otherwise: all is shown with its line
+        return
 
-    warnings.formatwarning = one_line
+    def one_line(shown: warnings.WarningMessage) -> str:
+        if not issubclass(shown.category, PoetWarning):
+            return str(others(shown))
+        if issubclass(shown.category, PragmaWarning):
+            return f"{shown.message}\n"
+        place = "poet_hook" if shown.filename.startswith(_OWN) else f"{shown.filename}:{shown.lineno}"
+        return f"{place}: {shown.category.__name__}: {shown.message}\n"
+
+    warnings._formatwarnmsg_impl = one_line  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from poet_hook.model import Diagnostic, FunctionKind, Pragma, Tune
 from poet_hook.pragma.options import LIVE_OBJECTIVES, STEADY
 from poet_hook.pragma.scopes import without
-from poet_hook.transform.nodes import FunctionNode, walk
+from poet_hook.transform.nodes import FunctionNode, children, walk
 
 Objection = tuple[str, Diagnostic]
 """The name of an option ("" for a tune), and what is wrong with it."""
@@ -21,6 +21,7 @@ _UNUSED_LIVE = ("half_life", "assume_ok_after", "group")
 _NOT_OF_GENERATORS = ("retries", "backoff", "timeout", "fallback", "ensure", "optimize_for", *STEADY)
 # what a class says of its methods is not meant for these
 _GIVE_NOTHING = frozenset({"__init__", "__post_init__", "__del__", "__init_subclass__", "__set_name__"})
+_WITH_NAMES_OF_THEIR_OWN = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _A = {"generator": "a generator", "async generator": "an async generator", "coroutine": "async"}
 
 
@@ -78,11 +79,15 @@ def _of_names(node: FunctionNode, pragma: Pragma, bound: set[str]) -> Iterator[O
         expression = getattr(pragma, option)
         if not isinstance(expression, str):
             continue
-        known = names | bound | ({"result"} if option == "ensure" else set())
-        for unknown in sorted(_read_names(expression) - known) if "*" not in bound else ():
-            if not hasattr(builtins, unknown):
-                message = f"{option}=: {unknown} is no argument of {node.name}(), and the module does not define it"
-                yield option, said(pragma, option, "PH410", message, unknown)
+        hidden = _variables(node)
+        for name in sorted(_read_names(expression) - names - ({"result"} if option == "ensure" else set())):
+            if name in hidden:
+                message = f"{option}=: {name} is no argument of {node.name}(), whose body has a variable of that name"
+            elif bound & {name, "*"} or hasattr(builtins, name):
+                continue
+            else:
+                message = f"{option}=: {name} is no argument of {node.name}(), and the module does not define it"
+            yield option, said(pragma, option, "PH410", message, name)
     fallback = pragma.fallback.function if pragma.fallback else None
     if fallback is None:
         return
@@ -100,6 +105,21 @@ def _read_names(expression: str) -> set[str]:
     bound = {n.arg for n in nodes if isinstance(n, ast.arg)}
     bound |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     return {n.id for n in nodes if isinstance(n, ast.Name)} - bound
+
+
+def _variables(node: FunctionNode) -> set[str]:
+    """The names that a function's own statements bind: an expression beside them reads these, set or not."""
+    own: list[ast.AST] = []
+    outer: set[str] = set()
+    stack: list[ast.AST] = [*node.body]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, (ast.Global, ast.Nonlocal)):
+            outer.update(part.names)
+        elif not isinstance(part, _WITH_NAMES_OF_THEIR_OWN):
+            own.append(part)
+            stack += () if isinstance(part, (FunctionNode, ast.ClassDef)) else children(part)
+    return bound_names(own) - outer
 
 
 def _idle(pragma: Pragma, returns: str) -> Iterator[Objection]:

@@ -177,10 +177,11 @@ class LeftAlone(Rule):
 
 
 class UnknownName(Rule):
-    """An expression reads a name that nothing binds, so that it can't be evaluated at any call.
+    """An expression reads a name that nothing binds, or a variable of the body, and can't be evaluated.
 
-    It is about `require`, `ensure`, `key`, `stream` and `group`. Correct the name. Names that a
-    `from module import *` may bring are not reported.
+    It is about `require`, `ensure`, `key`, `stream` and `group`. They are evaluated before the body runs, or after it,
+    beside its own variables: one with the name of a global hides it. Correct the name, or give one of the two
+    another. Names that a `from module import *` may bring are not reported.
 
     Wrong:
         # poet: require="celsius > ABSOLUTE_ZERO"
