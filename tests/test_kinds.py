@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import trio
 from conftest import Load, Python
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -311,8 +312,99 @@ def test_a_time_limit_under_another_loop_is_said_once(load: Load, caplog: pytest
         with pytest.raises(ZeroDivisionError):
             m.f(0).send(None)
     assert [r.getMessage() for r in caplog.records if "no effect" in r.getMessage()] == [
-        "m:f: timeout= has no effect: this is no task of asyncio's"
+        "m:f: timeout= has no effect: this is no task of asyncio or trio"
     ]
+
+
+TRIO = """
+import trio
+ended, tries = [], []
+# poet: timeout=50ms, retries=1, backoff=1ms
+async def slow():
+    try:
+        await trio.sleep(30)
+    finally:
+        ended.append(1)
+# poet: timeout=50ms, fallback=instead
+async def replaced(x: float) -> float:
+    await trio.sleep(30)
+async def instead(x):
+    await trio.sleep(0)
+    return -x
+# poet: timeout=5s
+async def quick(): return 1
+# poet: timeout=5s
+async def own(): raise TimeoutError("mine")
+# poet: retries=2, backoff=200ms
+async def flaky(x: float):
+    tries.append(x)
+    await trio.sleep(0)
+    return 1 / (len(tries) // 3)
+# poet: fallback=0, timeout=9s, retries=3, backoff=5s
+async def ask():
+    try:
+        await trio.sleep(30)
+    except trio.Cancelled:
+        raise ConnectionError("cancelled") from None
+# poet: fallback=0, timeout=20ms
+async def late():
+    try:
+        await trio.sleep(30)
+    except trio.Cancelled:
+        raise ConnectionError("cancelled") from None
+# poet: timeout=50ms
+async def together():
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep, 30)
+        nursery.start_soon(trio.sleep, 30)
+"""
+
+
+def test_trio_has_time_limits_and_pauses(load: Load) -> None:
+    m = load(TRIO)
+    begun = time.monotonic()
+    for function in (m.slow, m.together):
+        with pytest.raises(OperateTimeout, match=rf"m:{function.__name__} took longer than timeout=0\.05s"):
+            trio.run(function)
+    assert m.ended == [1, 1]
+    assert trio.run(m.replaced, 2.0) == -2.0
+    assert trio.run(m.quick) == 1
+    with pytest.raises(TimeoutError, match=r"^mine$"):
+        trio.run(m.own)
+    assert trio.run(m.late) == 0  # its own limit is a failure
+    beats = []
+
+    async def beside() -> float:
+        async def beat() -> None:
+            while True:
+                await trio.sleep(0.01)
+                beats.append(1)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(beat)
+            result: float = await m.flaky(1.0)
+            nursery.cancel_scope.cancel()
+        return result
+
+    assert trio.run(beside) == 1
+    assert len(beats) > 3  # the pause lets other tasks run
+    assert time.monotonic() - begun < 5
+
+
+def test_what_trio_cancels_is_cancelled(load: Load) -> None:
+    m = load(TRIO)
+
+    async def limited(call: Callable[[], Any]) -> str:
+        try:
+            with trio.move_on_after(0.02) as scope:
+                return repr(await call())
+        except ConnectionError as error:
+            return str(error)
+        return f"moved on: {scope.cancelled_caught}"
+
+    assert trio.run(limited, m.ask) == "cancelled"  # what the body makes of it is no failure
+    m.tries.append(1)
+    assert trio.run(limited, lambda: m.flaky(1.0)) == "moved on: True"  # in a pause
 
 
 def test_an_alert_of_an_async_monitor_is_steady(load: Load) -> None:
