@@ -252,9 +252,10 @@ def test_functions_that_are_compiled_from_their_source_stay_what_they_are(projec
         "# poet: require='x'\n@njit\ndef f(x):\n    return x\n"
         "# poet: require='x'\n@compiled\ndef g(x):\n    return x\n"
         "# poet: require='x'\ndef h(x):\n    return x\n"
+        "# poet: require='x'\ndef i(x):\n    return x\nfast = njit(i)\n"
     )
-    done = python(OURS + SAID + "import m\nprint(m.f(0), m.g(0), said(lambda: m.h(0)))")
-    assert (done.stdout, done.stderr) == ("0 0 PerceiveError\n", "")
+    done = python(OURS + SAID + "import m\nprint(m.f(0), m.g(0), said(lambda: m.h(0)), m.fast(0))")
+    assert (done.stdout, done.stderr) == ("0 0 PerceiveError 0\n", "")
 
 
 def test_built_in_functions_have_nothing_to_enhance(project: Path, python: Python) -> None:

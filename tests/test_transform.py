@@ -322,6 +322,17 @@ def test_no_line_comes_or_goes(options: str) -> None:
         ("import typing\n# poet:\n@typing.overload\ndef f(): ...\n", "@overload"),
         ("# poet:\n@numba.njit(cache=True)\ndef f(): ...\n", "@njit"),
         ("# poet:\n@torch.compile\ndef f(): ...\n", "@compile"),
+        ("from numba import njit as fast\n# poet:\n@fast\ndef f(): ...\n", "@fast compiles it"),
+        ("fast = numba.njit(cache=True)\n# poet:\n@fast\ndef f(): ...\n", "@fast compiles it"),
+        ("fast = partial(jax.jit, static_argnums=0)\n# poet:\n@fast\ndef f(): ...\n", "@fast compiles it"),
+        ("# poet:\n@partial(jax.jit, static_argnums=0)\ndef f(): ...\n", "@partial compiles it"),
+        ("# poet:\ndef f(): ...\ng = njit(f)\n", "njit() at line 3 compiles it"),
+        ("# poet:\ndef f(): ...\ng = nb.njit('f8(f8)', cache=True)(f)\n", "njit() at line 3 compiles it"),
+        ("# poet:\ndef f(): ...\ng = jax.jit(jax.vmap(f))\n", "jit() at line 3 compiles it"),
+        ("# poet:\ndef f(): ...\ng = torch.compile(f)\n", "compile() at line 3 compiles it"),
+        ("def g():\n    # poet:\n    def f(): ...\n    return njit(f)\n", "njit() at line 4 compiles it"),
+        ("@jitclass([])\nclass C:\n    # poet:\n    def f(self): ...\n", "@jitclass compiles it"),
+        ("# poet:\ndef f(): ...\njit_module(nopython=True)\n", "jit_module() at line 3 compiles it"),
         ("# poet:\ndef f():\n    if 1:\n        for i in 'a': pass\n        else: break\n", "break or continue"),
         ("# poet:\ndef f():\n    _poet_call = 1\n", "_poet_call"),
         ("# poet:\ndef f(_poet_result): ...\n", "_poet_result"),
@@ -336,6 +347,24 @@ def test_left_alone_with_the_reason(source: str, reason: str) -> None:
     assert left.function.startswith("m:")
     if "break" not in source:  # which is no Python
         assert compile_module(source, "m.py", "m").code.co_consts == plain_code(source).co_consts
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "# poet:\n@np.vectorize\ndef f(x): return x\n",  # which calls it
+        "from numpy import vectorize\n# poet:\n@vectorize\ndef f(x): return x\n",
+        "# poet:\ndef f(x): return x\ng = np.vectorize(f)\n",
+        "# poet:\ndef f(x): return x\np = re.compile('|'.join(map(f, WORDS)))\n",
+        "# poet:\ndef f(x): return x\np = re.compile(f('x'))\nq = compile(f)\n",
+        "p = re.compile(PATTERN)\n# poet:\n@p\ndef f(x): return x\n",
+        "class C:\n    # poet:\n    def f(self): return 1\ng = njit(f)\n",  # another f
+        "# poet:\ndef f(x): return njit(other)(x)\n",
+    ],
+)
+def test_what_is_not_compiled_is_enhanced(source: str) -> None:
+    found = planned(source)
+    assert [target.plan.qualname.rpartition(".")[2] for target in found.targets] == ["f"]
 
 
 def test_a_generator_inside_does_not_make_one() -> None:

@@ -54,3 +54,11 @@ def own_scope(node: FunctionNode | ast.Module) -> list[ast.AST]:
         if not isinstance(part, _SCOPES):
             stack += children(part)
     return found
+
+
+def last_name(decorator: ast.expr) -> str:
+    """The last name of what decorates or is called: `njit` of `@numba.njit(cache=True)`; "" where it has none."""
+    node = decorator.func if isinstance(decorator, ast.Call) else decorator
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""

@@ -12,16 +12,16 @@ from poet_hook.pragma.assume import assumed_of
 from poet_hook.pragma.scan import Found, find
 from poet_hook.pragma.scopes import Complaints, Scopes
 from poet_hook.settings import Assumption
+from poet_hook.transform.compilers import Compilers
 from poet_hook.transform.constants import GAP, Constant, Constants
 from poet_hook.transform.edits import decides
-from poet_hook.transform.nodes import FunctionNode, children, own_scope, statements, walk
+from poet_hook.transform.nodes import FunctionNode, children, last_name, own_scope, statements, walk
 from poet_hook.transform.objections import KINDS, Objection, at, bound_names, objections, said
 from poet_hook.transform.offered import offered
 from poet_hook.transform.tunables import find_tunables
 from poet_hook.transform.values import dedented, lines_of
 
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # what reading anybody's source may raise
-_COMPILED = frozenset({"njit", "jit", "compile", "vectorize", "guvectorize", "cfunc", "stencil", "cuda"})
 
 
 @dataclass(slots=True)
@@ -81,6 +81,7 @@ class _Planner:
         self.globals = bound_names(own_scope(tree)).union(*(n.names for n in nodes if isinstance(n, ast.Global)))
         self.functions = {statement.name for statement in tree.body if isinstance(statement, ast.FunctionDef)}
         self.constants = Constants(tree, scopes.all, lines)
+        self.compilers = Compilers(nodes, "".join(lines))
         self.complaints = Complaints()
         self.problems: list[Diagnostic] = []
         self.learning: dict[str, int] = {}  # names of functions that train, and their lines
@@ -121,6 +122,7 @@ class _Planner:
         used = [o for name, o in pragma.origins.items() if pragma.trains or (name == "stream" and pragma.steady)]
         self.told.update((origin.line, origin.column) for origin in used)
         reason = _why_not(node, parts, own, self.learning.get(place.qualname) if trains else None)
+        reason = reason or self.compilers.reason(node, place.qualname, place.classes)
         if reason:
             planned.left_alone.append(LeftAlone(function, self.path, node.lineno, reason, own))
             return
@@ -132,7 +134,7 @@ class _Planner:
         node, lines = place.node, self.lines
         inner = [p.node for p in self.inside if p.qualname.startswith(f"{place.qualname}.<locals>.")]
         tunes = tuple(t for t in self.found.tunes if _holds(node, t) and not any(_holds(each, t) for each in inner))
-        shadowed = set(KINDS) if "no_type_check" in map(_last_name, node.decorator_list) else self.shadowed
+        shadowed = set(KINDS) if "no_type_check" in map(last_name, node.decorator_list) else self.shadowed
         returned, optional = _kind(node.returns, shadowed)
         if kind.endswith("generator"):  # what is annotated is not what is returned
             returned = ""
@@ -271,12 +273,8 @@ def _why_not(node: FunctionNode, parts: list[ast.AST], own: bool, earlier: int |
     for name in _names(node):
         if name.startswith("_poet_"):
             return f"it uses the name {name!r}; names that start with _poet_ are ours"
-    for decorator in node.decorator_list:
-        name = _last_name(decorator)
-        if name == "overload":
-            return "it is an @overload, which never runs"
-        if name in _COMPILED:
-            return f"@{name} compiles it elsewhere; the enhanced body would not be understood there"
+    if "overload" in map(last_name, node.decorator_list):
+        return "it is an @overload, which never runs"
     if not own and all(isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant) for part in node.body):
         return "it has no body but a docstring or `...`"
     return ""
@@ -296,13 +294,6 @@ def _names(node: ast.AST) -> Iterator[str]:
             yield part.id
         elif isinstance(part, ast.arg):
             yield part.arg
-
-
-def _last_name(decorator: ast.expr) -> str:
-    node = decorator.func if isinstance(decorator, ast.Call) else decorator
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _parameters(node: FunctionNode, shadowed: set[str]) -> Iterator[Parameter]:
