@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
+from importlib.machinery import EXTENSION_SUFFIXES
 from typing import TYPE_CHECKING, Any, overload
 
 from poet_hook.activation import activate, activated, background, belong_to, deactivate, learned, settings, store
@@ -108,6 +109,8 @@ def _why_not_recorded(function: Callable[..., Any]) -> str:
             place = f"{code.co_filename}:{code.co_firstlineno}"
             return start + f"its pragma ({place}) has no optimize_for=, so nothing is recorded"
     place = getattr(module, "__file__", None) or "its module"
+    if place.endswith(tuple(EXTENSION_SUFFIXES)):
+        return start + f"it is compiled, and only Python source can be enhanced; its module is {place}"
     return start + (
         f"it is not enhanced. Put `# poet: optimize_for=...` above it in {place}, and import it after "
         "poet_hook.activate(), or start the program with: python -m poet_hook run SCRIPT"

@@ -288,10 +288,14 @@ def test_a_shared_library_beside_the_source_wins(project: Path, python: Python) 
     name, path = extension()
     (project / f"{name}.py").write_text(CHECKED)
     shutil.copy(path, project / path.name)
-    done = python(
-        OURS + f"import sys\nsys.modules.pop({name!r}, None)\nimport {name} as m\nprint(m.__file__, hasattr(m, 'f'))"
-    )
-    assert (done.stdout, done.stderr) == (f"{project / path.name} False\n", "")
+    code = f"import sys\nsys.modules.pop({name!r}, None)\nimport {name} as m\nprint(m.__file__, hasattr(m, 'f'))\n"
+    done = python(OURS + code)
+    assert done.stdout == f"{project / path.name} False\n"
+    told = f"not enhanced, since the shared library {path.name} is imported in its place: {project / name}.py"
+    assert done.stderr.count("PoetWarning") == 1
+    assert told in done.stderr
+    (project / f"{name}.py").write_text("x = 1\n")
+    assert python(OURS + code).stderr == ""
 
 
 LOADERS = """

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from conftest import Load, Python, reset
 
@@ -505,6 +506,8 @@ def test_call_of_what_does_not_learn(load: Load) -> None:
         poet_hook.call(m.g)
     with pytest.raises(NotEnhancedError, match="not enhanced"):
         poet_hook.call(len, "ab")
+    with pytest.raises(NotEnhancedError, match=r"json_encode left no execution: it is compiled, .*_core\..*so"):
+        poet_hook.call(msgspec.json.encode, 1)
 
 
 def test_capture_collects_in_the_order_of_the_ends(load: Load) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import ExtensionFileLoader, ModuleSpec, SourceFileLoader
 from pathlib import Path
 
 from poet_hook.errors import PoetWarning, warn
@@ -31,9 +31,22 @@ class Finder(First):
         if type(loader) is SourceFileLoader:
             if not loader.path.startswith(self.away) and self.wants(spec.name, loader.path):
                 spec.loader = PoetLoader(loader.name, loader.path, self.enhancer)
+        elif type(loader) is ExtensionFileLoader:
+            self._name_hidden(spec.name, loader.path)
         elif not isinstance(loader, PoetLoader):
             with contextlib.suppress(Exception):  # theirs may be anything, and stays what it is
                 self._stand_beside(spec)
+
+    def _name_hidden(self, module: str, path: str) -> None:
+        """Say so where a module that was compiled, as Cython does it, has a source with pragmas beside it."""
+        folder, library = os.path.split(path)
+        source = os.path.join(folder, f"{library.partition('.')[0]}.py")
+        if not path.startswith(self.away) and self._asks(module, source):
+            message = f"not enhanced, since the shared library {library} is imported in its place: {source}"
+            warn(message, PoetWarning, (source, 1))
+
+    def _asks(self, module: str, path: str) -> bool:
+        return self.wants(module, path) and (self.enhancer.assumes(module, path) or _has_pragma_line(path))
 
     def _stand_beside(self, spec: ModuleSpec) -> None:
         loader, path = spec.loader, spec.origin
@@ -86,7 +99,7 @@ def _name_too_early(finder: Finder) -> None:
             continue
         if not isinstance(path, str) or not path.endswith(".py") or isinstance(loader, PoetLoader):
             continue
-        if finder.wants(name, path) and (finder.enhancer.assumes(name, path) or _has_pragma_line(path)):
+        if finder._asks(name, path):
             late.append(name)
     if late:
         warn(
