@@ -310,6 +310,30 @@ except ValueError:
 """
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="Python asks them no more")
+@pytest.mark.parametrize("knows", ["m", "another"])
+def test_finders_of_the_days_before_find_spec_keep_their_place(project: Path, python: Python, knows: str) -> None:
+    (project / "m.py").write_text("# poet: require='x'\ndef f(x): return x\n")
+    code = f"""
+        import sys, types, warnings
+        import poet_hook
+        class Old:
+            def find_module(self, name, path=None):
+                return self if name == {knows!r} else None
+            def load_module(self, name):
+                sys.modules[name] = types.ModuleType(name)
+                sys.modules[name].f = lambda x: "theirs"
+                return sys.modules[name]
+        sys.meta_path.insert(0, Old())
+        warnings.simplefilter("ignore", ImportWarning)
+        poet_hook.activate()
+        import m
+        print(m.f(0))
+    """
+    done = python(code, check=False)
+    assert done.stdout == "theirs\n" if knows == "m" else "PerceiveError" in done.stderr
+
+
 def test_subinterpreters_are_left_alone(project: Path) -> None:
     write(project, {"m.py": CHECKED})
     plain, ours = child("-c", SUBINTERPRETER), child("-c", SUBINTERPRETER, "--ours")

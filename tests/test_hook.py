@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import gc
 import importlib
 import importlib.machinery
 import importlib.resources
@@ -13,6 +14,7 @@ import pickle
 import pkgutil
 import py_compile
 import runpy
+import signal
 import sys
 import threading
 import traceback
@@ -30,7 +32,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import poet_hook
-from poet_hook import api
+from poet_hook import activation, api
 from poet_hook.errors import PoetWarning, PragmaError, PragmaWarning
 from poet_hook.hook import finder, loader
 from poet_hook.runtime import slot as slot_module
@@ -549,6 +551,40 @@ def test_auto(project: Path) -> None:
     sys.modules.pop("poet_hook.auto", None)
     importlib.import_module("poet_hook.auto")
     assert finder.active() is not None
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_the_garbage_collector_is_as_it_was(load: Load, collects: bool) -> None:
+    before = gc.isenabled()
+    (gc.enable if collects else gc.disable)()
+    try:
+        load("# poet: retries=1\ndef f(): ...\n")
+        assert gc.isenabled() is collects
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_may_be_forked_while_a_thread_makes_the_store(project: Path) -> None:
+    at_work, done = threading.Event(), threading.Event()
+
+    def make() -> None:
+        with activation._storing:
+            at_work.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    at_work.wait()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # it would wait for ever
+        activation.store()
+        os._exit(7)
+    done.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
 def test_threads_import_at_once(load: Load, project: Path) -> None:

@@ -319,6 +319,55 @@ def test_explain_says_where_each_option_comes_from(project: Path, capsys: pytest
     assert (origins["timeout"]["scope"], origins["timeout"]["line"]) == ("class", 4)
 
 
+OFF = """
+# poet: off
+def f(x: int): return x
+
+# poet: off
+class C:
+    def g(self): return 1
+    # poet: retries=1
+    def h(self): return 1
+    class D:
+        # poet: off
+        @staticmethod
+        def k(): return 1
+
+def plain(): return 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("f", "`# poet: off` stands above it"),
+        ("g", "`# poet: off` stands above its class"),
+        ("k", "`# poet: off` stands above it"),
+    ],
+)
+def test_explain_says_what_is_off(project: Path, capsys: pytest.CaptureFixture[str], name: str, reason: str) -> None:
+    (project / "m.py").write_text(OFF)
+    assert main(["explain", name]) == 0
+    assert f"left alone, it runs as it is written: {reason}\n" in capsys.readouterr().out
+    assert main(["check", "m.py"]) == 0  # nobody asked for more
+
+
+def test_explain_says_that_a_module_or_a_setting_is_off(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "m.py").write_text("# poet: module off\ndef f(): return 1\n# poet:\ndef g(x: int): return x\n")
+    (project / "n.py").write_text("# poet: module retries=1\ndef f(): return 1\n")
+    (project / "o.py").write_text("class C:\n    def k(): return 1\n    def l(): return 1\n")
+    monkeypatch.setenv("POET_ASSUME", "o: retries=2; o:C.k: off")
+    assert main(["explain", "m:f"]) == main(["explain", "o:C.k"]) == main(["explain", "o:C.l"]) == 0
+    out = capsys.readouterr().out
+    assert "left alone, it runs as it is written: `# poet: module off`\n" in out
+    assert out.count("left alone, it runs as it is written: the settings assume `off` of it\n") == 1
+    assert main(["explain", "g"]) == 0
+    assert main(["explain", "f"]) == 0  # the one that is enhanced is meant
+    assert "n:f\n" in capsys.readouterr().out
+
+
 def test_apply_writes_above_a_function_what_its_class_says(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = project / "m.py"
     path.write_text("# poet: optimize_for=accuracy\nclass C:\n    @staticmethod\n    def f(x): return x > 2.5\n")

@@ -110,6 +110,8 @@ def _is(found: Found, qualname: str) -> bool:
 
 
 def _only(name: str, found: list[Found], place: str = "") -> Found:
+    if len(found) > 1:  # those that nobody wants to have enhanced are meant last
+        found = [item for item in found if isinstance(item.what, Plan) or item.what.asked] or found
     if len(found) == 1:
         return found[0]
     if not found:

@@ -33,12 +33,14 @@ class First:
             at = finders.index(self) + 1
         except ValueError:  # where it did so already, what stands in our place is among them
             at = 0
+        spec: ModuleSpec | None
         for finder in finders[at:]:
             try:
                 find = finder.find_spec
             except AttributeError:
-                continue
-            spec: ModuleSpec | None = find(fullname, path, target)
+                spec = _asked_as_of_old(finder, fullname, path)
+            else:
+                spec = find(fullname, path, target)
             if spec is not None:
                 self.consider(spec)
                 return spec
@@ -50,6 +52,13 @@ class First:
 
     def invalidate_caches(self) -> None:
         """Nothing is cached here; the finders behind have their own."""
+
+
+def _asked_as_of_old(finder: object, fullname: str, path: Sequence[str] | None) -> ModuleSpec | None:
+    """What a finder that has no `find_spec` finds: Python 3.11 still asks it for a loader, with a warning."""
+    ask = getattr(sys.modules["_frozen_importlib"], "_find_spec_legacy", None)
+    found: ModuleSpec | None = ask(finder, fullname, path) if ask and hasattr(finder, "find_module") else None
+    return found
 
 
 class Waiting(First):

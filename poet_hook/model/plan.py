@@ -180,7 +180,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class LeftAlone:
-    """A function with a pragma that is not enhanced, and why; `asked` is whether the pragma is its own."""
+    """A function with a pragma that is not enhanced, and why; `asked` is whether a pragma of its own wants that."""
 
     function: str
     path: str

@@ -40,7 +40,7 @@ class Scopes:
     @property
     def empty(self) -> bool:
         """Whether no function of the module can have a pragma."""
-        return next(self.all, None) is None
+        return next(self.all, None) is None and not self.off
 
     @property
     def unused(self) -> Iterator[Pragma]:
@@ -71,6 +71,17 @@ class Scopes:
             return layers[0], True
         place = layers[0] if own else replace(_DEFAULT, line=min(lines), target_line=min(lines))
         return merged(place, layers), own
+
+    def off_for(self, lines: Sequence[int], classes: Sequence[Sequence[int]], qualname: str) -> str:
+        """Where it is said that a function of which `of` knows nothing is off; "" where it has no pragma at all."""
+        if self.off.intersection(lines):
+            return "`# poet: off` stands above it"
+        if any(self.off.intersection(place) for place in classes):
+            return "`# poet: off` stands above its class"
+        if 0 in self.off:
+            return "`# poet: module off`"
+        told = any(item.pragma is None and item.names(qualname) for item in self.assumed)
+        return "the settings assume `off` of it" if told else ""
 
     def _layers(self, lines: Sequence[int], classes: Sequence[Sequence[int]], qualname: str) -> Iterator[Pragma | None]:
         """From the nearest to the furthest; None where `off` ends them."""

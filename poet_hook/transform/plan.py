@@ -90,11 +90,14 @@ class _Planner:
     def planned(self) -> Planned:
         planned = Planned(self.tree, [], [], [])
         places = list(_functions(self.tree))
-        said = [self.scopes.of(_starts(p.node), list(map(_starts, p.classes)), p.qualname) for p in places]
+        said = [self.scopes.of(*_where(place)) for place in places]
         self.inside = [place for place, pragma in zip(places, said, strict=True) if pragma and place.nested]
         for place, pragma in zip(places, said, strict=True):
             if pragma is not None:
                 self._take(place, *pragma, planned)
+            elif reason := self.scopes.off_for(*_where(place)):
+                function = f"{self.kept_as}:{place.qualname}"
+                planned.left_alone.append(LeftAlone(function, self.path, place.node.lineno, reason, asked=False))
         for node in walk(self.tree) if self.found.classes else ():
             if isinstance(node, ast.ClassDef):
                 self.scopes.stands_above(_starts(node))
@@ -255,6 +258,11 @@ def _holds(node: FunctionNode, tune: Tune) -> bool:
 def _starts(node: FunctionNode | ast.ClassDef) -> list[int]:
     """The lines above which a pragma may stand."""
     return [*(decorator.lineno for decorator in node.decorator_list), node.lineno]
+
+
+def _where(place: _Place) -> tuple[list[int], list[list[int]], str]:
+    """What `Scopes` looks for."""
+    return _starts(place.node), list(map(_starts, place.classes)), place.qualname
 
 
 def _kind_of(node: FunctionNode, parts: list[ast.AST]) -> FunctionKind:
