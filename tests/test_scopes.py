@@ -677,7 +677,8 @@ def test_a_name_that_a_file_of_the_project_assumes_something_of(
         ("spread.part", []),
         ("dynamic.anything", []),
         ("legacy:f", []),
-        ("__main__", []),
+        ("tool", []),
+        ("__main__", ["no module is called __main__ (a script is named by its file, without .py)"]),
         ("vendr", ["no module is called vendr (did you mean 'vendor'?)"]),
         ("vendor.clent", ["no module is called vendor.clent: there is no clent in it (did you mean 'client'?)"]),
         ("vendor.client.more", ["no module is called vendor.client.more: there is no more in it"]),
@@ -710,6 +711,7 @@ def test_a_name_that_the_environment_assumes_something_of(
         (site / name).parent.mkdir(parents=True, exist_ok=True)
         (site / name).write_text(text)
     (project / "legacy.py").write_text(OWN["legacy.py"])
+    (project / "tool.py").write_text("")
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("POET_ASSUME", f"{target}: retries=1")
     assert told(capsys) == said

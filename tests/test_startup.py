@@ -791,3 +791,45 @@ def test_waiting_ends_with_an_activation(project: Path, monkeypatch: pytest.Monk
     assert waiting not in sys.meta_path
     api.deactivate()
     assert first.stands() is None
+
+
+# --------------------------------------------------------------------------- what is assumed
+
+
+def test_what_a_project_assumes_wakes_it(project: Path, run: Run) -> None:
+    """Code without a pragma of its own, imported and run as a script; of another project it says nothing."""
+    write(project, legacy__code="def f(x: int): return x\n", other="x = 1\n")
+    write(project, tool="def f(x: int): return x\nprint(f('7') + 1)\n")
+    imports = (
+        "-c",
+        "import other, sys; from legacy.code import f; print(f('7'), 'poet_hook.activation' in sys.modules)",
+    )
+    assert run(*imports).stdout == "7 False\n"
+    assert "TypeError" in run("tool.py", check=False).stderr
+    table = '[project]\nname = "x"\n[tool.poet_hook.assume]\n"legacy.code:f" = "ensure=\'result == 7\'"\ntool = "coerce=lax"\n'
+    (project / "pyproject.toml").write_text(table)
+    assert run(*imports).stdout == "7 True\n"
+    assert run("tool.py").stdout == "8\n"
+    (project / "pyproject.toml").write_text('[project]\nname = "assume"\ndependencies = ["poet_hook"]\n')
+    assert run(*imports).stdout == "7 True\n"  # which is no more than a look at the settings
+    assert "TypeError" in run("tool.py", check=False).stderr
+
+
+@pytest.mark.parametrize("name", ["tool", "tool:f"])
+def test_what_the_environment_assumes_of_a_script(project: Path, run: Run, name: str) -> None:
+    write(project, tool="def f(x: int): return x\nprint(f('7') + 1)\n")
+    assert run("tool.py", POET_ASSUME=f"{name}: coerce=lax").stdout == "8\n"
+    assert "TypeError" in run("tool.py", check=False, POET_ASSUME="tools: coerce=lax").stderr
+
+
+def test_the_programs_of_an_environment_are_no_part_of_the_project_around_it(run: Run, site_packages: Path) -> None:
+    folder = site_packages.parents[2]
+    around = folder.parent
+    (around / "pyproject.toml").write_text('[tool.poet_hook.assume]\nlegacy = "coerce=lax"\n')
+    for place in (folder / "bin", around):
+        (place / "serve").write_text("import sys\nprint('poet_hook.activation' in sys.modules)\n")
+    try:
+        assert run(str(folder / "bin" / "serve")).stdout == "False\n"
+        assert run(str(around / "serve")).stdout == "True\n"
+    finally:
+        (around / "pyproject.toml").unlink()

@@ -43,7 +43,7 @@ def _look(entry: Assumption, root: Path, names: dict[Path, str]) -> None:
         found = [path for path, name in names.items() if f".{name}".endswith(f".{module}")]
     else:  # any end of a file's place may be the name that it is imported by
         found = [path for path, name in names.items() if f".{module}." in f".{name}."]
-    if not found and (module == "__main__" or root.joinpath(*module.split(".")).exists()):
+    if not found and root.joinpath(*module.split(".")).exists():
         return
     if not found:
         path = _found(entry, [name.split(".") for name in names.values()])
@@ -60,6 +60,8 @@ def _found(entry: Assumption, own: list[list[str]]) -> Path | None:
     top, *inner = entry.module.split(".")
     if top in sys.stdlib_module_names:
         raise _NothingError(f"{top} is part of Python, which stays as it is")
+    if top == "__main__":
+        raise _NothingError("no module is called __main__", "a script is named by its file, without .py")
     if top == "poet_hook":
         raise _NothingError("poet_hook itself stays as it is")
     try:

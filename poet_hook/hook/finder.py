@@ -62,6 +62,10 @@ class Finder(First):
         elif self.enhancer.assumes(spec.name, path) or _has_pragma_line(path):
             say_compiled(path, loader)
 
+    def may_assume(self, module: str, path: str) -> bool:
+        """Whether the settings say something of a module."""
+        return self.enhancer.assumes(module, path)
+
     def wants(self, module: str, path: str) -> bool:
         """Whether the file of a module may be enhanced, and either has a pragma or one is assumed of it."""
         if self.covers(path):

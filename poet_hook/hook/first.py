@@ -50,6 +50,10 @@ class First:
         """Look at a spec, and replace its loader at most."""
         raise NotImplementedError
 
+    def may_assume(self, module: str, path: str) -> bool:
+        """Whether the settings may say something of a module that has no pragma; `path` is absolute."""
+        raise NotImplementedError
+
     def invalidate_caches(self) -> None:
         """Nothing is cached here; the finders behind have their own."""
 
@@ -68,6 +72,7 @@ class Waiting(First):
         self.activate = activate
         entries = os.environ.get("POET_ASSUME", "").replace("\n", ";").split(";")
         self.assumed = {entry.partition(":")[0].strip() for entry in entries} - {""}  # of quoted text too: no harm
+        self._folders: dict[str, bool] = {}
 
     def consider(self, spec: ModuleSpec) -> None:
         """Activate poet_hook for a module with a pragma, or of which one is assumed; let the finder look at it."""
@@ -75,7 +80,11 @@ class Waiting(First):
         if not spec.has_location or path is None or not path.endswith(".py"):
             return
         path = os.path.abspath(path)
-        if not self._names(spec.name) and (is_installed(path) or not has_pragma(path)):
+        if is_installed(path):
+            wanted = self._names(spec.name)
+        else:
+            wanted = self.may_assume(spec.name, path) or has_pragma(path)
+        if not wanted:
             return
         if stands() is self:
             self.activate()
@@ -83,9 +92,30 @@ class Waiting(First):
         if standing is not None and not isinstance(standing, Waiting):
             standing.consider(spec)
 
+    def may_assume(self, module: str, path: str) -> bool:
+        """Whether POET_ASSUME names it, or a pyproject.toml above it seems to assume anything; what, is read later."""
+        return self._names(module) or self._is_below_assumption(os.path.dirname(path))
+
+    def _is_below_assumption(self, folder: str) -> bool:
+        found = self._folders.get(folder)
+        if found is None:
+            above = os.path.dirname(folder)
+            further = above != folder and folder != sys.prefix  # an environment in a project is no part of that
+            found = self._folders[folder] = _assumes(folder) or (further and self._is_below_assumption(above))
+        return found
+
     def _names(self, module: str) -> bool:
         # a file below the working directory may be named by its place in the project, too
         return any(f"{module}.".startswith(f"{name}.") or f".{name}".endswith(f".{module}") for name in self.assumed)
+
+
+def _assumes(folder: str) -> bool:
+    try:
+        with open(os.path.join(folder, "pyproject.toml"), "rb", buffering=0) as file:
+            data = file.read()
+    except OSError:
+        return False
+    return b"poet_hook" in data and b"assume" in data
 
 
 def is_installed(path: str) -> bool:

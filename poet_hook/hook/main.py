@@ -1,4 +1,4 @@
-"""The main script of a process -> the same script, run by us where it has a pragma.
+"""The main script of a process -> the same script, run by us where it has a pragma, or may be said to.
 
 No finder is asked for a script: Python reads it itself. But it first asks `sys.path_hooks` whether the path is that of
 a folder or an archive with a `__main__`, and so does `runpy.run_path`, with which multiprocessing runs the script of
@@ -55,8 +55,10 @@ class MainHook:
 
     def _is_wanted(self, path: str) -> bool:
         # nothing stands there where the program said that nothing is to be enhanced; a pipe can be read only once
-        enhances = stands() is not None and os.path.isfile(path) and not is_installed(path)
-        return enhances and has_pragma(path)
+        standing = stands()
+        if standing is None or not os.path.isfile(path) or is_installed(path):
+            return False
+        return has_pragma(path) or standing.may_assume(os.path.basename(path).removesuffix(".py"), path)
 
 
 class MainScript:
