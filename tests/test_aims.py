@@ -25,7 +25,8 @@ from poet_hook.learning.gate import Judge, Judgement
 from poet_hook.learning.objective import Label
 from poet_hook.model import UNSET, Evidence, Learned, Version
 from poet_hook.pragma.options import LIVE_OBJECTIVES, OBJECTIVES
-from poet_hook.versions.chain import Chain, _canonical
+from poet_hook.versions.chain import Chain
+from poet_hook.versions.files import _canonical
 from poet_hook.versions.sign import signature
 
 Load = Callable[..., ModuleType]

@@ -17,8 +17,8 @@ from poet_hook.learning.gate import judge
 from poet_hook.model import Learned, Plan
 from poet_hook.transform.plan import plan_module
 from poet_hook.transform.values import set_values, with_values
-from poet_hook.versions.chain import Chain, fits
-from poet_hook.versions.rebase import same_code
+from poet_hook.versions.chain import Chain
+from poet_hook.versions.rebase import fits, same_code
 
 BY_NAME = """
     def mean(values):

@@ -20,9 +20,9 @@ from poet_hook.transform.guards import Condition, Guard, read_guard
 from poet_hook.transform.plan import plan_module
 from poet_hook.transform.values import set_values, with_values
 from poet_hook.versions.apply import edit_of
-from poet_hook.versions.chain import Chain, fits
+from poet_hook.versions.chain import Chain
 from poet_hook.versions.exchange import line_of, read
-from poet_hook.versions.rebase import carry
+from poet_hook.versions.rebase import carry, fits
 
 LOUD = """
     # poet: optimize_for=accuracy, after=100000

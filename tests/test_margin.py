@@ -29,9 +29,10 @@ from poet_hook.store import codec
 from poet_hook.transform.plan import plan_module
 from poet_hook.transform.values import with_values
 from poet_hook.versions import apply
-from poet_hook.versions.chain import Chain, fits
+from poet_hook.versions.chain import Chain
 from poet_hook.versions.challenge import challenge
 from poet_hook.versions.current import plan_of
+from poet_hook.versions.rebase import fits
 from poet_hook.versions.watch import refresh
 
 

@@ -40,9 +40,9 @@ from poet_hook.store import codec
 from poet_hook.transform.plan import plan_module
 from poet_hook.transform.values import with_values
 from poet_hook.versions import apply
-from poet_hook.versions.chain import Chain, fits
+from poet_hook.versions.chain import Chain
 from poet_hook.versions.current import plan_of
-from poet_hook.versions.rebase import same_code
+from poet_hook.versions.rebase import fits, same_code
 
 # what the body says -> what callers get; one character a call
 TABLE = [

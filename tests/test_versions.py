@@ -27,8 +27,9 @@ from poet_hook.settings import Settings
 from poet_hook.transform.plan import plan_module
 from poet_hook.versions import promote as steps
 from poet_hook.versions import sign
-from poet_hook.versions.chain import Chain, generation_path, write_atomic
+from poet_hook.versions.chain import Chain, generation_path
 from poet_hook.versions.diff import diff
+from poet_hook.versions.files import write_atomic
 from poet_hook.versions.find import functions_of
 from poet_hook.versions.watch import refresh, watch
 

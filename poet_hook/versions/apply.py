@@ -24,8 +24,8 @@ from poet_hook.settings import Settings
 from poet_hook.transform.constants import GAP
 from poet_hook.transform.plan import UNPARSABLE, plan_module
 from poet_hook.transform.values import lines_of, option_line, option_text
-from poet_hook.versions.chain import Chain, fits
-from poet_hook.versions.rebase import own_lines, same_code
+from poet_hook.versions.chain import Chain
+from poet_hook.versions.rebase import fits, own_lines, same_code
 
 _BLACK_SECONDS = 60
 

@@ -11,34 +11,27 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import json
-import math
-import os
 import secrets
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from poet_hook.errors import MovedError, StoreError, VersionError, VersionWarning, warn
-from poet_hook.model import Plan, Value, Verdict, Version
 from poet_hook.settings import Settings
-from poet_hook.store.journal import open_file
-from poet_hook.transform.compile import ORIGINAL, Champion
-from poet_hook.transform.values import as_text, with_values
+from poet_hook.versions.files import read_file, read_version, write_atomic, write_version
 from poet_hook.versions.lock import alone
 from poet_hook.versions.pointer import FIRST, Pointer, Turn, decoded, encoded
-from poet_hook.versions.rebase import MISFIT, allowed, carry, edited, same_code, same_options
-from poet_hook.versions.sign import signature, verified
 
-_LIMIT = 1_000_000
+# what a version is held against is imported when one is in use: most processes run originals
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from poet_hook.model import Plan, Value, Verdict, Version
+    from poet_hook.transform.compile import Champion
+
 _HIGHEST = 1 << 30  # a pointer may name any number, and the version after it must have one that can be written
 
 
@@ -66,33 +59,7 @@ class Chain:
 
     def read(self, number: int) -> Version:
         """One version, checked: raises `VersionError` where it is missing, damaged, edited or foreign."""
-        folder = self.folder / f"v{number}"
-        try:
-            data = _read(folder / "version.json")
-            operate = _read(folder / "operate.py").decode("utf-8")
-            record = json.loads(data)
-            claimed = record.pop("signature")
-            signed = verified(_canonical(record), claimed, self.settings.user_dir)
-            version = _version(record, operate)
-        except FileNotFoundError as error:
-            raise VersionError(f"{self.function} has no version {number} ({error.filename} is missing)") from error
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            RecursionError,
-            msgspec.MsgspecError,
-        ) as error:
-            raise VersionError(f"{folder} is damaged: {error}") from error
-        if not signed:
-            raise VersionError(f"{folder} was not made by this user, or was edited")
-        if version.function != self.function or version.number != number:
-            raise VersionError(f"{folder} belongs to {version.function} v{version.number}")
-        if hashlib.sha256(operate.encode()).hexdigest() != record["operate_sha256"]:
-            raise VersionError(f"{folder / 'operate.py'} was edited")
-        return version
+        return read_version(self.folder, number, self.function, self.settings.user_dir)
 
     def versions(self) -> list[Version]:
         """All stored versions that can be read, ascending."""
@@ -118,6 +85,8 @@ class Chain:
 
     def champion(self, plan: Plan, carry_over: bool = False) -> Champion:
         """What to put into the code of `plan`; the original, with one warning, where that can't be done."""
+        from poet_hook.transform.compile import ORIGINAL, Champion
+
         try:
             version = self.in_use(plan, carry_over)
         except (VersionError, StoreError) as error:
@@ -145,6 +114,8 @@ class Chain:
         number = self.champion_number()
         if number == 1:
             return None
+        from poet_hook.versions.rebase import fits, same_code, same_options
+
         try:
             version = self.read(number)
         except VersionError as error:
@@ -160,6 +131,8 @@ class Chain:
         return version
 
     def _carried(self, champion: Version, plan: Plan, carry_over: bool) -> Version:
+        from poet_hook.versions.rebase import carry, edited
+
         original = self.original(champion)
         try:
             carried = carry(champion, original, plan)
@@ -181,9 +154,11 @@ class Chain:
 
     def original(self, version: Version) -> str:
         """The user's text that a version was made from, known by its hash. Raises `VersionError`."""
+        from poet_hook.versions.rebase import MISFIT, edited
+
         for place in (f"v{version.number}/original.py", "v1/operate.py"):
             with contextlib.suppress(OSError, ValueError):
-                data = _read(self.folder / place)
+                data = read_file(self.folder / place)
                 if hashlib.sha256(data).hexdigest() == version.source_hash:
                     return data.decode("utf-8")
         raise edited(version, MISFIT)
@@ -194,7 +169,7 @@ class Chain:
         found = []
         for number in self.numbers():
             with contextlib.suppress(OSError, ValueError):  # `VersionError` is one
-                if number > 1 and _read(self.folder / f"v{number}" / "operate.py") == data:
+                if number > 1 and read_file(self.folder / f"v{number}" / "operate.py") == data:
                     stored = self.read(number)
                     if stored.source_hash == version.source_hash:
                         found.append(stored)
@@ -204,7 +179,7 @@ class Chain:
         """Which version is in use, and which challenges it. Raises `VersionError`."""
         path = self.folder / "champion.json"
         try:
-            return decoded(_read(path))
+            return decoded(read_file(path))
         except (FileNotFoundError, NotADirectoryError):
             return FIRST
         except (OSError, ValueError) as error:
@@ -218,6 +193,9 @@ class Chain:
         self, plan: Plan, parent: int, values: Mapping[str, Value], verdict: Verdict | None, enhanced: str
     ) -> Version:
         """Store a new version under the next number; atomic, and safe beside other processes."""
+        from poet_hook.model import Version
+        from poet_hook.transform.values import with_values
+
         version = Version(
             function=self.function,
             number=0,
@@ -251,6 +229,8 @@ class Chain:
 
     def _add(self, version: Version, number: int, original: str, enhanced: str) -> Version | None:
         """None where another process took the number meanwhile."""
+        from poet_hook.model import Version
+
         if not self.numbers():
             self._write(Version(self.function, 1, original, version.source_hash, time.time()), "")
         made = replace(version, number=number, created=time.time())
@@ -258,29 +238,9 @@ class Chain:
 
     def _write(self, version: Version, enhanced: str, original: str = "") -> bool:
         """False where another process took the number meanwhile."""
-        record = _record(version)
-        record["signature"] = signature(_canonical(record), self.settings.user_dir)
-        draft = self.folder / f".draft-{os.getpid()}-{secrets.token_hex(4)}"
         self._refuse_link()
-        try:
-            draft.mkdir(parents=True)
-            (draft / "operate.py").write_text(version.source, encoding="utf-8", newline="\n")
-            if enhanced:
-                (draft / "enhanced.py").write_text(enhanced, encoding="utf-8", newline="\n")
-            if original and not self._is_first(original):
-                (draft / "original.py").write_text(original, encoding="utf-8", newline="\n")
-            (draft / "version.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-            try:
-                draft.rename(self.folder / f"v{version.number}")
-            except OSError:
-                if (self.folder / f"v{version.number}").exists():
-                    return False
-                raise
-        except OSError as error:
-            raise StoreError(f"{self.folder}: the version can't be written: {error}") from error
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-        return True
+        kept = "" if self._is_first(original) else original
+        return write_version(self.folder, version, enhanced, kept, self.settings.user_dir)
 
     def _refuse_link(self) -> None:
         if self.folder.is_symlink() and not self.settings.trusts_home:
@@ -288,7 +248,7 @@ class Chain:
 
     def _is_first(self, original: str) -> bool:
         try:
-            return _read(self.folder / "v1" / "operate.py") == original.encode()
+            return read_file(self.folder / "v1" / "operate.py") == original.encode()
         except (OSError, ValueError):
             return False
 
@@ -371,7 +331,7 @@ def functions_with_versions(settings: Settings) -> list[str]:
     found = set()
     for path in (settings.home / "functions").glob("*/v*/version.json"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            name = json.loads(_read(path))["function"]
+            name = json.loads(read_file(path))["function"]
             if name.replace(":", ".") == path.parts[-3]:
                 found.add(name)
     return sorted(found)
@@ -380,62 +340,3 @@ def functions_with_versions(settings: Settings) -> list[str]:
 def generation_path(settings: Settings) -> Path:
     """The file that is replaced whenever any champion of the project changes."""
     return settings.home / "functions" / "generation"
-
-
-def fits(version: Version, plan: Plan) -> None:
-    """Raise `VersionError` unless `version` is exactly `plan`'s function with other values, each of them allowed."""
-    if version.source_hash != plan.source_hash:
-        raise edited(version, MISFIT)
-    known = {tunable.name: tunable for tunable in plan.tunables}
-    for name, value in version.values.items():
-        tunable = known.get(name)
-        if tunable is None:
-            raise VersionError(f"v{version.number} changes {name!r}, which is nothing of {plan.function} to tune")
-        if not allowed(tunable, value):
-            finite = not isinstance(value, str) and math.isfinite(value)
-            other = "outside its range" if finite else "which is no number"
-            why = "which is no guard that may stand there" if tunable.kind == "guard" else other
-            why = "which is none of its choices" if tunable.choices else why
-            raise VersionError(f"v{version.number} sets {name!r} to {as_text(value)}, {why}")
-    if not same_options(version, plan):
-        raise edited(version, "its pragma has other options now than those that were to be replaced")
-    if with_values(plan.source, plan.tunables, version.values) != version.source:
-        raise VersionError(f"v{version.number} changes more of {plan.function} than its values")
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Replace a file as a whole: a reader sees the old or the new text, also after a crash."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        with open(draft, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-
-
-def _read(path: Path) -> bytes:
-    with open(open_file(path), "rb") as file:  # no link, pipe or device: they came with a checkout
-        data = file.read(_LIMIT + 1)
-    if len(data) > _LIMIT:
-        raise ValueError(f"{path.name} is larger than {_LIMIT} bytes")
-    return data
-
-
-def _record(version: Version) -> dict[str, Any]:
-    record = dataclasses.asdict(version)
-    source = record.pop("source")
-    record["operate_sha256"] = hashlib.sha256(source.encode()).hexdigest()
-    return record
-
-
-def _version(record: dict[str, Any], operate: str) -> Version:
-    fields = {name: value for name, value in record.items() if name != "operate_sha256"}
-    return msgspec.convert({**fields, "source": operate}, Version)
-
-
-def _canonical(record: dict[str, Any]) -> bytes:
-    return json.dumps(record, sort_keys=True, separators=(",", ":")).encode()

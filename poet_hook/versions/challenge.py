@@ -10,15 +10,16 @@ from functools import partial
 from types import FunctionType
 
 from poet_hook.errors import PoetError, VersionError, VersionWarning, warn
-from poet_hook.isolation.slice import slice_function
-from poet_hook.model import Plan, Value, Version
 from poet_hook.runtime.slot import Slot
 from poet_hook.runtime.trial import Challenger, Options, Shadow, follow
 from poet_hook.settings import Settings
-from poet_hook.transform.compile import body_code
-from poet_hook.transform.plan import plan_module
-from poet_hook.versions.chain import Chain, fits
+from poet_hook.versions.chain import Chain
 from poet_hook.versions.find import functions_of
+
+# every process that trains comes here, and few have a challenger: what it takes to make one is imported then
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from poet_hook.model import Plan, Value
 
 logger = logging.getLogger("poet_hook")
 
@@ -49,6 +50,10 @@ def _challenger_of(settings: Settings, slot: Slot, known: Challenger | None) -> 
 
 
 def _made(chain: Chain, number: int, slot: Slot, function: FunctionType, settings: Settings) -> Challenger:
+    from poet_hook.model import Version
+    from poet_hook.transform.compile import body_code
+    from poet_hook.versions.rebase import fits
+
     with open(slot.path, "rb") as file:
         source = importlib.util.decode_source(file.read())
     kept_as = slot.function.partition(":")[0]
@@ -90,6 +95,8 @@ def _withdraw(settings: Settings, slot: Slot, number: int, why: str) -> None:
 
 
 def _plan_of(slot: Slot, source: str, kept_as: str, settings: Settings) -> Plan:
+    from poet_hook.transform.plan import plan_module
+
     for target in plan_module(source, slot.path, slot.module, kept_as, settings.assume).targets:
         if (target.plan.function, target.plan.source_hash) == (slot.function, slot.source_hash):
             return target.plan
@@ -98,6 +105,8 @@ def _plan_of(slot: Slot, source: str, kept_as: str, settings: Settings) -> Plan:
 
 def challenge(chain: Chain, number: int, source: str, plan: Plan, settings: Settings) -> None:
     """Put version `number` on trial. Raises `VersionError` where it can't run, or nothing would try it."""
+    from poet_hook.versions.rebase import fits
+
     shadow = plan.pragma.learn == "shadow"
     if not shadow and plan.pragma.canary is None:
         raise VersionError(f"{plan.function} tries no challenger: its pragma has neither learn=shadow nor canary=")
@@ -112,6 +121,8 @@ def challenge(chain: Chain, number: int, source: str, plan: Plan, settings: Sett
 
 def why_not_shadow(source: str, plan: Plan, settings: Settings) -> str | None:
     """Why a function must not be run a second time beside each of its calls; None where it may be."""
+    from poet_hook.isolation.slice import slice_function
+
     part = slice_function(source, plan.qualname, plan.line, settings.replay_modules)
     if part.reason:
         return part.reason

@@ -13,8 +13,8 @@ import msgspec
 from poet_hook.errors import StoreError, VersionError
 from poet_hook.model import Evidence, Level, Plan, Version
 from poet_hook.settings import Settings
-from poet_hook.versions.chain import Chain, fits
-from poet_hook.versions.rebase import carry, same_code
+from poet_hook.versions.chain import Chain
+from poet_hook.versions.rebase import carry, fits, same_code
 
 LONGEST_LINE = 1_000_000  # bytes
 MOST_LINES = 1_000

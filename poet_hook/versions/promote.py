@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from poet_hook.errors import VersionError
 from poet_hook.model import Plan
-from poet_hook.versions.chain import Chain, fits
-from poet_hook.versions.rebase import same_code
+from poet_hook.versions.chain import Chain
+from poet_hook.versions.rebase import fits, same_code
 
 
 def promote(

@@ -1,4 +1,4 @@
-"""A version and the text that its function was edited to -> the same values in that text."""
+"""A version and a plan -> whether they fit; and where the function was edited, the same values in that text."""
 
 from __future__ import annotations
 
@@ -102,6 +102,27 @@ def allowed(tunable: Tunable, value: Value) -> bool:
         return _readable(tunable, value)
     over = tunable.lower is None or value >= tunable.lower
     return over and (tunable.upper is None or value <= tunable.upper)
+
+
+def fits(version: Version, plan: Plan) -> None:
+    """Raise `VersionError` unless `version` is exactly `plan`'s function with other values, each of them allowed."""
+    if version.source_hash != plan.source_hash:
+        raise edited(version, MISFIT)
+    known = {tunable.name: tunable for tunable in plan.tunables}
+    for name, value in version.values.items():
+        tunable = known.get(name)
+        if tunable is None:
+            raise VersionError(f"v{version.number} changes {name!r}, which is nothing of {plan.function} to tune")
+        if not allowed(tunable, value):
+            finite = not isinstance(value, str) and math.isfinite(value)
+            other = "outside its range" if finite else "which is no number"
+            why = "which is no guard that may stand there" if tunable.kind == "guard" else other
+            why = "which is none of its choices" if tunable.choices else why
+            raise VersionError(f"v{version.number} sets {name!r} to {as_text(value)}, {why}")
+    if not same_options(version, plan):
+        raise edited(version, "its pragma has other options now than those that were to be replaced")
+    if with_values(plan.source, plan.tunables, version.values) != version.source:
+        raise VersionError(f"v{version.number} changes more of {plan.function} than its values")
 
 
 def _readable(tunable: Tunable, value: Value) -> bool:

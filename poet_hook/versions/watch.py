@@ -10,14 +10,17 @@ from functools import partial
 from types import CodeType, FunctionType
 
 from poet_hook.errors import VersionWarning, warn
-from poet_hook.model import Plan
 from poet_hook.runtime.bind import bind, loosen
 from poet_hook.runtime.slot import Slot, slots
 from poet_hook.settings import Settings
-from poet_hook.transform.compile import Champion, compile_module, function_code
 from poet_hook.versions.chain import Chain, generation_path
 from poet_hook.versions.challenge import follow_challengers
 from poet_hook.versions.find import functions_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from poet_hook.model import Plan
+    from poet_hook.transform.compile import Champion
 
 logger = logging.getLogger("poet_hook")
 PERIOD = 0.2  # seconds between two looks at the generation file: one stat
@@ -50,6 +53,8 @@ def _wanted(slot: Slot, settings: Settings) -> int:
 def _swap(path: str, module: str, kept_as: str, stale: list[Slot], settings: Settings) -> list[tuple[str, int]]:
     out = []
     try:
+        from poet_hook.transform.compile import Champion, compile_module, function_code
+
         with open(path, "rb") as file:
             source = importlib.util.decode_source(file.read())
         chosen: dict[tuple[str, str], Champion] = {}

@@ -1,0 +1,128 @@
+"""A version <-> the files of its folder, signed, and each of them written as a whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from poet_hook.errors import StoreError, VersionError
+from poet_hook.store.journal import open_file
+from poet_hook.versions.sign import signature, verified
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from poet_hook.model import Version
+
+_LIMIT = 1_000_000
+
+
+def read_version(chain: Path, number: int, function: str, user_dir: Path) -> Version:
+    """The version of that number in a chain's folder, signed by the user whose key lies in `user_dir`.
+
+    Raises `VersionError` where it is missing, damaged, edited, foreign, or of another function.
+    """
+    folder = chain / f"v{number}"
+    try:
+        data = read_file(folder / "version.json")
+        operate = read_file(folder / "operate.py").decode("utf-8")
+        record = json.loads(data)
+        claimed = record.pop("signature")
+        signed = verified(_canonical(record), claimed, user_dir)
+        version = _version(record, operate)
+    except FileNotFoundError as error:
+        raise VersionError(f"{function} has no version {number} ({error.filename} is missing)") from error
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        msgspec.MsgspecError,
+    ) as error:
+        raise VersionError(f"{folder} is damaged: {error}") from error
+    if not signed:
+        raise VersionError(f"{folder} was not made by this user, or was edited")
+    if version.function != function or version.number != number:
+        raise VersionError(f"{folder} belongs to {version.function} v{version.number}")
+    if hashlib.sha256(operate.encode()).hexdigest() != record["operate_sha256"]:
+        raise VersionError(f"{folder / 'operate.py'} was edited")
+    return version
+
+
+def write_version(chain: Path, version: Version, enhanced: str, original: str, user_dir: Path) -> bool:
+    """Write a version into a chain's folder; False where another process took its number meanwhile.
+
+    What is "" of the texts `enhanced` and `original` is left out. Raises `StoreError`.
+    """
+    record = _record(version)
+    record["signature"] = signature(_canonical(record), user_dir)
+    draft = chain / f".draft-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        draft.mkdir(parents=True)
+        (draft / "operate.py").write_text(version.source, encoding="utf-8", newline="\n")
+        if enhanced:
+            (draft / "enhanced.py").write_text(enhanced, encoding="utf-8", newline="\n")
+        if original:
+            (draft / "original.py").write_text(original, encoding="utf-8", newline="\n")
+        (draft / "version.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        try:
+            draft.rename(chain / f"v{version.number}")
+        except OSError:
+            if (chain / f"v{version.number}").exists():
+                return False
+            raise
+    except OSError as error:
+        raise StoreError(f"{chain}: the version can't be written: {error}") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return True
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Replace a file as a whole: a reader sees the old or the new text, also after a crash."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        with open(draft, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file of ours; raises `OSError`, and `ValueError` where it is too large to be one."""
+    with open(open_file(path), "rb") as file:  # no link, pipe or device: they came with a checkout
+        data = file.read(_LIMIT + 1)
+    if len(data) > _LIMIT:
+        raise ValueError(f"{path.name} is larger than {_LIMIT} bytes")
+    return data
+
+
+def _record(version: Version) -> dict[str, Any]:
+    record = dataclasses.asdict(version)
+    source = record.pop("source")
+    record["operate_sha256"] = hashlib.sha256(source.encode()).hexdigest()
+    return record
+
+
+def _version(record: dict[str, Any], operate: str) -> Version:
+    from poet_hook.model import Version  # most processes run originals, and read none
+
+    fields = {name: value for name, value in record.items() if name != "operate_sha256"}
+    return msgspec.convert({**fields, "source": operate}, Version)
+
+
+def _canonical(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
