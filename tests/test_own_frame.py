@@ -39,9 +39,9 @@ import poet_hook
 from poet_hook.errors import PoetWarning
 from poet_hook.runtime import slot as slot_module
 from poet_hook.runtime.bind import bind, loosen
-from poet_hook.transform import hygiene
 from poet_hook.transform.compile import compile_module
 from poet_hook.transform.lines import own_lines
+from poet_hook.transform.places import place
 
 OURS = os.path.dirname(poet_hook.__file__) + os.sep
 OPTIONS = [
@@ -385,7 +385,8 @@ def test_an_exception_that_leaves_passes_the_def_line_once(both: Both, options: 
     path, line = plain.__file__ or "", plain.fails.__code__.co_firstlineno
     before, told = (traced(lambda m=m: m.fails(1.0), path) for m in (plain, ours))
     assert before.pop() == ("fails", "return", line + 2)
-    if options == "coerce=off":  # nothing stands around the body
+    if options in ("coerce=off", "", "require='True'", "cooldown=1", "domain=ml_monitoring"):
+        # nothing stands around the body, which gives no answers that `cooldown` could be of
         assert told == [*before, ("fails", "return", line + 2)]
         return
     passed = [("fails", "line", line)]
@@ -472,7 +473,7 @@ def test_what_is_awaited_besides_begins_no_line() -> None:
     assert isinstance(node, ast.AsyncFunctionDef)
     wait = ast.Expr(ast.Await(ast.Call(ast.Name("g", ast.Load()), [], [])))
     node.body = [ast.Try(node.body, [], [], [wait])]
-    hygiene.place(node.body[0], node.lineno)
+    place(node.body[0], node.lineno)
 
     async def g() -> int:
         await asyncio.sleep(0)
@@ -748,11 +749,12 @@ def test_what_closure_variables_and_names_of_code_show_besides(both: Both) -> No
     assert set(after.builtins) - set(before.builtins) == {"BaseException", "float", "int", "type"}
     assert after.unbound - before.unbound == {"perceive", "begin", "end", "raised", "failed", "retry", "arguments"}
     codes = [m.straight.__code__ for m in (plain, ours)]
-    assert set(codes[1].co_varnames) - set(codes[0].co_varnames) == {"_poet_call", "_poet_result"}
+    assert set(codes[1].co_varnames) - set(codes[0].co_varnames) == {"_poet_call", "_poet_result", "_poet_type"}
     assert codes[1].co_varnames[0] == "x"
     frames = [frame_of(m.straight) for m in (plain, ours)]
     assert frames[0] == {"x", "y"}
-    assert frames[1] == {"x", "y", "_poet_call", "_poet_result"}  # a debugger sees two more; `locals()` does not
+    # a debugger sees three more; `locals()` does not
+    assert frames[1] == {"x", "y", "_poet_call", "_poet_result", "_poet_type"}
     _, ours = both(BODIES.format(p="fallback=instead"))
     assert inspect.getclosurevars(ours.straight).globals == {"instead": ours.instead}
 
@@ -947,7 +949,8 @@ def test_a_breakpoint_on_the_def_line_stops_at_the_definition(project: Path, opt
     plain, ours = (debugged(project, mode, "b m.py:2", *["c"] * 6) for mode in ("plain", "enhanced"))
     own, passing = ([line.partition("m.py(2)")[2] for line in said if "m.py(2)" in line] for said in (plain, ours))
     assert own == ["<module>()"]
-    assert passing == ["<module>()", "f()"]  # and once more where an exception leaves the function
+    # and once more where an exception leaves a function with a guard around its body
+    assert passing == (["<module>()", "f()"] if options else ["<module>()"])
     assert [line for line in plain if "result" in line] == [line for line in ours if "result" in line]
 
 

@@ -63,12 +63,12 @@ def with_options(options: str) -> str:
 
 PERCEIVED = """\
 def f(x: float, y=1):
-    if type(x) is not float and type(x) is not int:
+    if (_poet_type := type(x)) is not float and _poet_type is not int:
         x = POET.perceive(0, x)
 """
 LATE = """\
 def f(x: float, y=1):
-    if type(x) is not float and type(x) is not int:
+    if (_poet_type := type(x)) is not float and _poet_type is not int:
         from poet_hook.runtime.late import perceive as _poet_perceive
         x = _poet_perceive(POET, 0, x)
     return x > y
@@ -107,7 +107,10 @@ RECORDED = """\
         ("coerce=off", "def f(x: float, y=1):\n    return x > y\n"),
         ("", LATE),
         ("domain=generic", LATE),
-        ("coerce=strict", LATE.replace(" and type(x) is not int", "")),
+        (
+            "coerce=strict",
+            LATE.replace("(_poet_type := type(x)) is not float and _poet_type is not int", "type(x) is not float"),
+        ),
         (
             "require='x > 0'",
             PERCEIVED + "    POET.require((x, y), lambda x, y: x > 0)\n    return x > y\n",
@@ -121,10 +124,7 @@ RECORDED = """\
         ("optimize_for=accuracy, key=y", PERCEIVED + RECORDED.replace("(x, y))", "(x, y), lambda x, y: y)")),
         (
             "domain=ml_monitoring",
-            PERCEIVED
-            + "    _poet_result = POET.unset\n"
-            + "    try:\n        return (_poet_result := x > y)\n"
-            + "    finally:\n        POET.check(_poet_result)\n",
+            PERCEIVED + "    _poet_result = x > y\n    POET.check(_poet_result)\n    return _poet_result\n",
         ),
     ],
 )
@@ -147,11 +147,9 @@ def test_all_phases_at_once() -> None:
     expected = '''\
 def f(x: float, y: list[float], *more, flag: bool = True, **rest) -> bool:
     """Doc."""
-    if type(x) is not float and type(x) is not int:
-        x = POET.perceive(0, x)
+    if (_poet_type := type(x)) is not float and _poet_type is not int or type(flag) is not bool:
+        x, flag = POET.perceive_all((0, 3), x, flag)
     y = POET.perceive(1, y)
-    if type(flag) is not bool:
-        flag = POET.perceive(3, flag)
     POET.require((x, y, more, flag, {**rest}), lambda x, y, more, flag, rest: x > 0)
     _poet_call = POET.begin((x, y, more, flag, {**rest}), lambda x, y, more, flag, rest: y)
     _poet_result = None

@@ -26,7 +26,7 @@ from typing import Any
 
 from poet_hook.settings import in_site_packages
 
-_KEY = int.from_bytes(b"poet1", "little")  # a change of the format changes the key
+_KEY = int.from_bytes(b"poet2", "little")  # a change of the format changes the key
 _HASH = 8
 _MOST_FILES = 2_000
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -38,13 +38,12 @@ class Cache:
     def __init__(self, folder: str | None) -> None:
         self.folder = folder
         self._usable = folder is not None and _is_ours(folder)
-        self._made_by = repr((MAGIC_NUMBER, sys.flags.optimize, _own_state())).encode()
+        self._made_by = source_hash(_KEY, repr((MAGIC_NUMBER, sys.flags.optimize, _own_state())).encode())
 
     def key(self, data: bytes, *names: str) -> bytes:
         """What tells whether a file was made from just this source, under just these names."""
-        return source_hash(
-            _KEY, b"\0".join([data, *(name.encode("utf-8", "surrogatepass") for name in names), self._made_by])
-        )
+        told = (name.encode("utf-8", "surrogatepass") for name in names)
+        return source_hash(_KEY, b"\0".join([source_hash(_KEY, data), *told, self._made_by]))
 
     def read(self, place: str, key: bytes) -> Any:
         """What was kept for `place` with this key; None where nothing was."""

@@ -25,7 +25,7 @@ from poet_hook.transform.constants import constant_in, replace_reads
 from poet_hook.transform.defaults import defaults_of, number_of, replacement
 from poet_hook.transform.exits import returns_of
 from poet_hook.transform.guards import LONGEST
-from poet_hook.transform.hygiene import place
+from poet_hook.transform.places import place
 from poet_hook.transform.values import lines_of
 
 TYPE_CHECKING = False

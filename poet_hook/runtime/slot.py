@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from poet_hook.runtime.waits import AsyncTimeLimit
 
 logger = logging.getLogger("poet_hook")
-_OURS = ("_poet_call", "_poet_result")
+_OURS = ("_poet_call", "_poet_result", "_poet_type")
 _RESULT_SHOWN = 200
 
 
@@ -167,6 +167,10 @@ class Slot:
                 f"{self.function}: argument {name!r} {error.args[0]}: {self._shown(name, value)}"
             ) from None
         return out if self.domain is None else self.domain.normalise(kind, out)
+
+    def perceive_all(self, indexes: tuple[int, ...], *values: Any) -> list[Any]:
+        """The values for several parameters, in their order; raises `PerceiveError`."""
+        return [self.perceive(index, value) for index, value in zip(indexes, values, strict=True)]
 
     def require(self, arguments: tuple[Any, ...], rule: Callable[..., Any]) -> None:
         """Raise `PerceiveError` unless the `require=` expression holds."""
@@ -448,7 +452,7 @@ class Slot:
 
     @staticmethod
     def visible(names: Any) -> Any:
-        """What `locals()`, `vars()` or `dir()` answered, without our two names."""
+        """What `locals()`, `vars()` or `dir()` answered, without our names."""
         if type(names) is dict:
             for name in _OURS:
                 names.pop(name, None)

@@ -54,17 +54,19 @@ def compile_module(
     Raises what `ast.parse` and `compile` raise.
     """
     planned = plan_module(source, path, module, kept_as, assume)
+    unsettled: list[tuple[str, int]] = []
     for number, target in enumerate(planned.targets):
         chosen = champion(target.plan)
         if chosen.values:
             set_values(target.node, target.plan, chosen.values)
             _find_again(target, planned.targets[number + 1 :])
-        enhance(target.node, target.plan.with_options(chosen.values), chosen.version)
+        if enhance(target.node, target.plan.with_options(chosen.values), chosen.version):
+            unsettled.append((target.plan.qualname, target.node.lineno))
         if target.plan.pragma.trains or (target.plan.own and not target.plan.nested):
             give_attribute(target.node, target.plan)
     code = compile(planned.tree, path, "exec", dont_inherit=True, optimize=optimize)
     return Compiled(
-        code=own_lines(code, [(target.plan.qualname, target.node.lineno) for target in planned.targets]),
+        code=own_lines(code, unsettled) if unsettled else code,
         tree=planned.tree,
         plans=tuple(target.plan for target in planned.targets),
         left_alone=tuple(planned.left_alone),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from poet_hook.model import Exit, Tunable
 from poet_hook.transform.edits import Text
-from poet_hook.transform.nodes import FunctionNode, own_scope
+from poet_hook.transform.nodes import FunctionNode, blocks, own_scope
 from poet_hook.transform.sure import computed, doubted, numbers_in
 
 NAME = "guard"
@@ -91,15 +91,7 @@ def _returns(node: FunctionNode) -> Iterator[tuple[ast.Return, frozenset[str], f
                 if isinstance(statement, (ast.If, ast.While)):
                     sure |= computed(statement.test)
                 sure -= stored
-                for block in _blocks(statement):
+                for block in blocks(statement):
                     yield from visit(block, bound, sure)
 
     return visit(node.body, names, set())
-
-
-def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
-    for part in (statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
-        for name in ("body", "orelse", "finalbody"):
-            block = getattr(part, name, None)
-            if isinstance(block, list):
-                yield block

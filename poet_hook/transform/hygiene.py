@@ -1,4 +1,4 @@
-"""What keeps the added code out of the user's sight: no globals, no visible locals, no lines of its own."""
+"""What keeps the added code out of the user's sight: no globals, no visible locals."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ import json
 from typing import Any
 
 from poet_hook.model import LATE_PREFIX, SLOT_PREFIX, UNSAID, Plan
-from poet_hook.transform.nodes import FunctionNode, children, walk
+from poet_hook.transform.nodes import FunctionNode, walk
+from poet_hook.transform.places import place
 
-_KNOWN_BY_CODE = ("module", "qualname", "path", "line")
-HIDDEN = (0, 0)
-"""The columns of what is added, by which `transform.lines` knows it: no text of a file is that narrow."""
-SEEN = (0, 1)
-"""The columns of what is added, and stays on the `def` line."""
+_KNOWN_BY_CODE = ("function", "qualname", "path", "line")
 _LISTERS = frozenset({"locals", "vars", "dir"})
 
 
@@ -53,8 +50,12 @@ def placeholder(plan: Plan, version: int) -> str:
 
 
 def unbound(slot: str) -> str:
-    """The constant of code that holds no slot, and has one made by `runtime.late` when it needs it."""
+    """The constant of code that holds no slot, and has one made by `runtime.late` when it needs it.
+
+    It does not name the function, so that those of a module that look alike share one.
+    """
     spec = json.loads(slot[len(SLOT_PREFIX) :])
+    spec["module"] = spec["function"].rpartition(":")[0]
     said = {name: value for name, value in spec.items() if name not in _KNOWN_BY_CODE}
     return LATE_PREFIX + json.dumps(said, separators=(",", ":"))
 
@@ -78,21 +79,8 @@ def give_attribute(node: FunctionNode, plan: Plan) -> None:
     node.decorator_list.append(decorator)
 
 
-def place(statement: ast.AST, line: int, columns: tuple[int, int] = HIDDEN) -> None:
-    """Give every node that has no place yet the `def` line."""
-    stack = [statement]
-    while stack:
-        part = stack.pop()
-        if "lineno" in part._attributes:
-            if getattr(part, "lineno", None) is not None:  # it came from the source, and so did all inside it
-                continue
-            part.lineno = part.end_lineno = line  # type: ignore[attr-defined]
-            part.col_offset, part.end_col_offset = columns  # type: ignore[attr-defined]
-        stack += children(part)
-
-
 def hide_locals(body: list[ast.stmt], slot: str) -> None:
-    """`locals()`, `vars()` and `dir()` in the body answer without our two names."""
+    """`locals()`, `vars()` and `dir()` in the body answer without ours."""
     if not lists_locals(body):
         return
     for statement in body:

@@ -18,7 +18,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from types import CodeType
 
-from poet_hook.transform.hygiene import HIDDEN, SEEN
+from poet_hook.transform.places import HIDDEN, SEEN
 
 _STOPS = "RETURN_VALUE RETURN_CONST RAISE_VARARGS RERAISE JUMP_FORWARD JUMP_BACKWARD JUMP_BACKWARD_NO_INTERRUPT"
 _ENDS = frozenset(dis.opmap[name] for name in _STOPS.split() if name in dis.opmap)
@@ -34,15 +34,16 @@ def own_lines(code: CodeType, functions: Iterable[tuple[str, int]]) -> CodeType:
     wanted: dict[str, set[int]] = {}
     for qualname, line in functions:
         wanted.setdefault(qualname, set()).add(line)
-    return _within(code, wanted)
+    return _within(code, wanted, {})
 
 
-def _within(code: CodeType, wanted: dict[str, set[int]]) -> CodeType:
-    constants = tuple(_within(part, wanted) if isinstance(part, CodeType) else part for part in code.co_consts)
+def _within(code: CodeType, wanted: dict[str, set[int]], tables: dict[bytes, bytes]) -> CodeType:
+    constants = tuple(_within(part, wanted, tables) if isinstance(part, CodeType) else part for part in code.co_consts)
     if any(new is not old for new, old in zip(constants, code.co_consts, strict=True)):  # equal code may differ
         code = code.replace(co_consts=constants)
     for line in wanted.get(code.co_qualname, ()):
-        code = _settled(code, line)
+        table = _settled(code, line)
+        code = code.replace(co_linetable=tables.setdefault(table, table))  # equal ones are one, as Python has it
     for line in wanted.get(code.co_qualname.removesuffix(".<locals>.<lambda>"), ()):
         if code.co_name == "<lambda>" and _is_added(code, line):
             code = code.replace(co_filename=f"<pragma of {code.co_filename}:{line}>")
@@ -54,7 +55,7 @@ def _is_added(code: CodeType, line: int) -> bool:
     return bool(found) and all((p[0], p[2]) == (line, 0) for p in found)
 
 
-def _settled(code: CodeType, line: int) -> CodeType:
+def _settled(code: CodeType, line: int) -> bytes:
     units, places = code.co_code[::2], list(code.co_positions())
     steps = [number for number, opcode in enumerate(units) if opcode != _CACHE]  # an instruction each
     opcodes = [units[step] for step in steps]
@@ -86,7 +87,7 @@ def _settled(code: CodeType, line: int) -> CodeType:
         elif at == _HANDLER:
             at = None if caught[steps[number]] and not waits else line
         places[steps[number]] = (at, at, None, None)
-    return code.replace(co_linetable=_table(steps, places, code.co_firstlineno))
+    return _table(steps, places, code.co_firstlineno)
 
 
 def _came(code: CodeType, steps: list[int], opcodes: list[int]) -> dict[int, list[int]]:

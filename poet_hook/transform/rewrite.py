@@ -7,7 +7,8 @@ shape is:
 
     def f(value: float, history: list[float]) -> bool:
         "docstring"
-        if type(value) is not float and type(value) is not int: value = SLOT.perceive(0, value)
+        if (_poet_type := type(value)) is not float and _poet_type is not int or type(history) is not list:
+            value, history = SLOT.perceive_all((0, 1), value, history)
         SLOT.require((value, history), lambda value, history: ...)
         _poet_call = SLOT.begin((value, history), lambda value, history: ...)
         _poet_result = None
@@ -37,8 +38,8 @@ SLOT.alerting(_poet_call) else it`. In an async function the pause, the limit an
 generator gets only the checks of its arguments, which run when its first value is asked for.
 
 Where nothing but types is checked, the code holds no slot at all, but imports what it calls (`runtime.late`) once a
-type is not the expected one. A check in `finally` sees what is really returned, also where the user's own `finally`
-changed it, and its error can't be swallowed by the user's own `except`.
+type is not the expected one. The result is then looked at before each `return` that is not sure to be of its type; in
+a `finally` only where the user's own code may still change it, or would catch the error.
 """
 
 from __future__ import annotations
@@ -50,20 +51,26 @@ from collections.abc import Iterable
 from poet_hook.model import Limit, Plan
 from poet_hook.transform import hygiene
 from poet_hook.transform.nodes import FunctionNode, children, own_scope, walk
+from poet_hook.transform.places import NOWHERE, SEEN, are_on_a_line, first_line, place
+from poet_hook.transform.returns import may_be_dropped, sure_type, with_returns
 from poet_hook.transform.tails import closed
 
 CALL = "_poet_call"
 RESULT = "_poet_result"
+TYPE = "_poet_type"
 _SEQUENCES = frozenset({"list", "tuple", "set"})
 
 
-def enhance(node: FunctionNode, plan: Plan, version: int) -> None:
-    """Rewrite `node` in place; its line numbers, signature and docstring stay."""
-    Rewriter(node, plan, version).apply()
+def enhance(node: FunctionNode, plan: Plan, version: int) -> bool:
+    """Rewrite `node` in place; its line numbers, signature and docstring stay.
+
+    True where what was added gets its lines by `transform.lines`, after it is compiled.
+    """
+    return not Rewriter(node, plan, version).apply()
 
 
 class Rewriter:
-    """One function being rewritten; every node it makes is placed on the `def` line, until it is compiled."""
+    """One function being rewritten."""
 
     def __init__(self, node: FunctionNode, plan: Plan, version: int) -> None:
         self.node = node
@@ -74,18 +81,30 @@ class Rewriter:
         self.bound = _bound_in(node.body) if plan.pragma.retries else set[str]()
         self.waits = plan.kind == "coroutine"
         self.late = hygiene.unbound(self.slot) if self._needs_no_slot() else ""
+        self.first = 0  # the line with which the body begins, where what is added can get its lines at once
 
-    def apply(self) -> None:
+    def apply(self) -> bool:
+        """Do it; whether every line is settled by now."""
         if self.pragma.margin and self.plan.limit:
             self._second_limit(self.plan.limit, self.pragma.margin)
         docstring, body = _split_docstring(self.node)
         if not self.late:
             hygiene.hide_locals(body, self.slot)
+        self.first = first_line(body) if self.late and body else 0
         checks = self._perceive()
         core = self._operate(body)
         self.node.body = [*docstring, *checks, *core]
-        for statement in self.node.body:
-            hygiene.place(statement, self.node.lineno)
+        for statement in checks:
+            self._place(statement, self.first)
+        for statement in core:
+            place(statement, self.node.lineno)
+        return bool(self.first) or (core is body and not checks)
+
+    def _place(self, added: ast.AST, line: int) -> None:
+        if self.first:
+            place(added, line, NOWHERE)
+        else:
+            place(added, self.node.lineno)
 
     def _needs_no_slot(self) -> bool:
         """True where a call that goes well never asks for the slot, so that nothing has to be bound at the import."""
@@ -97,30 +116,57 @@ class Rewriter:
 
     def _perceive(self) -> list[ast.stmt]:
         out: list[ast.stmt] = []
+        tests: list[ast.expr] = []
+        tested: list[int] = []
         for index, parameter in enumerate(self.plan.parameters):
             kind = parameter.kind
             if not kind or self.pragma.coerce == "off":
                 continue
-            way, call = self._reach("perceive", ast.Constant(index), _name(parameter.name))
-            assign = [*way, ast.Assign([_name(parameter.name, store=True)], call)]
             test = self._unlike(parameter.name, kind, parameter.optional)
-            out += assign if test is None else [ast.If(test, assign, [])]
+            if test is None:
+                out += self._perceived([index])
+            else:
+                tests.append(test)
+                tested.append(index)
+        if tests:
+            test = tests[0] if len(tests) == 1 else ast.BoolOp(ast.Or(), tests)
+            out.insert(0, ast.If(test, self._perceived(tested), []))
         if self.pragma.require:
             out.append(ast.Expr(self._slot("require", self._arguments(), self._function(self.pragma.require))))
         return out
+
+    def _perceived(self, indexes: list[int]) -> list[ast.stmt]:
+        names = [self.names[index] for index in indexes]
+        values = [_name(name) for name in names]
+        if len(names) == 1:
+            way, call = self._reach("perceive", ast.Constant(indexes[0]), *values)
+            return [*way, ast.Assign([_name(names[0], store=True)], call)]
+        which = ast.Tuple([ast.Constant(index) for index in indexes], ast.Load())
+        way, call = self._reach("perceive_all", which, *values)
+        target = ast.Tuple([_name(name, store=True) for name in names], ast.Store())
+        return [*way, ast.Assign([target], call)]
 
     def _unlike(self, name: str, kind: str, optional: bool) -> ast.expr | None:
         """The quick test that fails where Perceive has work to do; None where it always has."""
         base = kind.split("[")[0]
         if self.pragma.domain not in (None, "generic") and base in _SEQUENCES:
             return None
-        accepted = [base, "int"] if base == "float" and self.pragma.coerce == "lax" else [base]
-        tests: list[ast.expr] = [
-            ast.Compare(ast.Call(_name("type"), [_name(name)], []), [ast.IsNot()], [_name(item)]) for item in accepted
-        ]
+        found: ast.expr = ast.Call(_name("type"), [_name(name)], [])
+        tests: list[ast.expr] = []
+        accepted = self._accepted(kind)
+        if len(accepted) > 1:
+            found = ast.NamedExpr(_name(TYPE, store=True), found)
+        for item in accepted:
+            tests.append(ast.Compare(found, [ast.IsNot()], [_name(item)]))
+            found = _name(TYPE)
         if optional:
             tests.append(ast.Compare(_name(name), [ast.IsNot()], [ast.Constant(None)]))
         return tests[0] if len(tests) == 1 else ast.BoolOp(ast.And(), tests)
+
+    def _accepted(self, kind: str) -> tuple[str, ...]:
+        """The types of which a value of this annotation may be, without more ado."""
+        base = kind.split("[")[0]
+        return (base, "int") if base == "float" and self.pragma.coerce == "lax" else (base,)
 
     def _operate(self, body: list[ast.stmt]) -> list[ast.stmt]:
         pragma = self.pragma
@@ -132,9 +178,9 @@ class Rewriter:
         if pragma.canary and pragma.trains:
             answer = ast.Attribute(ast.Attribute(_name(CALL), "served", ast.Load()), "answer", ast.Load())
             body = [ast.If(self._slot("serves", _name(CALL), *self._ensure()), [ast.Return(answer)], []), *body]
-        self._name_returns(body)
         if not guarded:
             return self._check_only(body)
+        self._name_returns(body)
         out: list[ast.stmt] = [
             ast.Assign([_name(CALL, store=True)], self._begin()),
             ast.Assign([_name(RESULT, store=True)], ast.Constant(None)),
@@ -180,7 +226,7 @@ class Rewriter:
             out.append(ast.If(self._slot("again" if self.waits else "retry", _name(CALL)), again, []))
         if pragma.fallback:
             stop: ast.stmt = ast.Return(self._slot("fell_back", _name(CALL), self._fallback()))
-            hygiene.place(stop, self.node.lineno, hygiene.SEEN)
+            place(stop, self.node.lineno, SEEN)
             if pragma.fallback.function and pragma.trains:
                 stop = ast.Try([stop], [self._except(self._fail())], [], [])
             out.append(ast.If(self._slot("falls_back", _name(CALL)), [*self._restore(), stop], []))
@@ -191,16 +237,35 @@ class Rewriter:
     def _fail(self) -> list[ast.stmt]:
         return [ast.Expr(self._slot("failed", _name(CALL))), ast.Raise()]
 
-    def _check_only(self, body: list[ast.stmt]) -> list[ast.stmt]:
-        """No retries, no fallback, no record: only the type of the result is looked at, in line."""
-        unset: list[ast.stmt] = [ast.Assign([_name(RESULT, store=True)], self._unset()) for _ in range(2)]
+    def _checked(self, stop: ast.Return) -> list[ast.stmt]:
+        """A `return`, with the check of its value before it, unless the value is sure to be of its type."""
+        value = stop.value or ast.Constant(None)
+        if self.plan.returns and sure_type(value) in self._accepted(self.plan.returns):
+            return [stop]
+        stop.value = _name(RESULT)
+        made = [ast.Assign([_name(RESULT, store=True)], value), *self._check()]
+        for part in (*made, stop.value):
+            self._place(part, stop.lineno)
+        return [*made, stop]
+
+    def _check(self) -> list[ast.stmt]:
         way, call = self._reach("check", _name(RESULT))
         check: list[ast.stmt] = [*way, ast.Expr(call)]
         test = self._unlike(RESULT, self.plan.returns, False) if self.plan.returns else None
-        final: list[ast.stmt] = check if test is None else [ast.If(test, check, [])]
+        return check if test is None else [ast.If(test, check, [])]
+
+    def _check_only(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        """No retries, no fallback, no record: only the type of the result is looked at, in line."""
+        dropped = may_be_dropped(body)
+        if dropped or not are_on_a_line(body):
+            self.first = 0
+        if not dropped:
+            return with_returns(body, self._checked)
+        self._name_returns(body)
+        unset: list[ast.stmt] = [ast.Assign([_name(RESULT, store=True)], self._unset()) for _ in range(2)]
         # what is about to be returned may still be dropped, but only by an error in a `finally` or an `__exit__`
-        handlers = [ast.ExceptHandler(None, None, [unset[1], ast.Raise()])] if _may_drop_result(body) else []
-        return [unset[0], ast.Try(body, handlers, [], final)]
+        handlers = [ast.ExceptHandler(None, None, [unset[1], ast.Raise()])]
+        return [unset[0], ast.Try(body, handlers, [], self._check())]
 
     def _checks_result(self) -> bool:
         if self.pragma.domain not in (None, "generic"):
@@ -385,8 +450,3 @@ def _split_docstring(node: FunctionNode) -> tuple[list[ast.stmt], list[ast.stmt]
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
         return [first], node.body[1:]
     return [], node.body
-
-
-def _may_drop_result(body: list[ast.stmt]) -> bool:
-    holder = ast.Module(body, [])
-    return any(isinstance(part, (ast.Try, ast.TryStar, ast.With, ast.AsyncWith)) for part in own_scope(holder))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 
-from poet_hook.transform.hygiene import place
+from poet_hook.transform.places import place
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)

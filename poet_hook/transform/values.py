@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from poet_hook.model import MARGIN, Plan, Span, Tunable, Value
-from poet_hook.transform import hygiene
+from poet_hook.transform import places
 from poet_hook.transform.constants import replace_reads
 from poet_hook.transform.defaults import number_of, on_entry
 from poet_hook.transform.guards import written
@@ -82,7 +82,7 @@ def set_values(node: FunctionNode, plan: Plan, values: Mapping[str, Value]) -> N
                 _put_back(part, node, moves, indented)
     entry = on_entry(plan.tunables, values)
     for statement in entry:
-        hygiene.place(statement, node.lineno)
+        places.place(statement, node.lineno)
     start = 1 if ast.get_docstring(new, clean=False) is not None else 0
     node.body = [*new.body[:start], *entry, *new.body[start:]]
     replace_reads(node, plan.tunables, values)
