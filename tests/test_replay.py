@@ -8,7 +8,7 @@ import time
 import pytest
 
 from poet_hook.errors import ReplayError
-from poet_hook.isolation.policy import why_not_replay
+from poet_hook.isolation.effects import why_not_replay
 from poet_hook.isolation.slice import slice_function
 from poet_hook.isolation.worker import Worker
 from poet_hook.learning.objective import objective, score

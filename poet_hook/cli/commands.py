@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from poet_hook import __version__
 from poet_hook.cli import ask as question
-from poet_hook.cli import exchange, explain, lint, look, rule, startup, teach
+from poet_hook.cli import exchange, explain, lint, look, rule, startup, teach, vet
 from poet_hook.cli import feedback as say
 from poet_hook.cli.findings import FORMATS
 from poet_hook.cli.run import USAGE
@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     _looking(commands)
     _teaching(commands)
     _carrying(commands)
+    _vetting(commands)
     return whole
 
 
@@ -107,6 +108,14 @@ def _carrying(commands: Commands) -> None:
     install = _add(commands, "install-startup", startup.install, words, json=False)
     install.add_argument("--system", action="store_true", help="also where this Python is no virtual environment")
     _add(commands, "uninstall-startup", startup.uninstall, "take that back", json=False)
+
+
+def _vetting(commands: Commands) -> None:
+    words = "may this code run in the place of a function? 0 yes, 1 no and why, 2 wrong usage"
+    made = _add(commands, "vet", vet.vet_, words)
+    made.add_argument("candidate", metavar="CANDIDATE", help="a file with the function rewritten, or - for stdin")
+    made.add_argument("--original", required=True, metavar="FILE", help="the module with the function as it is")
+    made.add_argument("--function", required=True, metavar="NAME", help="its name there, such as f or Class.f")
 
 
 def _from_file(feedback: argparse.ArgumentParser, *instead_of: argparse.Action) -> None:

@@ -1,162 +1,280 @@
-"""A function and what it needs of its module -> why it must not be run again, if there is a reason.
+"""A candidate's text and the original function -> the function that may run, or which rule it breaks and where.
 
-Replay runs a user's function on old arguments. That is only meaningful, and only safe, where the function
-computes its result from its arguments: this is an allow-list of modules and a short list of effects.
+What is allowed is listed; everything else is refused. What the original does itself, a candidate may do in the same
+words. Nothing is run or imported here. The rules stand in `rules`, `bounds` and `texts`.
 """
 
 from __future__ import annotations
 
 import ast
-import sys
-from collections.abc import Collection, Iterable
+import io
+import re
+import tokenize
+import unicodedata
+import warnings
+import weakref
+from dataclasses import dataclass
 
-PURE_MODULES = frozenset(
+from poet_hook.isolation import bounds, rules, texts
+from poet_hook.isolation.code import MAX_DEPTH, MAX_NODES, Code
+from poet_hook.isolation.original import Function, Original, imports
+from poet_hook.isolation.rule import ADVICE, BY_NODE, Refusal, refusal, say
+
+__all__ = ["ADVICE", "Original", "Refusal", "Vetted", "vet"]
+
+MAX_BYTES = 20_000
+_REGISTERED = (rules, bounds, texts)  # importing them fills BY_NODE
+_MISREAD = (SyntaxError, ValueError, RecursionError, MemoryError)
+_COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_PRAGMA = re.compile(r"#[ \t]*poet\b", re.IGNORECASE)
+_OF_ROOT = frozenset({"private-attribute"})  # the same words mean the same only of the same thing
+
+_SIZE = say("size", f"Write at most {MAX_BYTES:,} bytes, {MAX_NODES:,} nodes of syntax, {MAX_DEPTH} levels of nesting.")
+_CHARACTERS = say("characters", "Write plain text: no control characters, no marks that change the direction of text.")
+_ENCODING = say("encoding", "Leave the coding comment away; it is UTF-8.")
+_SYNTAX = say("syntax", "Write a whole function that this Python can parse.")
+_PRAGMAS = say("pragma", "Leave `# poet:` comments away, or keep those of the original as they are.")
+_DEFINITION = say("one-definition", "Define the function once, under its own name.")
+_TOP = say("top-level", "Write the function alone, after the imports that it needs; put all else into its body.")
+_SIGNATURE = say("signature", "Keep name, arguments, defaults, annotations and decorators of the original.")
+_KIND = say("kind", "Keep it what it is: a function, a generator, async or not.")
+_ARGUMENTS = say("ignored-arguments", "Compute the result from the arguments.")
+
+
+@dataclass(frozen=True, slots=True)
+class Vetted:
+    """What came of a candidate: `function` is the node that may run (None where it may not), `refusals` say why not.
+
+    Only the function is taken over: what else stood in the text was compared with the original and is left behind.
     """
-    __future__ abc array base64 bisect cmath collections copy dataclasses datetime decimal enum fractions functools
-    hashlib heapq itertools json logging math numbers numpy operator pandas re scipy statistics string textwrap
-    types typing typing_extensions unicodedata warnings zoneinfo
-    """.split()
-)
-_EFFECTS = frozenset(
-    """
-    open exec eval compile __import__ input globals setattr delattr breakpoint exit quit help memoryview vars locals
-    id hash
-    """.split()
-)
-_READS_WORLD = frozenset(
-    """
-    now utcnow today random rand randn default_rng load save savez savez_compressed savetxt loadtxt genfromtxt
-    fromfile tofile memmap read_csv read_parquet read_pickle read_sql read_excel read_json to_csv to_parquet
-    to_pickle to_sql
-    """.split()
-)
-_CHANGES = frozenset(
-    """
-    append extend insert add update pop popitem clear remove discard setdefault sort reverse appendleft popleft
-    """.split()
-)
-_IMPORT_TIME_CALLS = frozenset(
-    """
-    int float str bool bytes complex tuple list dict set frozenset range min max sum abs round len sorted enumerate
-    zip map filter reversed slice object property staticmethod classmethod compile namedtuple field dataclass
-    Decimal Fraction TypeVar NewType timedelta datetime date time sqrt log log2 log10 exp radians degrees getLogger
-    array asarray arange linspace zeros ones full Counter OrderedDict defaultdict deque lru_cache cache partial
-    itemgetter attrgetter log1p NamedTuple Enum auto ParamSpec total_ordering wraps
-    """.split()
-)
+
+    function: Function | None
+    refusals: tuple[Refusal, ...]
 
 
-def why_not_replay(function: ast.FunctionDef, needed: Iterable[ast.stmt], modules: Collection[str] = ()) -> str | None:
-    """The reason why `function`, with the statements of its module that it needs, can't be replayed; or None.
-
-    `modules` are further modules that the user declared to be free of effects.
-    """
-    statements = list(needed)
-    state = {name for statement in statements for name in _assigned(statement)}
-    imported = {name for part in (function, *statements) for name in _imported(part)}
-    for statement in statements:
-        reason = _import_time(statement) or _effects(statement, state, modules) or _way_out(statement, imported)
-        if reason:
-            return f"line {statement.lineno}: {reason}"
-    reason = _effects(function, state, modules) or _way_out(function, imported)
-    return reason and f"line {function.lineno}: {reason}"
-
-
-def _assigned(statement: ast.stmt) -> set[str]:
-    return {
-        part.id
-        for part in ast.walk(statement)
-        if isinstance(part, ast.Name)
-        and isinstance(part.ctx, ast.Store)
-        and isinstance(statement, (ast.Assign, ast.AnnAssign))
-    }
+def vet(candidate: str, original: Original) -> Vetted:
+    """Judge the text of a candidate; any text at all, and nothing is raised. Refusals come in the order of lines."""
+    found = _text(candidate)
+    if found is None:
+        tree, found = _parsed(candidate)
+        found = found or _comments(candidate, original)
+        if tree is not None and found is None:
+            function, refusals = _shape(tree, original)
+            if function is not None and not refusals:
+                refusals = _body(function, original) or _compiled(function)
+            refusals.sort(key=lambda r: r.line)
+            return Vetted(None if refusals else function, tuple(refusals))
+    return Vetted(None, (found,) if found is not None else ())
 
 
-def _import_time(statement: ast.stmt) -> str | None:
-    """Statements of the module run when it is loaded for replay: they may only make plain values."""
-    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Import, ast.ImportFrom)):
+# --------------------------------------------------------------------------- text
+
+
+def _text(source: str) -> Refusal | None:
+    if len(source) > MAX_BYTES or len(source.encode("utf-8", "replace")) > MAX_BYTES:
+        return refusal(_SIZE, 1, f"it has more than {MAX_BYTES:,} bytes")
+    if _UNUSUAL.search(source):
+        for number, line in enumerate(source.replace("\r\n", "\n").split("\n"), 1):
+            bad = next((c for c in line if c != "\t" and unicodedata.category(c) in _UNWANTED), None)
+            if bad is not None:
+                return refusal(_CHARACTERS, number, f"it has the character {bad!a}")
+    depth = deepest = 0
+    for place in _BRACKETS.finditer(source):
+        depth = depth + 1 if place[0] in "([{" else max(depth - 1, 0)
+        deepest = max(deepest, depth)
+    if deepest > MAX_DEPTH:
+        return refusal(_SIZE, 1, f"its brackets are nested over {MAX_DEPTH} deep")
+    return None
+
+
+_UNWANTED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_UNUSUAL = re.compile(r"[^\t\n -~]")
+_BRACKETS = re.compile(r"[(\[{}\])]")
+
+
+def _parsed(source: str) -> tuple[ast.Module | None, Refusal | None]:
+    try:
+        if "\\" not in source:
+            return ast.parse(source), None
+        with warnings.catch_warnings():  # of escapes that are none
+            warnings.simplefilter("ignore")
+            return ast.parse(source), None
+    except _MISREAD as error:
+        line = getattr(error, "lineno", None) or 1
+        return None, refusal(_SYNTAX, line, getattr(error, "msg", None) or str(error) or type(error).__name__)
+
+
+def _comments(source: str, original: Original) -> Refusal | None:
+    for number, line in enumerate(source.split("\n")[:2], 1):
+        cookie = _COOKIE.match(line)
+        if cookie is not None and cookie[1].lower().replace("_", "-") not in ("utf-8", "utf8", "ascii", "us-ascii"):
+            return refusal(_ENCODING, number, f"it asks to be decoded as {cookie[1]}")
+    if source.isascii() and _PRAGMA.search(source) is None:
         return None
-    stack: list[ast.AST] = [statement]
-    while stack:
-        part = stack.pop()
-        if isinstance(part, ast.Call):
-            name = part.func.id if isinstance(part.func, ast.Name) else getattr(part.func, "attr", "")
-            if name not in _IMPORT_TIME_CALLS:
-                return f"it depends on a value that {name or 'a call'}() makes when the module is imported"
-        if not isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            stack.extend(ast.iter_child_nodes(part))
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+        own = {" ".join(m.split()) for m in re.findall(r"#.*", original.source)}
+    except (*_MISREAD, tokenize.TokenError) as error:
+        return refusal(_SYNTAX, 1, str(error))
+    for token in tokens:
+        if token.type == tokenize.NAME and not token.string.isascii():
+            return refusal(
+                "ascii-name", token.start[0], f"the name {token.string!a} has other letters than those of ASCII"
+            )
+        if token.type == tokenize.COMMENT and _PRAGMA.match(token.string) and " ".join(token.string.split()) not in own:
+            return refusal(_PRAGMAS, token.start[0], "it has a pragma that the original has not")
     return None
 
 
-def _effects(root: ast.stmt, state: set[str], modules: Collection[str]) -> str | None:
-    local = _locals(root) if isinstance(root, ast.FunctionDef) else set()
-    for part in ast.walk(root):
-        reason = _node(part, state - local, modules)
-        if reason:
-            return reason
-    return None
+# --------------------------------------------------------------------------- shape
 
 
-def _node(part: ast.AST, state: set[str], modules: Collection[str]) -> str | None:
-    if isinstance(part, ast.Import):
-        return next((r for a in part.names if (r := _module(a.name, modules))), None)
-    if isinstance(part, ast.ImportFrom):
-        return _module("." * part.level + (part.module or ""), modules)
-    if isinstance(part, ast.Global):
-        return f"it changes the module's {', '.join(part.names)}"
-    if isinstance(part, ast.Name) and part.id in _EFFECTS:
-        return f"it uses {part.id}, whose effects or results replay can't repeat"
-    if isinstance(part, ast.Attribute):
-        if part.attr.startswith("__"):
-            return f"it uses .{part.attr}"
-        if isinstance(part.ctx, (ast.Store, ast.Del)):
-            return f"it changes an attribute (.{part.attr})"
-        if part.attr in _READS_WORLD:
-            return f"it uses .{part.attr}, whose result depends on more than the arguments"
-        if part.attr in _CHANGES and isinstance(part.value, ast.Name) and part.value.id in state:
-            return f"it changes the module's {part.value.id}"
-    if (
-        isinstance(part, ast.Subscript)
-        and isinstance(part.ctx, (ast.Store, ast.Del))
-        and isinstance(part.value, ast.Name)
-        and part.value.id in state
+def _shape(tree: ast.Module, original: Original) -> tuple[Function | None, list[Refusal]]:
+    name = original.function.name
+    found: list[Refusal] = []
+    functions: list[Function] = []
+    for position, statement in enumerate(tree.body):
+        if isinstance(statement, Function) and statement.name == name:
+            functions.append(statement)
+        elif not (position == 0 and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
+            reason = _beside(statement, original)
+            found += [reason] if reason else []
+    if len(functions) != 1:
+        place = functions[1] if functions else 1
+        found.append(refusal(_DEFINITION, place, f"it defines {name} {len(functions)} times"))
+        return None, found
+    return functions[0], found + _signature(functions[0], original.function)
+
+
+def _beside(statement: ast.stmt, original: Original) -> Refusal | None:
+    """Why a statement may not stand beside the function; those of the original's module may, they are left behind."""
+    if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        for name, target, _ in imports(statement):
+            known = original.names.get(name)
+            if known is None or known.target != target:
+                return refusal("new-import", statement, f"it imports {target} as {name}, which the module does not")
+        return None
+    if ast.dump(statement) in original.statements:
+        return None
+    what = getattr(statement, "name", None)
+    return refusal(_TOP, statement, f"it defines {what} too" if what else "a statement stands beside the function")
+
+
+def _signature(function: Function, own: Function) -> list[Refusal]:
+    if type(function) is not type(own):
+        return [refusal(_KIND, function, "one of the two is async")]
+    differing = [w for w, field in _FIELDS if not _equal(getattr(function, field, None), getattr(own, field, None))]
+    return [refusal(_SIGNATURE, function, f"its {' and '.join(differing)} changed")] if differing else []
+
+
+_FIELDS = (
+    ("arguments", "args"),
+    ("return annotation", "returns"),
+    ("decorators", "decorator_list"),
+    ("type parameters", "type_params"),
+)
+
+
+def _equal(one: object, other: object) -> bool:
+    """True for the same syntax, wherever it stands."""
+    if isinstance(one, ast.AST):
+        fields = one._fields
+        return type(one) is type(other) and all(_equal(getattr(one, f, None), getattr(other, f, None)) for f in fields)
+    if isinstance(one, list):
+        return isinstance(other, list) and len(one) == len(other) and all(map(_equal, one, other))
+    return type(one) is type(other) and (one == other or one != one)
+
+
+# --------------------------------------------------------------------------- body
+
+
+def _body(function: Function, original: Original) -> list[Refusal]:
+    try:
+        code = Code(function, original)
+        if code.too_large:
+            return [refusal(_SIZE, function, f"it is {code.too_large}")]
+        own = _own(original)
+        broken = [b for b in _broken(code) if not _same_words(b, code, own.words)]
+    except RecursionError:
+        return [refusal(_SIZE, function, "it is nested too deep")]
+    if code.yields() != own.yields:
+        broken.append((_KIND, function, "one of the two is a generator"))
+    elif own.reads_arguments and not broken and not code.reads_arguments():
+        broken.append((_ARGUMENTS, function, "its result does not depend on its arguments"))
+    return [refusal(name, node, what) for name, node, what in broken]
+
+
+def _compiled(function: Function) -> list[Refusal]:
+    """What only the compiler finds, such as a `break` outside a loop."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(ast.Module([function], []), "<candidate>", "exec", dont_inherit=True)
+    except _MISREAD as error:
+        line = getattr(error, "lineno", None) or function.lineno
+        return [refusal(_SYNTAX, line, getattr(error, "msg", None) or type(error).__name__)]
+    return []
+
+
+_Broken = tuple[str, ast.AST, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """The original by its own rules: `words` has the rules that it breaks, and in which words."""
+
+    words: frozenset[tuple[str, str]]
+    yields: bool
+    reads_arguments: bool
+
+
+def _own(original: Original) -> _Own:
+    own = _owns.get(original)
+    if own is None:
+        code = Code(original.function, original)
+        words = frozenset((name, _words(node, code)) for name, node, _ in _broken(code))
+        own = _owns[original] = _Own(words, code.yields(), code.reads_arguments())
+    return own
+
+
+_owns: weakref.WeakKeyDictionary[Original, _Own] = weakref.WeakKeyDictionary()
+
+
+def _broken(code: Code) -> list[_Broken]:
+    found: list[_Broken] = []
+    for node in code.nodes:
+        for name, test in BY_NODE.get(type(node), ()):
+            what = test(code, node)
+            if what is not None:
+                found.append((name, node, what))
+    return found
+
+
+def _same_words(broken: _Broken, code: Code, allowed: frozenset[tuple[str, str]]) -> bool:
+    name, node, _ = broken
+    if (name, _words(node, code)) not in allowed:
+        return False
+    root: ast.AST = node
+    while name in _OF_ROOT and isinstance(root, ast.Attribute):
+        root = root.value
+    scope = code.scopes[root].find(root.id) if isinstance(root, ast.Name) else None
+    return name not in _OF_ROOT or scope is None or all(b.how == "parameter" for b in scope.bindings[root.id])  # type: ignore[attr-defined]
+
+
+def _words(node: ast.AST, code: Code) -> str:
+    """What is compared with the original: the whole access or call around a node, of a statement its head."""
+    if isinstance(node, (ast.Yield, ast.YieldFrom)):
+        return "yield"
+    if isinstance(node, (ast.With, ast.AsyncWith)):
+        return " ".join(ast.dump(item) for item in node.items)
+    if isinstance(node, (ast.For, ast.AsyncFor)):
+        return ast.dump(node.iter)
+    start, parent = node, code.parent(node)
+    while isinstance(parent, (ast.Attribute, ast.Call, ast.Subscript)) and node in (
+        getattr(parent, "value", None),
+        getattr(parent, "func", None),
     ):
-        return f"it changes the module's {part.value.id}"
-    return None
-
-
-def _imported(root: ast.AST) -> set[str]:
-    aliases = [a for n in ast.walk(root) if isinstance(n, (ast.Import, ast.ImportFrom)) for a in n.names]
-    return {(alias.asname or alias.name).split(".")[0] for alias in aliases}
-
-
-def _way_out(root: ast.AST, imported: set[str]) -> str | None:
-    """`logging.os` and its like: a module that stands in an allowed one is not allowed by that."""
-    for part in ast.walk(root):
-        if isinstance(part, ast.Attribute) and part.attr in sys.stdlib_module_names - PURE_MODULES:
-            base: ast.expr = part.value
-            while isinstance(base, ast.Attribute):
-                base = base.value
-            if isinstance(base, ast.Name) and base.id in imported:
-                return f"it uses {ast.unparse(part)}, a module that is not known to be free of effects"
-    return None
-
-
-def _module(name: str, modules: Collection[str]) -> str | None:
-    root = name.split(".")[0]
-    if name.startswith("numpy.random") or (root not in PURE_MODULES and not _declared(name, modules)):
-        return (
-            f"it uses {name or 'its own package'}, which is not known to be free of effects; if it is, say so in "
-            f"pyproject.toml: [tool.poet_hook] replay_modules = [{name!r}]"
-        )
-    return None
-
-
-def _declared(name: str, modules: Collection[str]) -> bool:
-    return any(name == module or name.startswith(module + ".") for module in modules)
-
-
-def _locals(function: ast.FunctionDef) -> set[str]:
-    names = {a.arg for a in ast.walk(function) if isinstance(a, ast.arg)}
-    names |= {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return names
+        node, parent = parent, code.parent(parent)
+    if node is start and isinstance(node, ast.Name):
+        node = parent
+    return ast.dump(node)

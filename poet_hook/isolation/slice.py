@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from poet_hook.isolation.policy import why_not_replay
+from poet_hook.isolation.effects import why_not_replay
 
 _Named = (ast.FunctionDef, ast.AsyncFunctionDef)
 _NamedFunction = ast.FunctionDef | ast.AsyncFunctionDef
