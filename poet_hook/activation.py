@@ -93,7 +93,15 @@ def activated(*, roots: list[str | Path] | None = None, strict: bool | None = No
 def _roots(chosen: Settings) -> list[Path]:
     main = getattr(settings_module.main_module(), "__file__", None)
     scripts = _script_folders or ([Path(main).resolve().parent] if main else [])
-    return [*scripts, Path.cwd(), chosen.root]
+    return [*scripts, Path.cwd(), chosen.root, *_by_links(Path.cwd(), chosen.root)]
+
+
+def _by_links(*places: Path) -> list[Path]:
+    """The same places on the way by which a shell came here: PYTHONPATH=$PWD names files so."""
+    told = Path(os.environ.get("PWD", ""))
+    if told in places or not told.is_absolute() or os.path.realpath(told) != os.getcwd():
+        return []
+    return [place for place in (told, *told.parents) if Path(os.path.realpath(place)) in places]
 
 
 class _Champions:

@@ -97,6 +97,28 @@ PACKAGE_FILES = {
 }
 
 
+@pytest.mark.parametrize("below", ["", "jobs"])
+@pytest.mark.parametrize("told", [True, False])
+def test_a_working_directory_that_is_entered_by_a_link(
+    project: Path, tmp_path: Path, python: Python, monkeypatch: pytest.MonkeyPatch, told: bool, below: str
+) -> None:
+    """A shell says in PWD how it came there, and PYTHONPATH=$PWD has it from there."""
+    (project / "m.py").write_text("# poet: require='x'\ndef f(x): return x\n")
+    (project / "jobs").mkdir()
+    monkeypatch.chdir(project / below)
+    (tmp_path / "link").symlink_to(project)
+    code = f"""
+        import sys
+        sys.path.insert(0, {str(tmp_path / "link")!r})
+        import poet_hook
+        poet_hook.activate()
+        import m
+        m.f(0)
+    """
+    pwd = tmp_path / ("link" if told else "elsewhere") / below
+    assert ("PerceiveError: m:f" in python(code, check=False, PWD=str(pwd)).stderr) == told
+
+
 def test_packages_are_walked_and_their_data_read(project: Path) -> None:
     write(project, PACKAGE_FILES)
     importlib.invalidate_caches()
