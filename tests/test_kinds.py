@@ -391,6 +391,53 @@ def test_trio_has_time_limits_and_pauses(load: Load) -> None:
     assert time.monotonic() - begun < 5
 
 
+GEVENT = """
+import gevent, time
+begun = []
+# poet: timeout=100ms, fallback=-1.0
+def slow(x: float) -> float:
+    gevent.sleep(x)
+    return x
+# poet: timeout=100ms, retries=1, backoff=1ms
+def twice(x: float) -> float:
+    begun.append(x)
+    time.sleep(0 if len(begun) > 1 else x)
+    return x
+# poet: timeout=100ms, retries=3
+def outer(x: float) -> float:
+    return inner(x)
+# poet: timeout=30s, retries=3
+def inner(x: float) -> float:
+    gevent.sleep(x)
+    return x
+"""
+
+
+def test_greenlets_have_time_limits(project: Path, python: Python) -> None:
+    """What waits for gevent is ended there, and the others go on meanwhile."""
+    (project / "m.py").write_text(GEVENT)
+    done = python(
+        """
+        from gevent import monkey; monkey.patch_all()
+        import gevent, time
+        import poet_hook; poet_hook.activate()
+        import m
+        def said(function, x):
+            try:
+                return function(x)
+            except poet_hook.OperateTimeout as error:
+                return str(error)
+        began = time.monotonic()
+        calls = [(m.slow, 20.0), (m.slow, 0.01), (m.twice, 20.0), (m.outer, 20.0)]
+        jobs = [gevent.spawn(said, *call) for call in calls]
+        gevent.joinall(jobs)
+        print(*(job.value for job in jobs), said(m.slow, 20.0), time.monotonic() - began < 10)
+        """
+    )
+    late = "m:outer took longer than timeout=0.1s"
+    assert (done.stdout, done.stderr) == (f"-1.0 0.01 20.0 {late} -1.0 True\n", "")
+
+
 def test_what_trio_cancels_is_cancelled(load: Load) -> None:
     m = load(TRIO)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import random
 import signal
+import sys
 import threading
 import time
 from types import FrameType
@@ -31,8 +32,8 @@ class TimeLimit:
 
     In the main thread of a POSIX system where nobody else uses SIGALRM, the alarm also ends a call that
     waits in C (a sleep, a socket). Elsewhere the exception is set on the thread and is noticed when the
-    interpreter next runs a line of Python: a call that waits in C ends late. A body that catches every
-    exception can outlive its limit.
+    interpreter next runs a line of Python: a call that waits in C ends late. A greenlet of gevent's gets it where it
+    waits for gevent. A body that catches every exception can outlive its limit.
     """
 
     def __init__(self, seconds: float, function: str) -> None:
@@ -41,8 +42,13 @@ class TimeLimit:
         self.deadline = time.monotonic() + seconds
         self._alarm = False
         self._watch: _Watch | None = None
+        self._timer: Any = None
         _running.append(self)
         try:
+            gevent = _gevent()
+            if gevent is not None:
+                self._timer = gevent.Timeout.start_new(seconds, self.error)
+                return
             self._alarm = _alarms.claim(self)
             self._watch = None if self._alarm else _Watch(self, seconds)
         except BaseException:  # no thread to be had, or a limit around this one rang just here
@@ -54,7 +60,9 @@ class TimeLimit:
         """Stop the clock; safe to call twice."""
         if self in _running:
             _running.remove(self)
-        if self._alarm:
+        if self._timer is not None:
+            self._timer.close()
+        elif self._alarm:
             self._alarm = False
             _alarms.release(self)
         elif self._watch is not None:
@@ -63,6 +71,19 @@ class TimeLimit:
 
 
 _running: list[TimeLimit] = []
+
+
+def _gevent() -> Any:
+    """The module gevent, where one of its greenlets runs here, or its waits are those of every thread."""
+    gevent: Any = sys.modules.get("gevent")
+    if gevent is None:
+        return None
+    monkey: Any = sys.modules.get("gevent.monkey")
+    try:
+        greenlet = gevent.getcurrent().parent is not None
+        return gevent if greenlet or (monkey is not None and monkey.is_module_patched("threading")) else None
+    except AttributeError:  # another thread imports it just now
+        return None
 
 
 def ends_more(error: BaseException | None) -> bool:
