@@ -584,7 +584,7 @@ def test_show(call: Call) -> None:
     value = document(call("versions", "is_high", "--json"))["versions"][1]["values"].popitem()[1]
     _, out, _ = call("show", "is_high")
     assert f"value > {value!r}" in out
-    assert "POET.perceive(0, value)" in out
+    assert "POET.perceive_all((0, 1), value, source)" in out
     assert document(call("show", "is_high", "--json"))["text"].rstrip("\n") in out
     assert "POET.retry" in call("show", "app.py:plain")[1]
 

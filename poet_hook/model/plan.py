@@ -137,13 +137,19 @@ class Plan:
     returns: str
     tunables: tuple[Tunable, ...]
     source: str
-    source_hash: str
     constants: tuple[int, ...] = ()
     assume: tuple[Assumption, ...] = ()
     kind: FunctionKind = "function"
     nested: bool = False
     own: bool = True
     limit: Limit | None = None
+
+    @property
+    def source_hash(self) -> str:
+        """What stands for `source` in what is recorded and kept."""
+        import hashlib  # what only checks types waits for it in vain
+
+        return hashlib.sha256(self.source.encode("utf-8", "surrogatepass")).hexdigest()
 
     def line_of(self, tunable: Tunable) -> int:
         """The line of the file where a tunable stands."""

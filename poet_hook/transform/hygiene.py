@@ -16,6 +16,24 @@ _LISTERS = frozenset({"locals", "vars", "dir"})
 
 def placeholder(plan: Plan, version: int) -> str:
     """The string constant that stands for the slot: what the runtime needs to know, as JSON."""
+    return SLOT_PREFIX + _text(_spec(plan, version))
+
+
+def unbound(plan: Plan, version: int) -> str:
+    """The constant of code that holds no slot, and has one made by `runtime.late` when it needs it.
+
+    It does not name the function, so that those of a module that look alike share one.
+    """
+    spec = _spec(plan, version) | {"module": plan.function.rpartition(":")[0]}
+    return LATE_PREFIX + _text({name: value for name, value in spec.items() if name not in _KNOWN_BY_CODE})
+
+
+def _text(spec: dict[str, Any]) -> str:
+    said = {name: value for name, value in spec.items() if value != UNSAID.get(name)}
+    return json.dumps(said, separators=(",", ":"))
+
+
+def _spec(plan: Plan, version: int) -> dict[str, Any]:
     pragma, steady = plan.pragma, plan.pragma.steady
     spec: dict[str, Any] = {
         "function": plan.function,
@@ -45,24 +63,14 @@ def placeholder(plan: Plan, version: int) -> str:
         spec["shadow"] = True
     elif pragma.canary and pragma.trains:
         spec["canary"] = pragma.canary
-    said = {name: value for name, value in spec.items() if value != UNSAID.get(name)}
-    return SLOT_PREFIX + json.dumps(said, separators=(",", ":"))
+    return spec
 
 
-def unbound(slot: str) -> str:
-    """The constant of code that holds no slot, and has one made by `runtime.late` when it needs it.
-
-    It does not name the function, so that those of a module that look alike share one.
-    """
-    spec = json.loads(slot[len(SLOT_PREFIX) :])
-    spec["module"] = spec["function"].rpartition(":")[0]
-    said = {name: value for name, value in spec.items() if name not in _KNOWN_BY_CODE}
-    return LATE_PREFIX + json.dumps(said, separators=(",", ":"))
-
-
-def lists_locals(body: list[ast.stmt]) -> bool:
-    """True where a function, or one inside it, may look at its variables by `locals()`, `vars()` or `dir()`."""
-    return any(isinstance(node, ast.Name) and node.id in _LISTERS for node in walk(*body))
+def lists_locals(body: list[ast.stmt], text: str) -> bool:
+    """True where a function of this text, or one inside it, may look at its variables by `locals()` and its like."""
+    return any(word in text for word in _LISTERS) and any(
+        isinstance(node, ast.Name) and node.id in _LISTERS for node in walk(*body)
+    )
 
 
 def give_attribute(node: FunctionNode, plan: Plan) -> None:
@@ -79,9 +87,9 @@ def give_attribute(node: FunctionNode, plan: Plan) -> None:
     node.decorator_list.append(decorator)
 
 
-def hide_locals(body: list[ast.stmt], slot: str) -> None:
+def hide_locals(body: list[ast.stmt], text: str, slot: str) -> None:
     """`locals()`, `vars()` and `dir()` in the body answer without ours."""
-    if not lists_locals(body):
+    if not lists_locals(body, text):
         return
     for statement in body:
         for part in walk(statement):

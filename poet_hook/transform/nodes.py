@@ -45,6 +45,17 @@ def walk(*nodes: ast.AST) -> list[ast.AST]:
     return found
 
 
+def own_statements(body: list[ast.stmt]) -> list[ast.stmt]:
+    """The statements of a body, and those inside them; without the bodies of functions and classes inside it."""
+    found: list[ast.stmt] = []
+    for statement in body:
+        found.append(statement)
+        if not isinstance(statement, _SCOPES):
+            for block in blocks(statement):
+                found += own_statements(block)
+    return found
+
+
 def own_scope(node: FunctionNode | ast.Module) -> list[ast.AST]:
     """Every node of the function's own body, without the bodies of functions and classes inside it."""
     found: list[ast.AST] = []

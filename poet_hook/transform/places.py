@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 
-from poet_hook.transform.nodes import children, own_scope
+from poet_hook.transform.nodes import children, own_statements
 
 HIDDEN = (0, 0)
 """The columns of what is added, by which `transform.lines` knows it: no text of a file is that narrow."""
@@ -55,5 +55,5 @@ def first_line(body: list[ast.stmt]) -> int:
 
 def are_on_a_line(body: list[ast.stmt]) -> bool:
     """Whether each `return` of a body is the user's own, and on one line."""
-    stops = [part for part in own_scope(ast.Module(body, [])) if isinstance(part, ast.Return)]
+    stops = [part for part in own_statements(body) if isinstance(part, ast.Return)]
     return all(stop.lineno == stop.end_lineno and (stop.col_offset, stop.end_col_offset) != HIDDEN for stop in stops)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -81,7 +80,9 @@ class _Planner:
         self.globals = bound_names(own_scope(tree)).union(*(n.names for n in nodes if isinstance(n, ast.Global)))
         self.functions = {statement.name for statement in tree.body if isinstance(statement, ast.FunctionDef)}
         self.constants = Constants(tree, scopes.all, lines)
-        self.compilers = Compilers(nodes, "".join(lines))
+        text = "".join(lines)
+        self.compilers = Compilers(nodes, text)
+        self.names_ours = "_poet_" in text
         self.complaints = Complaints()
         self.problems: list[Diagnostic] = []
         self.learning: dict[str, int] = {}  # names of functions that train, and their lines
@@ -124,7 +125,7 @@ class _Planner:
         # a stream also says what remembers earlier calls; a generator is told otherwise
         used = [o for name, o in pragma.origins.items() if pragma.trains or (name == "stream" and pragma.steady)]
         self.told.update((origin.line, origin.column) for origin in used)
-        reason = _why_not(node, parts, own, self.learning.get(place.qualname) if trains else None)
+        reason = self._why_not(node, parts, own, self.learning.get(place.qualname) if trains else None)
         reason = reason or self.compilers.reason(node, place.qualname, place.classes)
         if reason:
             planned.left_alone.append(LeftAlone(function, self.path, node.lineno, reason, own))
@@ -132,6 +133,20 @@ class _Planner:
         if trains:
             self.learning[place.qualname] = node.lineno
         planned.targets.append(Target(self._plan(place, pragma, own, kind, function), node))
+
+    def _why_not(self, node: FunctionNode, parts: list[ast.AST], own: bool, earlier: int | None) -> str:
+        if earlier is not None:
+            return f"another function of the same name, at line {earlier}, learns already"
+        if any(isinstance(part, (ast.Break, ast.Continue)) for part in parts) and any(map(_strays, node.body)):
+            return "it has a break or continue outside of a loop"  # which would end our loop, and is a SyntaxError
+        for name in _names(node) if self.names_ours else ():
+            if name.startswith("_poet_"):
+                return f"it uses the name {name!r}; names that start with _poet_ are ours"
+        if "overload" in map(last_name, node.decorator_list):
+            return "it is an @overload, which never runs"
+        if not own and all(isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant) for part in node.body):
+            return "it has no body but a docstring or `...`"
+        return ""
 
     def _plan(self, place: _Place, pragma: Pragma, own: bool, kind: FunctionKind, function: str) -> Plan:
         node, lines = place.node, self.lines
@@ -162,7 +177,6 @@ class _Planner:
         tunables += offered(pragma, returned, node.lineno, {tunable.name for tunable in tunables}, limit)
         behind = {tunable.constant for tunable in tunables} - {""}
         kept = [constant for constant in known if constant.name in behind]
-        text = function_source(node, lines) + _behind(kept, lines)
         return Plan(
             function=function,
             module=self.module,
@@ -173,8 +187,7 @@ class _Planner:
             parameters=parameters,
             returns="" if optional else returned,
             tunables=tunables,
-            source=text,
-            source_hash=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
+            source=function_source(node, lines) + _behind(kept, lines),
             constants=tuple(constant.line for constant in kept),
             assume=self.assume,
             kind=kind,
@@ -211,7 +224,7 @@ def _behind(constants: Sequence[Constant], lines: list[str]) -> str:
 
 def function_source(node: FunctionNode, lines: list[str]) -> str:
     """The function's own text without decorators and indentation; text inside long strings keeps its own."""
-    indented = dedented(node, lines)
+    indented = dedented(node, lines) if node.col_offset else ()
     out = []
     for number, line in enumerate(lines[node.lineno - 1 : node.end_lineno], node.lineno):
         text = line.rstrip("\r\n")
@@ -271,21 +284,6 @@ def _kind_of(node: FunctionNode, parts: list[ast.AST]) -> FunctionKind:
     if isinstance(node, ast.AsyncFunctionDef):
         return "async generator" if yields else "coroutine"
     return "generator" if yields else "function"
-
-
-def _why_not(node: FunctionNode, parts: list[ast.AST], own: bool, earlier: int | None) -> str:
-    if earlier is not None:
-        return f"another function of the same name, at line {earlier}, learns already"
-    if any(isinstance(part, (ast.Break, ast.Continue)) for part in parts) and any(map(_strays, node.body)):
-        return "it has a break or continue outside of a loop"  # which would end our loop, and is a SyntaxError
-    for name in _names(node):
-        if name.startswith("_poet_"):
-            return f"it uses the name {name!r}; names that start with _poet_ are ours"
-    if "overload" in map(last_name, node.decorator_list):
-        return "it is an @overload, which never runs"
-    if not own and all(isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant) for part in node.body):
-        return "it has no body but a docstring or `...`"
-    return ""
 
 
 def _strays(node: ast.AST) -> bool:

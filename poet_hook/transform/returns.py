@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from poet_hook.transform.nodes import FunctionNode, blocks, own_scope
+from poet_hook.transform.nodes import FunctionNode, blocks, own_statements
 
 _DISPLAYS: dict[type[ast.expr], str] = {
     ast.JoinedStr: "str",
@@ -44,7 +44,7 @@ def sure_type(value: ast.expr) -> str:
 def may_be_dropped(body: list[ast.stmt]) -> bool:
     """Whether what a body is about to return may still not be returned, or its check be caught by the body itself."""
     holds = (ast.Try, ast.TryStar, ast.With, ast.AsyncWith)
-    return any(isinstance(part, holds) for part in own_scope(ast.Module(body, [])))
+    return any(isinstance(part, holds) for part in own_statements(body))
 
 
 def with_returns(body: list[ast.stmt], instead: Callable[[ast.Return], list[ast.stmt]]) -> list[ast.stmt]:

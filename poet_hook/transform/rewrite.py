@@ -76,11 +76,11 @@ class Rewriter:
         self.node = node
         self.plan = plan
         self.pragma = plan.pragma
-        self.slot = hygiene.placeholder(plan, version)
         self.names = [parameter.name for parameter in plan.parameters]
         self.bound = _bound_in(node.body) if plan.pragma.retries else set[str]()
         self.waits = plan.kind == "coroutine"
-        self.late = hygiene.unbound(self.slot) if self._needs_no_slot() else ""
+        self.late = hygiene.unbound(plan, version) if self._needs_no_slot() else ""
+        self.slot = "" if self.late else hygiene.placeholder(plan, version)
         self.first = 0  # the line with which the body begins, where what is added can get its lines at once
 
     def apply(self) -> bool:
@@ -89,7 +89,7 @@ class Rewriter:
             self._second_limit(self.plan.limit, self.pragma.margin)
         docstring, body = _split_docstring(self.node)
         if not self.late:
-            hygiene.hide_locals(body, self.slot)
+            hygiene.hide_locals(body, self.plan.source, self.slot)
         self.first = first_line(body) if self.late and body else 0
         checks = self._perceive()
         core = self._operate(body)
@@ -110,7 +110,7 @@ class Rewriter:
         """True where a call that goes well never asks for the slot, so that nothing has to be bound at the import."""
         pragma = self.pragma
         others = self._guarded() or pragma.require or pragma.domain not in (None, "generic")
-        return not others and not hygiene.lists_locals(self.node.body)
+        return not others and not hygiene.lists_locals(self.node.body, self.plan.source)
 
     # -- phases
 
