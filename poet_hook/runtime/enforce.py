@@ -1,10 +1,42 @@
-"""What a body returned -> nothing, or the rule that it breaks."""
+"""What a body returned -> nothing, or an `EnforceError` that says which rule it breaks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from poet_hook.runtime.perceive import TYPES
+from poet_hook.errors import EnforceError
+from poet_hook.model import UNSET
+from poet_hook.runtime.perceive import TYPES, broken, short, told
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from poet_hook.runtime.slot import Slot
+
+
+def checked(slot: Slot, result: Any) -> None:
+    """`Slot.check`: raise `EnforceError` where the result breaks its annotation or its domain's invariants."""
+    if result is UNSET:
+        return
+    rule = None
+    if slot.returns and slot.coerce != "off":
+        rule = broken_type(slot.returns, result, slot.coerce)
+    if rule is None and slot.domain is not None:
+        rule = slot.domain.violation(result)
+    if rule is not None:
+        raise EnforceError(f"{slot.function}: {rule}: {short(result)}")
+
+
+def kept(slot: Slot, promise: Callable[..., Any], result: Any, arguments: tuple[Any, ...]) -> None:
+    """`Slot.keep`: raise `EnforceError` unless the `ensure=` expression holds."""
+    cause = None
+    try:
+        if promise(result, *arguments):
+            return
+    except Exception as error:  # noqa: BLE001 - a promise that can't be evaluated is not kept
+        cause = error
+    said = f"ensure={slot.promise!r} {broken(cause)} for {short(result)}{told(cause)}"
+    raise EnforceError(f"{slot.function}: {said}") from cause
 
 
 def broken_type(kind: str, value: Any, mode: str) -> str | None:

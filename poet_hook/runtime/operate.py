@@ -1,8 +1,9 @@
-"""Attempts of the body: the pause between two, and the time limit of one."""
+"""Attempts of the body: whether there is another, the pause between two, and the time limit of one."""
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import random
 import signal
 import sys
@@ -13,6 +14,11 @@ from typing import Any
 
 from poet_hook.errors import OperateTimeout
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from poet_hook.runtime.slot import Call, Slot
+
+logger = logging.getLogger("poet_hook")
 _random = random.Random()  # never the user's own, whose seeded stream must stay as it is
 _LONGEST_PAUSE = 5.0  # unless the first one may be longer
 
@@ -91,6 +97,43 @@ def ends_more(error: BaseException | None) -> bool:
     return isinstance(error, OperateTimeout) and any(
         limit.error is error or limit.late is type(error) for limit in _running
     )
+
+
+def tries_again(slot: Slot, call: Call) -> bool:
+    """`Slot.again`: True where the body shall be run once more."""
+    error = sys.exc_info()[1]
+    if not isinstance(error, Exception) or call.attempt > slot.retries:
+        return False
+    if isinstance(error, RecursionError):  # each depth would try again: 2 ** 1000 attempts
+        return False
+    if ends_more(error) or _is_said_so(slot, call, error):
+        return False
+    logger.debug("%s: attempt %d failed: %r", slot.function, call.attempt, error)
+    call.attempt += 1
+    call.raised = False
+    return True
+
+
+def falls_back(slot: Slot, call: Call) -> bool:
+    """`Slot.falls_back`: True where the fallback takes over: not for KeyboardInterrupt and its like."""
+    error = sys.exc_info()[1]
+    if not slot.has_fallback or not isinstance(error, Exception):
+        return False
+    return not ends_more(error) and not _is_said_so(slot, call, error)
+
+
+def _is_said_so(slot: Slot, call: Call, error: Exception) -> bool:
+    """Whether an exception is no failure: it ends an iteration, says that there is no such attribute, or is what
+    the body made of the cancellation of its task."""
+    if isinstance(error, StopIteration | StopAsyncIteration):
+        return True
+    if isinstance(error, AttributeError) and slot.qualname.endswith(("__getattr__", "__getattribute__")):
+        return True
+    if call.cancels is None:
+        return False
+    from poet_hook.runtime import waits
+
+    return waits.cancels() > call.cancels
 
 
 def _late(message: str) -> type[OperateTimeout]:

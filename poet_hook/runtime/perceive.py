@@ -8,9 +8,17 @@ Strict refuses whatever is not of the type.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+from poet_hook.errors import PerceiveError
 from poet_hook.model import UNSET
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from poet_hook.runtime.slot import Slot
+
+_SHOWN = 200  # characters of a value
 
 _TRUE = frozenset({"true", "yes", "on", "1", "y", "t"})
 _FALSE = frozenset({"false", "no", "off", "0", "n", "f"})
@@ -29,6 +37,56 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 
 class RefusedError(Exception):
     """The value breaks a rule; `args[0]` is the rule in words."""
+
+
+def perceived(slot: Slot, index: int, value: Any) -> Any:
+    """`Slot.perceive`: the value for parameter `index`; raises `PerceiveError`."""
+    name, kind, optional = slot.parameters[index]
+    try:
+        out = perceive(kind, value, optional, slot.coerce)
+    except RefusedError as error:
+        raise PerceiveError(f"{slot.function}: argument {name!r} {error.args[0]}: {_seen(slot, name, value)}") from None
+    return out if slot.domain is None else slot.domain.normalise(kind, out)
+
+
+def perceived_all(slot: Slot, indexes: tuple[int, ...], *values: Any) -> list[Any]:
+    """`Slot.perceive_all`: the values for several parameters, in their order; raises `PerceiveError`."""
+    return [perceived(slot, index, value) for index, value in zip(indexes, values, strict=True)]
+
+
+def required(slot: Slot, arguments: tuple[Any, ...], rule: Callable[..., Any]) -> None:
+    """`Slot.require`: raise `PerceiveError` unless the `require=` expression holds."""
+    cause = None
+    try:
+        if rule(*arguments):
+            return
+    except Exception as error:  # noqa: BLE001 - a rule that can't be evaluated does not hold
+        cause = error
+    shown = ", ".join(f"{n}={_seen(slot, n, v)}" for n, v in zip(slot.names, arguments, strict=True))
+    raise PerceiveError(f"{slot.function}: require={slot.rule!r} {broken(cause)} for {shown}{told(cause)}") from cause
+
+
+def _seen(slot: Slot, name: str, value: Any) -> str:
+    return "<hidden>" if slot.record_arguments.get(name, slot.record) != "full" else short(value)
+
+
+def broken(cause: Exception | None) -> str:
+    """What became of an expression that raised `cause`, or was false."""
+    return "does not hold" if cause is None else "can't be evaluated"
+
+
+def told(cause: Exception | None) -> str:
+    """What is said of `cause` behind that: its type, since its text may quote what must not be shown."""
+    return "" if cause is None else f": {type(cause).__name__}"
+
+
+def short(value: Any) -> str:
+    """A value in a message."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - the user's repr
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def perceive(kind: str, value: Any, optional: bool, mode: str) -> Any:

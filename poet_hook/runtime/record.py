@@ -28,6 +28,7 @@ from poet_hook.store.database import FunctionRecord, Store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from poet_hook.model import RecordMode
+    from poet_hook.runtime.slot import Slot
 
 logger = logging.getLogger("poet_hook")
 
@@ -211,6 +212,25 @@ def _fix_of(error: StoreError) -> str:
 
 
 recorder = Recorder()
+
+
+def introduce(slot: Slot) -> None:
+    """Tell the store of a slot's function, unless it knows."""
+    if not recorder.knows(slot.function, slot.source_hash):
+        recorder.introduce(
+            FunctionRecord(
+                function=slot.function,
+                module=slot.module,
+                qualname=slot.qualname,
+                path=slot.path,
+                line=slot.line,
+                source=slot.source,
+                source_hash=slot.source_hash,
+                optimize_for=slot.optimize_for or "",
+                domain=slot.domain_name,
+                seen=time.time(),
+            )
+        )
 
 
 def freeze(

@@ -11,22 +11,20 @@ import json
 import logging
 import math
 import sys
-import time
 import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from poet_hook.domains.base import Domain, load
-from poet_hook.errors import EnforceError, OperateTimeout, PerceiveError
+from poet_hook.errors import OperateTimeout
 from poet_hook.model import UNSAID, UNSET, Steady
 from poet_hook.runtime import record
 from poet_hook.runtime.early import Early
-from poet_hook.runtime.enforce import broken_type
-from poet_hook.runtime.operate import TimeLimit, ends_more, pause
-from poet_hook.runtime.perceive import RefusedError, perceive
+from poet_hook.runtime.enforce import checked, kept
+from poet_hook.runtime.operate import TimeLimit, ends_more, falls_back, pause, tries_again
+from poet_hook.runtime.perceive import perceived, perceived_all, required
 from poet_hook.runtime.steady import Step, memory, settle
 from poet_hook.runtime.trial import Canary, Served, Shadow, is_shadow
-from poet_hook.store.database import FunctionRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("poet_hook")
 _OURS = ("_poet_call", "_poet_result", "_poet_type")
-_RESULT_SHOWN = 200
 
 
 class Call:
@@ -77,7 +74,10 @@ class Call:
 
 
 class Slot:
-    """The runtime side of one function at one version."""
+    """The runtime side of one function at one version.
+
+    What a phase decides is a function in the module of that phase, and a method here: with no call in between.
+    """
 
     __slots__ = (  # a class with so many attributes is slow without
         "__weakref__",
@@ -157,38 +157,9 @@ class Slot:
 
     # -- Perceive
 
-    def perceive(self, index: int, value: Any) -> Any:
-        """The value for parameter `index`; raises `PerceiveError`."""
-        name, kind, optional = self.parameters[index]
-        try:
-            out = perceive(kind, value, optional, self.coerce)
-        except RefusedError as error:
-            raise PerceiveError(
-                f"{self.function}: argument {name!r} {error.args[0]}: {self._shown(name, value)}"
-            ) from None
-        return out if self.domain is None else self.domain.normalise(kind, out)
-
-    def perceive_all(self, indexes: tuple[int, ...], *values: Any) -> list[Any]:
-        """The values for several parameters, in their order; raises `PerceiveError`."""
-        return [self.perceive(index, value) for index, value in zip(indexes, values, strict=True)]
-
-    def require(self, arguments: tuple[Any, ...], rule: Callable[..., Any]) -> None:
-        """Raise `PerceiveError` unless the `require=` expression holds."""
-        cause = None
-        try:
-            if rule(*arguments):
-                return
-        except Exception as error:  # noqa: BLE001 - a rule that can't be evaluated does not hold
-            cause = error
-        shown = ", ".join(f"{n}={self._shown(n, v)}" for n, v in zip(self.names, arguments, strict=True))
-        raise PerceiveError(
-            f"{self.function}: require={self.rule!r} {_broken(cause)} for {shown}{_told(cause)}"
-        ) from cause
-
-    def _shown(self, name: str, value: Any) -> str:
-        if self.record_arguments.get(name, self.record) != "full":
-            return "<hidden>"
-        return _short(value)
+    perceive = perceived
+    perceive_all = perceived_all
+    require = required
 
     # -- Operate
 
@@ -203,7 +174,7 @@ class Slot:
         call = Call(arguments)
         if self.trains:
             try:
-                self._introduce()
+                record.introduce(self)
                 call.frozen = record.freeze(arguments, self.names, self.record, self.record_arguments)
                 if key is not None:
                     call.key = self._mark("key", key, arguments)
@@ -261,32 +232,8 @@ class Slot:
             raise
         return True
 
-    def again(self, call: Call) -> bool:
-        """True where the body shall be run once more."""
-        error = sys.exc_info()[1]
-        if not isinstance(error, Exception) or call.attempt > self.retries:
-            return False
-        if isinstance(error, RecursionError):  # each depth would try again: 2 ** 1000 attempts
-            return False
-        if ends_more(error) or self._is_said_so(call, error):
-            return False
-        logger.debug("%s: attempt %d failed: %r", self.function, call.attempt, error)
-        call.attempt += 1
-        call.raised = False
-        return True
-
-    def _is_said_so(self, call: Call, error: Exception) -> bool:
-        """Whether an exception is no failure: it ends an iteration, says that there is no such attribute, or is what
-        the body made of the cancellation of its task."""
-        if isinstance(error, StopIteration | StopAsyncIteration):
-            return True
-        if isinstance(error, AttributeError) and self.qualname.endswith(("__getattr__", "__getattribute__")):
-            return True
-        if call.cancels is None:
-            return False
-        from poet_hook.runtime import waits
-
-        return waits.cancels() > call.cancels
+    again = tries_again
+    falls_back = falls_back
 
     def _gave_up(self, call: Call, error: builtins.BaseException) -> None:
         """The wait for another attempt ended otherwise."""
@@ -321,13 +268,6 @@ class Slot:
         from poet_hook.runtime import waits
 
         return waits.awaited(value)
-
-    def falls_back(self, call: Call) -> bool:
-        """True where the fallback takes over: not for KeyboardInterrupt and its like."""
-        error = sys.exc_info()[1]
-        if not self.has_fallback or not isinstance(error, Exception):
-            return False
-        return not ends_more(error) and not self._is_said_so(call, error)
 
     def fell_back(self, call: Call, value: Any) -> Any:
         """The fallback's value, recorded as such."""
@@ -375,6 +315,9 @@ class Slot:
 
     # -- Enforce
 
+    check = checked
+    keep = kept
+
     def end(self, call: Call, result: Any, promise: Callable[..., Any] | None = None) -> None:
         """Check what is about to be returned, and record it; raises `EnforceError`."""
         if call.raised:
@@ -391,29 +334,6 @@ class Slot:
             self._take_back(call)
             raise
 
-    def keep(self, promise: Callable[..., Any], result: Any, arguments: tuple[Any, ...]) -> None:
-        """Raise `EnforceError` unless the `ensure=` expression holds."""
-        cause = None
-        try:
-            if promise(result, *arguments):
-                return
-        except Exception as error:  # noqa: BLE001 - a promise that can't be evaluated is not kept
-            cause = error
-        said = f"ensure={self.promise!r} {_broken(cause)} for {_short(result)}{_told(cause)}"
-        raise EnforceError(f"{self.function}: {said}") from cause
-
-    def check(self, result: Any) -> None:
-        """Raise `EnforceError` where the result breaks its annotation or its domain's invariants."""
-        if result is UNSET:
-            return
-        broken = None
-        if self.returns and self.coerce != "off":
-            broken = broken_type(self.returns, result, self.coerce)
-        if broken is None and self.domain is not None:
-            broken = self.domain.violation(result)
-        if broken is not None:
-            raise EnforceError(f"{self.function}: {broken}: {_short(result)}")
-
     # -- Train
 
     def _note(self, call: Call, result: Any, outcome: str, error: builtins.BaseException | None) -> None:
@@ -425,24 +345,6 @@ class Slot:
             if ends_more(problem):
                 raise
             record.recorder.complain(problem)
-
-    def _introduce(self) -> None:
-        if record.recorder.knows(self.function, self.source_hash):
-            return
-        record.recorder.introduce(
-            FunctionRecord(
-                function=self.function,
-                module=self.module,
-                qualname=self.qualname,
-                path=self.path,
-                line=self.line,
-                source=self.source,
-                source_hash=self.source_hash,
-                optimize_for=self.optimize_for or "",
-                domain=self.domain_name,
-                seen=time.time(),
-            )
-        )
 
     # -- hygiene
 
@@ -459,22 +361,6 @@ class Slot:
         elif type(names) is list:
             names[:] = [name for name in names if name not in _OURS]
         return names
-
-
-def _broken(cause: Exception | None) -> str:
-    return "does not hold" if cause is None else "can't be evaluated"
-
-
-def _told(cause: Exception | None) -> str:
-    return "" if cause is None else f": {type(cause).__name__}"
-
-
-def _short(value: Any) -> str:
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - the user's repr
-        return f"<{type(value).__name__}>"
-    return text if len(text) <= _RESULT_SHOWN else text[: _RESULT_SHOWN - 1] + "…"
 
 
 _slots: weakref.WeakSet[Slot] = weakref.WeakSet()
