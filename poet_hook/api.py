@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import inspect
 import logging
-import os
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
-from importlib.machinery import EXTENSION_SUFFIXES
 from typing import TYPE_CHECKING, Any, overload
 
 from poet_hook.activation import activate, activated, background, belong_to, deactivate, learned, settings, store
-from poet_hook.errors import (
-    NotEnhancedError,
-    PoetError,
-    SettingsError,
-    StoreError,
-    StoreWarning,
-    UnknownFunctionError,
-    VersionError,
-    warn,
-)
+from poet_hook.errors import NotEnhancedError, PoetError, StoreError, VersionError
 from poet_hook.model import (
     Execution,
     Feedback,
@@ -31,10 +19,9 @@ from poet_hook.model import (
     POETResult,
     Version,
 )
-from poet_hook.runtime.attribute import Poet
+from poet_hook.naming import name_of, why_not_recorded, wrapped
 from poet_hook.runtime.record import capture
-from poet_hook.runtime.slot import Slot
-from poet_hook.versions.chain import Chain, functions_with_versions
+from poet_hook.versions.chain import Chain
 
 if TYPE_CHECKING:
     from poet_hook.learning.ask import Asked
@@ -64,7 +51,7 @@ def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     if found is None and inspect.isawaitable(value):
         return _called(function, value, executions)
     if found is None:
-        raise NotEnhancedError(_why_not_recorded(function))
+        raise NotEnhancedError(why_not_recorded(function))
     return found
 
 
@@ -74,47 +61,16 @@ async def _called(function: Callable[..., Any], waiting: Awaitable[Any], before:
     # a task runs in a context of its own, which took the first list along
     found = _among(executions, function, value) or _among(before, function, value)
     if found is None:
-        raise NotEnhancedError(_why_not_recorded(function))
+        raise NotEnhancedError(why_not_recorded(function))
     return found
 
 
 def _among(executions: list[POETResult], function: Callable[..., Any], value: Any) -> POETResult | None:
-    names = {getattr(inner, "__qualname__", None) for inner in _wrapped(function)}
+    names = {getattr(inner, "__qualname__", None) for inner in wrapped(function)}
     for result in reversed(executions):
         if result.function.partition(":")[2] in names:
             return replace(result, value=value)  # a decorator above the pragma may have changed it
     return None
-
-
-def _wrapped(function: Any) -> Iterator[Any]:
-    """A callable, and what its decorators wrap, as far as they say so."""
-    for _ in range(20):
-        if function is None:
-            return
-        yield function
-        function = getattr(function, "__wrapped__", None) or getattr(function, "__func__", None)
-
-
-def _why_not_recorded(function: Callable[..., Any]) -> str:
-    name = getattr(function, "__qualname__", repr(function))
-    module = sys.modules.get(getattr(function, "__module__", "") or "")
-    start = f"{name} left no execution: "
-    try:
-        settings()
-    except SettingsError as error:
-        return start + f"nothing is enhanced, because {error}"
-    for inner in _wrapped(function):
-        poet, code = getattr(inner, "poet", None), getattr(inner, "__code__", None)
-        if isinstance(poet, Poet) and not poet.trains and code is not None:
-            place = f"{code.co_filename}:{code.co_firstlineno}"
-            return start + f"its pragma ({place}) has no optimize_for=, so nothing is recorded"
-    place = getattr(module, "__file__", None) or "its module"
-    if place.endswith(tuple(EXTENSION_SUFFIXES)):
-        return start + f"it is compiled, and only Python source can be enhanced; its module is {place}"
-    return start + (
-        f"it is not enhanced. Put `# poet: optimize_for=...` above it in {place}, and import it after "
-        "poet_hook.activate(), or start the program with: python -m poet_hook run SCRIPT"
-    )
 
 
 def feedback(about: Any, said: Any, *, source: str = "user") -> FeedbackReceipt:
@@ -181,48 +137,6 @@ def learn_later(function: str) -> None:
 
 
 # --------------------------------------------------------------------------- looking and choosing
-
-
-def name_of(function: str | Callable[..., Any]) -> str:
-    """The stored name ("module:qualname") of a function, or of a name that ends like exactly one."""
-    known = _known()
-    if not isinstance(function, str):
-        codes = [code for inner in _wrapped(function) if (code := getattr(inner, "__code__", None)) is not None]
-        found = [s.function for code in codes for s in code.co_consts if isinstance(s, Slot) and s.trains]
-        found = found or [n for code in codes if (n := _kept(code.co_filename, code.co_qualname)) in known]
-        if not found:
-            raise NotEnhancedError(_why_not_recorded(function))
-        return found[0]
-    if function in known:
-        return function
-    path, _, qualname = function.rpartition(":")
-    if path.endswith(".py"):
-        ends = [n for n in known if n == _kept(path, qualname)]
-    else:
-        ends = [n for n in known if n.endswith((f":{function}", f".{function}")) or n.replace(":", ".") == function]
-    if len(ends) == 1:
-        return ends[0]
-    where = f"called {function!r} in {settings().home}"
-    if ends:
-        raise UnknownFunctionError(f"several functions are {where}: {', '.join(sorted(ends))}")
-    listed = f"there is: {', '.join(sorted(known))}" if known else "none was recorded yet"
-    raise UnknownFunctionError(f"no function is {where}; {listed}")
-
-
-def _known() -> list[str]:
-    """The functions of the store; of a damaged one, those whose versions can still be chosen between."""
-    try:
-        return [record.function for record in store().functions()]
-    except StoreError as error:
-        names = functions_with_versions(settings())
-        if not names:
-            raise
-        warn(str(error), StoreWarning)
-        return names
-
-
-def _kept(path: str, qualname: str) -> str:
-    return f"{settings().module_of(path, os.path.basename(path).removesuffix('.py'))}:{qualname}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,6 +343,7 @@ __all__ = [
     "feedback",
     "feedback_of",
     "learn",
+    "name_of",
     "own_text",
     "promote",
     "rollback",
