@@ -78,6 +78,7 @@ class _Planner:
         nodes = walk(tree)
         self.shadowed = bound_names(nodes)
         self.globals = bound_names(own_scope(tree)).union(*(n.names for n in nodes if isinstance(n, ast.Global)))
+        self.classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
         self.functions = {statement.name for statement in tree.body if isinstance(statement, ast.FunctionDef)}
         self.constants = Constants(tree, scopes.all, lines)
         text = "".join(lines)
@@ -99,9 +100,8 @@ class _Planner:
             elif reason := self.scopes.off_for(*_where(place)):
                 function = f"{self.kept_as}:{place.qualname}"
                 planned.left_alone.append(LeftAlone(function, self.path, place.node.lineno, reason, asked=False))
-        for node in walk(self.tree) if self.found.classes else ():
-            if isinstance(node, ast.ClassDef):
-                self.scopes.stands_above(_starts(node))
+        for node in self.classes if self.found.classes else ():
+            self.scopes.stands_above(_starts(node))
         planned.diagnostics = [item for item in self.found.diagnostics if not self._is_told(item)]
         planned.diagnostics += [*self.complaints.diagnostics, *self.problems, *self.complaints.remaining()]
         planned.diagnostics += [_unplaced(pragma, self.lines) for pragma in self.scopes.unused]

@@ -42,10 +42,7 @@ def find_tunables(
     problems: list[Diagnostic] = []
     of_module = [constant for constant in constants if _is_number(constant.number)]
     if not tunes:
-        numbers = [_number(number, hint, None, node) for number, hint in literals if _decides(number, hint)]
-        numbers += [_number(n, name, None, node, name) for n, name, hints in defaults if hints]
-        deciding = [c for c in of_module if any(_decides(c.number, hint) for hint in reads(node, c.name))]  # type: ignore[arg-type]
-        numbers += _constants(node, [(constant, None) for constant in deciding])
+        numbers = _deciding(node, literals, defaults, of_module)
         if not decides(node):
             return _named(numbers), problems
         guard = guard_of(node, lines, usable)
@@ -63,22 +60,22 @@ def find_tunables(
                 here = [item for item in literals if item[0].lineno == tune.line]
                 marked.append(_marked(node, tune, here, [item for item in defaults if item[0].lineno == tune.line]))
         except RefusedError as refused:
-            source_line = lines[tune.line - 1].rstrip("\r\n")
-            end = len(source_line)
-            problems.append(
-                Diagnostic(
-                    refused.code,
-                    refused.message,
-                    tune.line,
-                    source_line.rfind("#"),
-                    end,
-                    refused.hint,
-                    source_line,
-                )
-            )
+            row = lines[tune.line - 1].rstrip("\r\n")
+            place = (tune.line, row.rfind("#"), len(row))
+            problems.append(Diagnostic(refused.code, refused.message, *place, refused.hint, row))
     fitting = [(constant, tune) for constant, tune in named if tune.line not in {item.line for item in problems}]
     marked = sorted(marked, key=lambda item: item.kind != "number")
     return _named(marked + _constants(node, fitting)), problems
+
+
+def _deciding(
+    node: FunctionNode, literals: list[tuple[Number, str]], defaults: list[Default], of_module: list[Constant]
+) -> list[Tunable]:
+    """All numbers that take part in what a function decides."""
+    numbers = [_number(number, hint, None, node) for number, hint in literals if _decides(number, hint)]
+    numbers += [_number(n, name, None, node, name) for n, name, hints in defaults if hints]
+    deciding = [c for c in of_module if any(_decides(c.number, hint) for hint in reads(node, c.name))]  # type: ignore[arg-type]
+    return numbers + _constants(node, [(constant, None) for constant in deciding])
 
 
 def _marked(node: FunctionNode, tune: Tune, here: list[tuple[Number, str]], defaults: list[Default]) -> Tunable:
