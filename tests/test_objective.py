@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -241,3 +242,16 @@ def test_any_opinions_give_losses_between_0_and_1(opinions: list[tuple[str, Any]
             for aim in (PLAIN, ERROR, ALERTS):
                 assert 0.0 <= aim.loss(found, outcome) <= 1.0
         assert score([(found, about)]).right in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "better", "worse"),
+    [("too high", "3.25", "4"), ("at most 3", "3", "3.25"), ({"expected": 3.0}, "3.125", "3.25")],
+)
+def test_a_decimal_is_a_number(words: Any, better: str, worse: str) -> None:
+    recorded = Decimal("3.5")
+    truth = known(words, recorded)
+    assert ERROR.loss(truth, Decimal(better)) < ERROR.loss(truth, recorded) < 1.0
+    assert ERROR.loss(truth, Decimal(better)) < ERROR.loss(truth, Decimal(worse))
+    assert ERROR.loss(truth, Decimal(better)) == ERROR.loss(truth, float(better))
+    assert ERROR.loss(truth, Decimal("NaN")) == 1.0

@@ -28,7 +28,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from poet_hook.domains.base import decision
-from poet_hook.learning.results import WHOLE, beyond, equal, field, is_number
+from poet_hook.domains.number import is_number
+from poet_hook.learning.results import WHOLE, beyond, equal, field
 from poet_hook.model import UNSET
 
 ERRORS = ("error", "absolute_error")
@@ -92,8 +93,8 @@ class Objective:
             recorded, sign = known.value
             if not is_number(outcome) or not is_number(recorded):
                 return 1.0
-            moved = (outcome - recorded) * sign
-            return 0.0 if moved > 0 else 0.5 if moved == 0 else 1.0
+            ahead = outcome > recorded if sign > 0 else outcome < recorded
+            return 0.0 if ahead else 0.5 if outcome == recorded else 1.0
         return 1.0 if equal(outcome, known.value) or self._among_many(known.value, outcome) else 0.5
 
     def _among_many(self, wrong: Any, outcome: Any) -> bool:

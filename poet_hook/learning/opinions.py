@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from poet_hook.domains.base import as_bool, decision
+from poet_hook.domains.number import is_number
 from poet_hook.learning.objective import PLAIN, Kind, Label
-from poet_hook.learning.results import WHOLE, Path, beyond, equal, field, is_number
+from poet_hook.learning.results import WHOLE, Path, beyond, equal, field
 from poet_hook.model import ANOMALY_FIELDS, UNSET, Feedback, Signal
 
 _KNIFE_EDGE = 1e-9

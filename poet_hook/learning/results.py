@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numbers
 import operator
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
+from poet_hook.domains.number import is_number
 from poet_hook.model import UNSET
 
 Path = tuple[Any, ...]
@@ -15,10 +15,6 @@ Path = tuple[Any, ...]
 WHOLE: Path = ()
 _DAY = len("2024-05-01")
 _KEEPS = {"at_least": operator.ge, "at_most": operator.le, "above": operator.gt, "below": operator.lt}
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def field(value: Any, path: Path) -> Any:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from poet_hook.domains.base import as_bool, decision, field_of
+from poet_hook.domains.number import is_number
 from poet_hook.model import Signal
-from poet_hook.signals.scales import is_number, unread
+from poet_hook.signals.scales import unread
 from poet_hook.signals.stated import inside
 from poet_hook.transform.values import as_text
 

@@ -8,8 +8,9 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from poet_hook.domains.base import as_bool, decision
+from poet_hook.domains.number import is_number
 from poet_hook.model import ANOMALY_FIELDS, UNSET, Signal
-from poet_hook.signals.scales import is_number, unread
+from poet_hook.signals.scales import unread
 from poet_hook.signals.stated import moment
 
 DOUBTFUL_LABEL = 'a judgement or the right label? Give True or False, or {"expected": "..."}'

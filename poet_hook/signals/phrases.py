@@ -15,9 +15,10 @@ from typing import Any
 
 from poet_hook.domains import generic, vocabulary
 from poet_hook.domains.base import Domain, decision
+from poet_hook.domains.number import is_number
 from poet_hook.model import UNSET, Signal
 from poet_hook.signals.agreement import TELLING, sign
-from poet_hook.signals.scales import CLEAR, is_number, unread
+from poet_hook.signals.scales import CLEAR, unread
 
 MOST_UNKNOWN = 40
 APPROVALS = {"right", "praise", "yes"}

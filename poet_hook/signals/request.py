@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from poet_hook.domains import generic, vocabulary
+from poet_hook.domains.number import is_number
 from poet_hook.errors import PoetError
 from poet_hook.model import Signal, Tunable, Value
 from poet_hook.settings import Settings
 from poet_hook.signals.fields import fields_of
 from poet_hook.signals.rules import SET
-from poet_hook.signals.scales import CLEAR, is_number, unread
+from poet_hook.signals.scales import CLEAR, unread
 from poet_hook.signals.stated import NUMBER
 from poet_hook.signals.stated import number as spelled
 from poet_hook.store.database import Store

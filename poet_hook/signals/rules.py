@@ -15,11 +15,12 @@ from typing import Any
 
 from poet_hook.domains import generic, vocabulary
 from poet_hook.domains.base import Domain, as_bool, decision
+from poet_hook.domains.number import is_number
 from poet_hook.model import UNSET, Signal
 from poet_hook.signals.agreement import in_sum, sign, way
 from poet_hook.signals.fields import DOUBTFUL_LABEL, by_field, decision_of, fields_of
 from poet_hook.signals.phrases import TABLE, WAYS, by_phrases, clauses_of, read_clause, surest
-from poet_hook.signals.scales import CLEAR, bare_number, cost, is_number, scale, score, unread
+from poet_hook.signals.scales import CLEAR, bare_number, cost, scale, score, unread
 from poet_hook.signals.stated import Stated, inside, off_by, stated
 
 CAP = 10_000

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from decimal import Decimal
-from numbers import Real
 from typing import Any
 
 from poet_hook.domains.base import as_bool, decision
+from poet_hook.domains.number import is_number
 from poet_hook.model import UNSET, Signal
 
 CLEAR = 0.9
@@ -21,11 +20,6 @@ NUMBER = re.compile(r"[-+]?\d{0,15}(?:\.\d{0,15})?")
 def unread(reason: str) -> Signal:
     """Feedback that was not understood, and why."""
     return Signal("unread", confidence=0.0, reason=reason)
-
-
-def is_number(value: Any) -> bool:
-    """Whether it is a number, and no yes or no."""
-    return isinstance(value, (Real, Decimal)) and as_bool(value) is None
 
 
 def rating(score: float, top: float) -> Signal:

@@ -17,8 +17,9 @@ from typing import Any, Literal
 
 from poet_hook.domains import generic, vocabulary
 from poet_hook.domains.base import decision
+from poet_hook.domains.number import is_number
 from poet_hook.model import UNSET, Signal
-from poet_hook.signals.scales import CLEAR, is_number
+from poet_hook.signals.scales import CLEAR
 
 HOLDS: Mapping[str, Callable[[Any, Any], bool]] = {
     "at_least": operator.ge,
