@@ -31,7 +31,7 @@ NOT_RUN = (
     *(f"python -m poet_hook {word}install-startup" for word in ("", "un")),  # of whoever runs the tests
 )
 HOME = "/home/ada"  # how the pages call the folder in which they are run
-PIPELINE = "pragma transform hook runtime store signals learning versions domains isolation cli".split()
+PIPELINE = "pragma transform hook runtime store signals learning versions domains llm isolation cli".split()
 
 
 @dataclass

@@ -112,9 +112,12 @@ def _carrying(commands: Commands) -> None:
 
 def _vetting(commands: Commands) -> None:
     words = "may this code run in the place of a function? 0 yes, 1 no and why, 2 wrong usage"
-    made = _add(commands, "vet", vet.vet_, words)
-    made.add_argument("candidate", metavar="CANDIDATE", help="a file with the function rewritten, or - for stdin")
-    made.add_argument("--original", required=True, metavar="FILE", help="the module with the function as it is")
+    made = _add(commands, "vet", vet.judge, words)
+    made.add_argument("candidate", nargs="?", metavar="CANDIDATE", help="a file with the function rewritten, or -")
+    made.add_argument(
+        "--reply", metavar="FILE", help="instead: a model's reply with it, or -; what is found is printed"
+    )
+    made.add_argument("--original", required=True, metavar="MODULE", help="the module with the function as it is")
     made.add_argument("--function", required=True, metavar="NAME", help="its name there, such as f or Class.f")
 
 

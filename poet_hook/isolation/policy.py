@@ -1,7 +1,7 @@
 """A candidate's text and the original function -> the function that may run, or which rule it breaks and where.
 
 What is allowed is listed; everything else is refused. What the original does itself, a candidate may do in the same
-words. Nothing is run or imported here. The rules stand in `rules`, `bounds` and `texts`.
+words. Nothing is run or imported here. The rules stand in `rules`, `ends`, `bounds` and `texts`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import unicodedata
 import warnings
 import weakref
 from dataclasses import dataclass
+from typing import TypeGuard
 
-from poet_hook.isolation import bounds, rules, texts
+from poet_hook.isolation import bounds, ends, rules, texts
 from poet_hook.isolation.code import MAX_DEPTH, MAX_NODES, Code
 from poet_hook.isolation.original import Function, Original, imports
 from poet_hook.isolation.rule import ADVICE, BY_NODE, Refusal, refusal, say
@@ -23,7 +24,7 @@ from poet_hook.isolation.rule import ADVICE, BY_NODE, Refusal, refusal, say
 __all__ = ["ADVICE", "Original", "Refusal", "Vetted", "vet"]
 
 MAX_BYTES = 20_000
-_REGISTERED = (rules, bounds, texts)  # importing them fills BY_NODE
+_REGISTERED = (rules, ends, bounds, texts)  # importing them fills BY_NODE
 _MISREAD = (SyntaxError, ValueError, RecursionError, MemoryError)
 _COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _PRAGMA = re.compile(r"#[ \t]*poet\b", re.IGNORECASE)
@@ -45,7 +46,8 @@ _ARGUMENTS = say("ignored-arguments", "Compute the result from the arguments.")
 class Vetted:
     """What came of a candidate: `function` is the node that may run (None where it may not), `refusals` say why not.
 
-    Only the function is taken over: what else stood in the text was compared with the original and is left behind.
+    Only the function is taken over: what else stood in the text was compared with the original and is left behind. Its
+    docstring is that of the original, since a model may have written there what the next reader is to believe.
     """
 
     function: Function | None
@@ -63,7 +65,9 @@ def vet(candidate: str, original: Original) -> Vetted:
             if function is not None and not refusals:
                 refusals = _body(function, original) or _compiled(function)
             refusals.sort(key=lambda r: r.line)
-            return Vetted(None if refusals else function, tuple(refusals))
+            if function is None or refusals:
+                return Vetted(None, tuple(refusals))
+            return Vetted(_without_words(function, original.function), ())
     return Vetted(None, (found,) if found is not None else ())
 
 
@@ -202,6 +206,27 @@ def _body(function: Function, original: Original) -> list[Refusal]:
     elif own.reads_arguments and not broken and not code.reads_arguments():
         broken.append((_ARGUMENTS, function, "its result does not depend on its arguments"))
     return [refusal(name, node, what) for name, node, what in broken]
+
+
+def _without_words(function: Function, own: Function) -> Function:
+    for node in ast.walk(function):
+        if isinstance(node, ast.stmt):
+            for field in ("body", "orelse", "finalbody"):
+                statements = getattr(node, field, None)
+                if statements:
+                    setattr(node, field, [ast.copy_location(ast.Pass(), s) if _is_words(s) else s for s in statements])
+    kept = [s for s in function.body if not isinstance(s, ast.Pass)]
+    first = own.body[0]
+    function.body = [ast.copy_location(ast.Expr(first.value), function.body[0]), *kept] if _is_words(first) else kept
+    return function
+
+
+def _is_words(statement: ast.stmt) -> TypeGuard[ast.Expr]:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
 
 
 def _compiled(function: Function) -> list[Refusal]:

@@ -13,7 +13,6 @@ from poet_hook.isolation.allowed import (
     CHANGES_FIRST,
     CHANGING,
     DATA,
-    ERRORS,
     GUARDED,
     MODULES,
     OF_TYPES,
@@ -23,7 +22,7 @@ from poet_hook.isolation.allowed import (
 from poet_hook.isolation.code import Code
 from poet_hook.isolation.original import imports, is_builtin
 from poet_hook.isolation.rule import rule
-from poet_hook.isolation.scope import Binding, Scope, walk_bodies
+from poet_hook.isolation.scope import Binding, Scope
 
 _PLAIN_NODES = frozenset(
     """
@@ -316,50 +315,6 @@ def changing_option(_code: Code, node: ast.keyword) -> str | None:
     """Leave inplace= away, and use the result."""
     off = isinstance(node.value, ast.Constant) and node.value.value is False
     return "inplace= changes what the caller may have" if node.arg == "inplace" and not off else None
-
-
-# --------------------------------------------------------------------------- errors
-
-
-@rule(ast.ExceptHandler)
-def caught(code: Code, node: ast.ExceptHandler) -> str | None:
-    """Catch errors by their names: ValueError, ZeroDivisionError, statistics.StatisticsError."""
-    if node.type is None:
-        return "a bare except also catches the end of the program and time limits"
-    for kind in node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]:
-        if not _is_error(code, kind):
-            return f"it catches {ast.unparse(kind)}"
-    return None
-
-
-def _is_error(code: Code, node: ast.AST) -> bool:
-    if code.builtin(node) in ERRORS:
-        return True
-    path = code.path(node)
-    if path:
-        return path.endswith(("Error", "DivisionByZero", "InvalidOperation")) and code.is_allowed_path(path)
-    return isinstance(node, ast.Name) and node.id in code.original.used and code.scopes[node].find(node.id) is None
-
-
-@rule(ast.Raise)
-def raised(code: Code, node: ast.Raise) -> str | None:
-    """Raise ValueError, TypeError or another error of a calculation."""
-    kind = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
-    if kind is None or _is_error(code, kind):
-        return None
-    if isinstance(kind, ast.Name):
-        scope = code.scopes[kind].find(kind.id)
-        if scope is not None and all(b.how == "unknown" for b in scope.bindings[kind.id]):
-            return None
-    return f"it raises {ast.unparse(kind)}"
-
-
-@rule(ast.Try)
-def left_finally(_code: Code, node: ast.Try) -> str | None:
-    """Return after the finally block: leaving it throws every exception away."""
-    leaving = (ast.Return, ast.Break, ast.Continue)
-    found = [n for s in node.finalbody for n in (s, *walk_bodies(s)) if isinstance(n, leaving)]
-    return "it leaves a finally block, which throws every exception away" if found else None
 
 
 @rule(ast.AnnAssign)

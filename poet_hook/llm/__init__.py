@@ -1,0 +1,1 @@
+"""What a model wrote -> a candidate, an object, or the reason why neither."""
