@@ -32,10 +32,11 @@ check: $(VENV)/.dev ## ruff, mypy --strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev ## figures: ns per call, false promotions of the gate, regret after N feedbacks
+bench: $(VENV)/.dev ## figures: ns per call, false promotions of the gate, regret after N feedbacks, safety
 	$(BIN)/python benchmarks/call.py
 	$(BIN)/python benchmarks/gate.py
 	$(BIN)/python benchmarks/learning.py
+	$(BIN)/python benchmarks/safety.py
 
 transparency: $(VENV)/.dev ## the suites of real packages, enhanced and plain (fetches them)
 	$(BIN)/python -m tests.transparency.run

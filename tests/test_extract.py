@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import sys
 import tracemalloc
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 import pytest
+from conftest import PACKAGE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +21,7 @@ from poet_hook.isolation.policy import Original, vet
 from poet_hook.llm.extract import MAX_CODE, Extracted, NotExtracted, extract_code, extract_object
 from poet_hook.llm.reply import MAX_REPLY, content_of
 
-CORPORA = Path("/work/shared/corpora")
+CORPORA = Path(os.environ.get("SAFETY_CORPORA") or PACKAGE.parent / "shared" / "corpora")
 CODE = "def limit(xs: list[float], k: float) -> float:\n    if not xs:\n        return 0.0\n    return max(xs) * k\n"
 OTHER = CODE.replace("max(xs)", "min(xs)")
 ORIGINAL = CODE.replace("max(xs)", "sum(xs)")

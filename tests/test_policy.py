@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from poet_hook.cli.main import main
 from poet_hook.isolation.policy import ADVICE, MAX_BYTES, Original, vet
 
-CORPORA = Path("/work/shared/corpora")
+CORPORA = Path(os.environ.get("SAFETY_CORPORA") or PACKAGE.parent / "shared" / "corpora")
 SAMPLES = Path(__file__).parent / "candidates"
 HEAD = "def judge(value: float, history: list[float], source: str = 'cpu', rows: list[dict] | None = None, raw=None):\n"
 MODULE = (
