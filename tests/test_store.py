@@ -28,6 +28,7 @@ from poet_hook.model import Execution, Signal
 from poet_hook.store import codec, connection, executions, journal, schema
 from poet_hook.store.database import FunctionRecord, Store
 from poet_hook.store.journal import Journal, read
+from poet_hook.store.readings import Reading
 
 ROOT = str(Path(journal.__file__).parents[2])
 PRELUDE = """
@@ -692,17 +693,18 @@ def changed(statement: str) -> Callable[[Path], None]:
     return change
 
 
-def test_a_store_of_the_first_schema_is_brought_up_to_date(home: Path) -> None:
+@pytest.mark.parametrize("version", range(1, schema.VERSION))
+def test_a_store_of_an_earlier_schema_is_brought_up_to_date(home: Path, version: int) -> None:
     first = Store(home)
     first.record(call("execution-1"))
     assert first.count("m:f") == 1
     first.close()
     old = home / "old.db"
     with contextlib.closing(sqlite3.connect(old)) as made:
-        schema.create(made, version=1)
+        schema.create(made, version=version)
         made.execute("ATTACH ? AS new", (str(home / "poet.db"),))
         names = [row[1] for row in made.execute("PRAGMA main.table_info(executions)")]
-        assert "stream" not in names
+        assert ("stream" in names) == (version > 1)
         made.execute(f"INSERT INTO executions SELECT {', '.join(names)} FROM new.executions")
         made.commit()
     for file in home.glob("poet.db*"):
@@ -716,6 +718,9 @@ def test_a_store_of_the_first_schema_is_brought_up_to_date(home: Path) -> None:
     again = second.execution("execution-2")
     assert again is not None
     assert (again.stream, again.raw) == ("pump", b"x")
+    said = second.add_feedback("execution-1", "hm", Signal("unread"), "ann")
+    assert second.add_reading(Reading(said.id, 1.0, Signal("right", reader="model m")))
+    assert [item.signal.kind for item in second.for_execution("execution-1")] == ["right"]
 
 
 def test_an_execution_in_a_journal_of_the_first_format_is_read(home: Path) -> None:

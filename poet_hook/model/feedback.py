@@ -10,6 +10,10 @@ SignalKind = Literal[
 ]
 
 
+MODEL = "model "
+"""How a `Signal.reader` begins that is a model; its name follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """Feedback understood.
@@ -21,7 +25,7 @@ class Signal:
     spoken of; "requested" carries numbers by the names of tunables that somebody asked for, and says nothing of the
     result; "unread" means that nothing understood it (`reason` says why), and its value is
     `INSTRUCTION` where it asks something of the function. `confidence` is in 0..1, of "fields" the
-    least of its signals.
+    least of its signals. `reader` is "rules", or "model " and the name of the model that read it.
     """
 
     kind: SignalKind
@@ -30,6 +34,11 @@ class Signal:
     reader: str = "rules"
     reason: str = ""
     comment: str = ""
+
+    @property
+    def model(self) -> str:
+        """The name of the model that read it; "" where that was the rules."""
+        return self.reader.removeprefix(MODEL) if self.reader.startswith(MODEL) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from poet_hook.signals.agreement import TELLING, sign
 from poet_hook.signals.scales import CLEAR, unread
 
 MOST_UNKNOWN = 40
+CONTRADICTS = "a contradiction"  # how the reason begins where words can't be about this result
 APPROVALS = {"right", "praise", "yes"}
 WAYS = "say for example 'correct', 'false alarm', 'missed', or give {\"expected\": value}"
 _GROUPS = "|".join(f"(?P<m{i}>{'|'.join(words)})" for i, (_, _, words) in enumerate(generic.PHRASES))
@@ -123,9 +124,9 @@ def _resolve(meaning: str, outcome: Any) -> Signal:
     """What a meaning says of this result; unread where it can't be said of it."""
     known = decision(outcome)
     if meaning in ("caught", "false_alarm") and known is False:
-        return unread("a contradiction: it speaks of an alarm, and the result raised none")
+        return unread(f"{CONTRADICTS}: it speaks of an alarm, and the result raised none")
     if meaning in ("miss", "due", "quiet") and known is True:
-        return unread("a contradiction: it says that an alarm is missing, and the result raised one")
+        return unread(f"{CONTRADICTS}: it says that an alarm is missing, and the result raised one")
     if meaning in ("right", "yes", "praise", "caught", "quiet") or (meaning == "vague" and known is False):
         return Signal("right")
     if meaning in generic.CLAIMS and known is not None:

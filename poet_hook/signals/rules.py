@@ -19,7 +19,7 @@ from poet_hook.domains.number import is_number
 from poet_hook.model import UNSET, Signal
 from poet_hook.signals.agreement import in_sum, sign, way
 from poet_hook.signals.fields import DOUBTFUL_LABEL, by_field, decision_of, fields_of
-from poet_hook.signals.phrases import TABLE, WAYS, by_phrases, clauses_of, read_clause, surest
+from poet_hook.signals.phrases import CONTRADICTS, TABLE, WAYS, by_phrases, clauses_of, read_clause, surest
 from poet_hook.signals.scales import CLEAR, bare_number, cost, scale, score, unread
 from poet_hook.signals.stated import Stated, inside, off_by, stated
 
@@ -236,7 +236,7 @@ def _judged(score: Signal, said: Signal, outcome: Any) -> Signal:
     """A score and the words beside it: the words where the score is missing or neutral, both where they agree."""
     if said.kind == "unread":
         # Words that contradict the result cast doubt on the score, words that no rule reads do not.
-        return said if said.reason.startswith("a contradiction") else score
+        return said if said.reason.startswith(CONTRADICTS) else score
     if sign(score, outcome) * sign(said, outcome) >= 0:
         return said
     reason = "the rating and the words contradict each other"

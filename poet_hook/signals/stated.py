@@ -108,7 +108,7 @@ def stated(text: str, outcome: Any) -> Stated | None:
 def _both_ends(one: Stated, other: re.Match[str]) -> Stated:
     """A range with the other end that follows it."""
     name = next(name for name in HOLDS if other[name])
-    bounds = {**one.value, name: _plain(number(other["limit"]))} if isinstance(one.value, Mapping) else {}
+    bounds = {**one.value, name: as_written(number(other["limit"]))} if isinstance(one.value, Mapping) else {}
     low, high = (
         [bounds[each] for each in sides if each in bounds] for sides in (("at_least", "above"), ("at_most", "below"))
     )
@@ -153,7 +153,7 @@ def _measured(head: Stated, named: Mapping[str, str | None], outcome: Any) -> St
     percent = named["percent"] is not None
     if percent and not (is_number(outcome) and 0 <= outcome <= 1):
         return replace(head, reason="of what is this a percentage? The result is no share from 0 to 1: give the number")
-    plain = (lambda number: float(number / 100)) if percent else _plain
+    plain = (lambda number: float(number / 100)) if percent else as_written
     if head.kind == "expected":
         return replace(head, value=plain(head.value))
     if "at_least" in head.value and head.value["at_least"] > head.value.get("at_most", math.inf):
@@ -223,7 +223,7 @@ def _value(text: str) -> Any:
         return text[1:-1]
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    return _plain(number(text))
+    return as_written(number(text))
 
 
 def number(text: str) -> Decimal:
@@ -232,7 +232,7 @@ def number(text: str) -> Decimal:
     return Decimal(plain.removesuffix("k")) * (1000 if plain.endswith("k") else 1)
 
 
-def _plain(number: Decimal) -> int | float:
+def as_written(number: Decimal) -> int | float:
     """An int where it was written as one."""
     return int(number) if number.as_tuple().exponent == 0 else float(number)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 
 from poet_hook.store.connection import clean
-from poet_hook.store.feedback import FeedbackLog
+from poet_hook.store.readings import Readings
 
 _COLUMNS = ("function", "module", "qualname", "path", "line", "source_hash", "optimize_for", "domain", "seen")
 _SAVE_FUNCTION = (
@@ -34,7 +34,7 @@ class FunctionRecord:
     seen: float
 
 
-class Store(FeedbackLog):
+class Store(Readings):
     """What `home` holds: executions, feedback, functions; made at the first write, unless `create` is False."""
 
     def save_function(self, record: FunctionRecord) -> None:

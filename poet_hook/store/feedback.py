@@ -16,7 +16,15 @@ from poet_hook.store.executions import Executions
 LONGEST_REPR = 2_000
 
 _COLUMNS = "execution_id, given, source, raw, kind, value, confidence, reader, reason, comment"
-_SELECT = f"SELECT id, {_COLUMNS} FROM feedback"
+# what was read of it later, where there is such a reading, else what the rules made of it when it came
+_LATEST = ", ".join(
+    f"CASE WHEN readings.feedback IS NULL THEN feedback.{name} ELSE readings.{name} END"
+    for name in ("kind", "value", "confidence", "reader", "reason")
+)
+_SELECT = (
+    f"SELECT id, execution_id, given, source, raw, {_LATEST}, comment"
+    " FROM feedback LEFT JOIN readings ON readings.feedback = feedback.id"
+)
 _INSERT = f"INSERT INTO feedback ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"
 _SAME = "SELECT 1 FROM feedback WHERE execution_id = ? AND source = ? AND raw = ?"
 # SQLite keeps this order: the other way round, each feedback given looks at all executions of its function.
@@ -56,7 +64,7 @@ class FeedbackLog(Executions):
                 if connection.execute(_SAME, clean((execution_id, source, data))).fetchone()
             }
             for execution_id, raw, signal in said:
-                signal, value = _encoded_signal(signal)
+                signal, value = encoded_signal(signal)
                 data = _encoded_raw(raw)
                 if once and (execution_id, data) in there:
                     continue
@@ -171,7 +179,7 @@ def _encoded_raw(raw: Any) -> bytes:
     return encode(text)
 
 
-def _encoded_signal(signal: Signal) -> tuple[Signal, bytes]:
+def encoded_signal(signal: Signal) -> tuple[Signal, bytes]:
     """The signal as it can be stored: a value that can't be kept exactly must not be learned from."""
     try:
         return signal, encode(_as_stored(signal))

@@ -6,7 +6,7 @@ import sqlite3
 from functools import cache
 
 APPLICATION_ID = 0x504F4554  # "POET"
-VERSION = 2
+VERSION = 3
 
 _SINCE_2 = ", stream TEXT, raw BLOB, shadow BLOB, incident TEXT"
 _EXECUTIONS = f"""CREATE TABLE executions (
@@ -41,11 +41,19 @@ TABLES = (
     "CREATE TABLE journals (name TEXT PRIMARY KEY, offset INTEGER NOT NULL)",
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
 )
+# What a language model made of feedback that no rule reads; it stands beside the feedback, and replaces nothing.
+_SINCE_3 = (
+    """CREATE TABLE readings (
+        feedback INTEGER PRIMARY KEY, at REAL NOT NULL, reader TEXT NOT NULL, kind TEXT NOT NULL, value BLOB NOT NULL,
+        confidence REAL NOT NULL, reason TEXT NOT NULL, quote TEXT NOT NULL, suggestion TEXT NOT NULL,
+        tries INTEGER NOT NULL
+    )""",
+)
 
 
 def create(connection: sqlite3.Connection, version: int = VERSION) -> None:
     """Make the tables in an empty database."""
-    for statement in TABLES:
+    for statement in (*TABLES, *(_SINCE_3 if version >= 3 else ())):
         connection.execute(statement.replace(_SINCE_2, "") if version == 1 else statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {version}")
@@ -54,11 +62,20 @@ def create(connection: sqlite3.Connection, version: int = VERSION) -> None:
 def is_old(connection: sqlite3.Connection) -> bool:
     """Whether this is a database of ours that `upgrade` brings up to date."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return bool(version == 1) and _content(connection) == _expected(1)
+    return 1 <= version < VERSION and _content(connection) == _expected(version)
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
     """Bring an old database up to date, inside a transaction; nothing in it is lost."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == 1:
+        _add_streams(connection)
+    for statement in _SINCE_3:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _add_streams(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE executions RENAME TO executions_1")
     for index in _INDICES:
         connection.execute(f"DROP INDEX {index.split()[2]}")
@@ -67,7 +84,6 @@ def upgrade(connection: sqlite3.Connection) -> None:
     connection.execute("DROP TABLE executions_1")
     for index in _INDICES:
         connection.execute(index)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def objection(connection: sqlite3.Connection) -> str:
