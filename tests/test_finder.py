@@ -781,3 +781,15 @@ def test_a_source_that_goes_while_it_is_imported(project: Path, monkeypatch: pyt
     monkeypatch.setattr(finder, "has_pragma", gone)
     with api.activated(), pytest.raises(FileNotFoundError):
         importlib.import_module("m")
+
+
+def test_an_error_of_syntax_shows_no_frame_of_ours(project: Path, python: Python) -> None:
+    (project / "bad.py").write_text("# poet:\ndef f(x): return x\ndef g(:\n")
+    plain, ours = (
+        python(f"{way}\nimport bad", check=False).stderr.replace("line 2, in <module>", "line 1, in <module>")
+        for way in ("", "import poet_hook; poet_hook.activate()")
+    )
+    assert "SyntaxError" in plain
+    assert plain.count("File") == 2
+    assert ours.count("File") == 2
+    assert ours.splitlines()[1:] == plain.splitlines()[1:]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import copy
 import cProfile
 import doctest
 import functools
 import inspect
 import io
+import itertools
 import json
 import os
 import pickle
@@ -135,6 +137,24 @@ def loops_on(x: float):
             continue
 
 # poet: {p}
+def ends_late(x: float, y: float = 3.0):
+    try:
+        return x
+    finally:
+        if y > 5:
+            if x:
+                return 7
+
+# poet: {p}
+def falls_late(x: float, y: float = 3.0):
+    try:
+        y += 1
+    finally:
+        if y > 50:
+            if x:
+                raise ValueError(x)
+
+# poet: {p}
 def asks(x: float):
     with contextlib.suppress(ZeroDivisionError):
         x = 1 / x
@@ -245,6 +265,7 @@ CALLS = [
     *(f"m.loops({x})" for x in (0.0, 0.5, 9.0)),
     *(f"m.loops_on({x})" for x in (0.0, 3.0)),
     *(f"m.asks({x})" for x in (0.0, 1.0)),
+    "m.ends_late(1.0)",
     *(f"m.tries({x})" for x in (0.0, 1.0, None)),
     *(f"m.lastly({x})" for x in (0.0, 2.0)),
     *(f"m.matches({x})" for x in (1.0, 2.0, 3.0)),
@@ -380,6 +401,28 @@ def test_what_a_stream_settles_passes_the_first_line_of_what_is_returned_once_mo
 
 @quietly
 @pytest.mark.parametrize("options", OPTIONS)
+def test_no_line_is_seen_that_does_not_run(both: Both, options: str) -> None:
+    """Behind conditions inside one another, at the end of a function, a line may be seen twice, but none that is not."""
+    plain, ours = both(BODIES.format(p=options))
+    for name, x, y in itertools.product(("ends_late", "falls_late"), (0.0, 1.0), (3.0, 90.0)):
+        own, seen = (lines_of(getattr(m, name), x, y) for m in (plain, ours))
+        assert seen - {getattr(ours, name).__code__.co_firstlineno} == own  # which an exception passes
+
+
+def lines_of(function: Callable[..., Any], *arguments: Any) -> set[int]:
+    """The lines of a function that a tracer is told of; what it raises is dropped."""
+    code = function.__code__
+
+    def call() -> None:
+        with contextlib.suppress(ValueError):
+            function(*arguments)
+
+    told = traced(call, code.co_filename)
+    return {line for name, kind, line in told if (name, kind) == (code.co_name, "line")}
+
+
+@quietly
+@pytest.mark.parametrize("options", OPTIONS)
 def test_an_exception_that_leaves_passes_the_def_line_once(both: Both, options: str) -> None:
     plain, ours = both(BODIES.format(p=options))
     path, line = plain.__file__ or "", plain.fails.__code__.co_firstlineno
@@ -486,7 +529,7 @@ def test_what_is_awaited_besides_begins_no_line() -> None:
 
     plain = lines(compile(source, "m.py", "exec"))
     assert [line for *_, line in plain] == [2, 3]
-    assert lines(own_lines(compile(tree, "m.py", "exec"), [("f", 1)])) == plain
+    assert lines(own_lines(compile(tree, "m.py", "exec"), [("f", node)])) == plain
 
 
 def test_a_time_limit_that_is_awaited_begins_no_line(both: Both) -> None:

@@ -14,7 +14,19 @@ from poet_hook.cli.output import heading, plain, say, say_json, table
 from poet_hook.isolation.slice import slice_function
 from poet_hook.learning.aims import described
 from poet_hook.learning.scale import range_of
-from poet_hook.model import Diagnostic, Fallback, LeftAlone, Origin, Parameter, Plan, Pragma, Tunable, Value, Version
+from poet_hook.model import (
+    CODE,
+    Diagnostic,
+    Fallback,
+    LeftAlone,
+    Origin,
+    Parameter,
+    Plan,
+    Pragma,
+    Tunable,
+    Value,
+    Version,
+)
 from poet_hook.pragma.diagnose import render
 from poet_hook.pragma.options import ATTEMPTS, as_duration, judged_live
 from poet_hook.transform.constants import GAP
@@ -73,7 +85,8 @@ def _say_plan(plan: Plan, found: Found) -> None:
         say(f"its calls are recorded, and nothing is learned from them: {reason}")
     champion, version = _champion(plan)
     _say_tunables(plan, dict(version.values) if version else {})
-    say(f"in use: v{champion}{_level(version)}")
+    other = f", other code: {Chain(api.settings(), plan.function).text_path(champion)}" if _code(version) else ""
+    say(f"in use: v{champion}{_level(version)}{other}")
     for reason in version.verdict.reasons if version and version.verdict else ():
         say(f"  {reason}")
 
@@ -81,7 +94,13 @@ def _say_plan(plan: Plan, found: Found) -> None:
 _FOUND = {False: "found in a comparison or in arithmetic", True: "another way to decide"}
 
 
+def _code(version: Version | None) -> bool:
+    return version is not None and CODE in version.values
+
+
 def _say_tunables(plan: Plan, values: dict[str, Value]) -> None:
+    if CODE in values:
+        return  # it has numbers of its own
     if not plan.tunables:
         say("no number in it is tuned; mark one with: # poet: tune LOW..HIGH")
         return
@@ -230,6 +249,7 @@ def _document(plan: Plan, found: Found) -> dict[str, Any]:
         "returns": {"kind": plan.returns, "check": _result_check(plan)},
         "tunables": tunables,
         "champion": champion,
+        "other_code": _code(version),
         "level": version.level if version else None,
         "reasons": version.verdict.reasons if version and version.verdict else (),
         "diagnostics": [

@@ -213,3 +213,9 @@ class PoetLoader(SourceFileLoader):
 
     def __hash__(self) -> int:
         return hash((self.name, self.path))
+
+
+# Python leaves its own frames out of the traceback of a SyntaxError; this one stands among them, known by its file
+PoetLoader.get_code.__code__ = PoetLoader.get_code.__code__.replace(
+    co_filename="<frozen importlib._bootstrap_external>"
+)

@@ -92,6 +92,8 @@ UNSAID: dict[str, Any] = {
     "canary": None,
 }
 MARGIN = "margin"
+CODE = "def"  # no parameter or variable is called so
+"""The name of the whole text of a function among the values of a version that is other code."""
 INSTRUCTION = "instruction"
 ANOMALY_FIELDS = ("is_anomaly", "anomaly", "drift_detected", "drift", "alert")
 

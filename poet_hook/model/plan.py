@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from poet_hook.model import MARGIN, Value
+from poet_hook.model import CODE, MARGIN, Value
 from poet_hook.model.execution import Steady
 from poet_hook.model.pragma import Pragma
 
@@ -156,6 +156,10 @@ class Plan:
         if not tunable.constant:
             return self.line + tunable.line
         return self.constants[tunable.line - (self.source.count("\n") - len(self.constants))]
+
+    def tunables_with(self, values: Mapping[str, Value]) -> tuple[Tunable, ...]:
+        """What learning may change where these values are in use: of other code, nothing that stands in it."""
+        return () if CODE in values else self.tunables
 
     def with_options(self, values: Mapping[str, Value]) -> Plan:
         """The same with `values` (by tunable name) in place of the options that the user wrote, or did not."""

@@ -18,6 +18,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from types import CodeType
 
+from poet_hook.transform.nodes import FunctionNode, own_statements
 from poet_hook.transform.places import HIDDEN, SEEN
 
 _STOPS = "RETURN_VALUE RETURN_CONST RAISE_VARARGS RERAISE JUMP_FORWARD JUMP_BACKWARD JUMP_BACKWARD_NO_INTERRUPT"
@@ -29,25 +30,55 @@ _ENTRY, _HANDLER = 0, -1  # in place of a line: what begins the call; what an ex
 Position = tuple[int | None, int | None, int | None, int | None]
 
 
-def own_lines(code: CodeType, functions: Iterable[tuple[str, int]]) -> CodeType:
-    """The module's code, in which these functions (qualified name, line of `def`) show their own lines only."""
-    wanted: dict[str, set[int]] = {}
-    for qualname, line in functions:
-        wanted.setdefault(qualname, set()).add(line)
+def own_lines(code: CodeType, functions: Iterable[tuple[str, FunctionNode]]) -> CodeType:
+    """The module's code, in which these functions (qualified name, what was compiled) show their own lines only."""
+    wanted: dict[str, dict[int, FunctionNode]] = {}
+    for qualname, node in functions:
+        wanted.setdefault(qualname, {})[node.lineno] = node
     return _within(code, wanted, {})
 
 
-def _within(code: CodeType, wanted: dict[str, set[int]], tables: dict[bytes, bytes]) -> CodeType:
+def _within(code: CodeType, wanted: dict[str, dict[int, FunctionNode]], tables: dict[bytes, bytes]) -> CodeType:
     constants = tuple(_within(part, wanted, tables) if isinstance(part, CodeType) else part for part in code.co_consts)
     if any(new is not old for new, old in zip(constants, code.co_consts, strict=True)):  # equal code may differ
         code = code.replace(co_consts=constants)
-    for line in wanted.get(code.co_qualname, ()):
-        table = _settled(code, line)
+    for node in wanted.get(code.co_qualname, {}).values():
+        table = _settled(code, node)
         code = code.replace(co_linetable=tables.setdefault(table, table))  # equal ones are one, as Python has it
-    for line in wanted.get(code.co_qualname.removesuffix(".<locals>.<lambda>"), ()):
+    for line in wanted.get(code.co_qualname.removesuffix(".<locals>.<lambda>"), {}):
         if code.co_name == "<lambda>" and _is_added(code, line):
             code = code.replace(co_filename=f"<pragma of {code.co_filename}:{line}>")
     return code
+
+
+def moved(code: CodeType, function: CodeType, up: int, path: str) -> CodeType:
+    """The module's code, in which the lines of `function` are those of another file, so many further up."""
+    if code is function:
+        return _elsewhere(code, up, code.co_filename, path)
+    constants = tuple(
+        moved(part, function, up, path) if isinstance(part, CodeType) else part for part in code.co_consts
+    )
+    if any(new is not old for new, old in zip(constants, code.co_consts, strict=True)):
+        code = code.replace(co_consts=constants)
+    return code
+
+
+def _elsewhere(code: CodeType, up: int, old: str, path: str) -> CodeType:
+    if code.co_filename != old:  # an expression of the pragma
+        return code
+    constants = tuple(_elsewhere(p, up, old, path) if isinstance(p, CodeType) else p for p in code.co_consts)
+    units = code.co_code[::2]
+    steps = [number for number, opcode in enumerate(units) if opcode != _CACHE]
+    # what runs for the decorators of the user's file has no line there
+    places: list[Position] = [(_up(a, up), _up(b, up), c, d) for a, b, c, d in code.co_positions()]
+    first = max(code.co_firstlineno - up, 1)
+    return code.replace(
+        co_consts=constants, co_filename=path, co_firstlineno=first, co_linetable=_table(steps, places, first)
+    )
+
+
+def _up(line: int | None, up: int) -> int | None:
+    return None if line is None else max(line - up, 1)
 
 
 def _is_added(code: CodeType, line: int) -> bool:
@@ -55,7 +86,8 @@ def _is_added(code: CodeType, line: int) -> bool:
     return bool(found) and all((p[0], p[2]) == (line, 0) for p in found)
 
 
-def _settled(code: CodeType, line: int) -> bytes:
+def _settled(code: CodeType, node: FunctionNode) -> bytes:
+    line = node.lineno
     units, places = code.co_code[::2], list(code.co_positions())
     steps = [number for number, opcode in enumerate(units) if opcode != _CACHE]  # an instruction each
     opcodes = [units[step] for step in steps]
@@ -73,7 +105,7 @@ def _settled(code: CodeType, line: int) -> bytes:
     came = _came(code, steps, opcodes)
     loops = any(source > target for target, sources in came.items() for source in sources)
     for _ in range(len(carried) if loops else 1):
-        if not _spread(lines, carried, opcodes, came, line):
+        if not _spread(lines, carried, opcodes, came, node):
             break
     caught = _caught(code, {step for step, opcode in zip(steps, opcodes, strict=True) if opcode == _CATCH}, len(units))
     waits = code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR)  # where others look at its frame
@@ -109,7 +141,7 @@ def _came(code: CodeType, steps: list[int], opcodes: list[int]) -> dict[int, lis
 
 
 def _spread(
-    lines: list[int | None], carried: list[int], opcodes: list[int], came: dict[int, list[int]], line: int
+    lines: list[int | None], carried: list[int], opcodes: list[int], came: dict[int, list[int]], node: FunctionNode
 ) -> bool:
     """Take the lines of what has none from what comes before it; whether anything changed."""
     changed = False
@@ -125,9 +157,11 @@ def _spread(
             if _ENTRY in known or len(known) < 2:
                 found = _ENTRY if _ENTRY in known else known.pop() if known else None
             elif all(opcodes[each] in _JUMPS and opcodes[each] not in _ENDS for each in before):
-                found = max(lines[each] or 0 for each in before)  # the lines of one condition
+                begun = {statement.lineno for statement in own_statements(node.body)} & known
+                # the last line of one condition; of several, one inside the other, the first: the others may not run
+                found = min(begun) if len(begun) > 1 else max(each or 0 for each in known)
             else:
-                found = line
+                found = node.lineno
         if lines[number] != found and lines[number] != _ENTRY:
             lines[number], changed = found, True
     return changed

@@ -46,14 +46,14 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterable
 
 from poet_hook.model import Limit, Plan
 from poet_hook.transform import hygiene
-from poet_hook.transform.nodes import FunctionNode, children, own_scope, walk
+from poet_hook.transform.nodes import FunctionNode, own_scope, walk
 from poet_hook.transform.places import NOWHERE, SEEN, are_on_a_line, first_line, place
 from poet_hook.transform.returns import may_be_dropped, sure_type, with_returns
 from poet_hook.transform.tails import closed
+from poet_hook.transform.variables import bound_in, captured
 
 CALL = "_poet_call"
 RESULT = "_poet_result"
@@ -77,7 +77,7 @@ class Rewriter:
         self.plan = plan
         self.pragma = plan.pragma
         self.names = [parameter.name for parameter in plan.parameters]
-        self.bound = _bound_in(node.body) if plan.pragma.retries else set[str]()
+        self.bound = bound_in(node.body) if plan.pragma.retries else set[str]()
         self.waits = plan.kind == "coroutine"
         self.late = hygiene.unbound(plan, version) if self._needs_no_slot() else ""
         self.slot = "" if self.late else hygiene.placeholder(plan, version)
@@ -329,7 +329,7 @@ class Rewriter:
 
         In an async function, what functions inside it use stays: a task of an earlier attempt may still run.
         """
-        kept = _captured(self.node) if self.waits else set[str]()
+        kept = captured(self.node) if self.waits else set[str]()
         bound = sorted(self.bound - {*self.names} - kept)
         if not bound:
             return []
@@ -398,40 +398,6 @@ def _at(made: ast.expr, origin: ast.AST) -> ast.expr:
 
 def _name(name: str, store: bool = False) -> ast.Name:
     return ast.Name(name, ast.Store() if store else ast.Load())
-
-
-def _bound_in(body: Iterable[ast.AST]) -> set[str]:
-    """The names that statements bind as variables of their own function."""
-    names: set[str] = set()
-    outer: set[str] = set()
-    stack = list(body)
-    while stack:
-        part = stack.pop()
-        if isinstance(part, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
-            names.update(walrus.target.id for walrus in walk(part) if isinstance(walrus, ast.NamedExpr))
-            continue
-        if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load):
-            names.add(part.id)
-        elif isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.add(part.name)
-            continue
-        elif isinstance(part, ast.alias):
-            names.add((part.asname or part.name).split(".")[0])
-        elif isinstance(part, (ast.MatchAs, ast.MatchStar, ast.ExceptHandler)) and part.name:
-            names.add(part.name)
-        elif isinstance(part, ast.MatchMapping) and part.rest:
-            names.add(part.rest)
-        elif isinstance(part, (ast.Global, ast.Nonlocal)):
-            outer.update(part.names)
-        if not isinstance(part, ast.Lambda):
-            stack.extend(children(part))
-    return names - outer
-
-
-def _captured(node: FunctionNode) -> set[str]:
-    """The names that functions inside a function use."""
-    inside = [part for part in walk(*node.body) if isinstance(part, (FunctionNode, ast.Lambda, ast.GeneratorExp))]
-    return {part.id for part in walk(*inside) if isinstance(part, ast.Name)}
 
 
 def _copy(name: str) -> ast.Dict:

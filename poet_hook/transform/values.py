@@ -1,7 +1,8 @@
 """A function's text and values for its tunables -> the text with them in place, and the same in its tree.
 
 The text is changed, and the tree is read from it: so what is shown, judged and run is one thing. No line of the
-function is ever added or taken away, and each node keeps the place that it has in the user's file.
+function is ever added or taken away, and each node keeps the place that it has in the user's file. Other code (`CODE`)
+takes the place of the whole text, and `transform.lines` sends those who trace it to the version's own file.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from poet_hook.model import MARGIN, Plan, Span, Tunable, Value
+from poet_hook.model import CODE, MARGIN, Plan, Span, Tunable, Value
 from poet_hook.transform import places
 from poet_hook.transform.constants import replace_reads
 from poet_hook.transform.defaults import number_of, on_entry
@@ -45,7 +46,8 @@ def with_values(
     Options stand before it, on a line of their own. `variable` names one number, and the identifier that is read in
     its place.
     """
-    return option_line(tunables, values) + _rewritten(source, tunables, values, variable)[0]
+    text = str(values[CODE]) if CODE in values else _rewritten(source, tunables, values, variable)[0]
+    return option_line(tunables, values) + text
 
 
 def option_line(tunables: tuple[Tunable, ...], values: Mapping[str, Value]) -> str:
@@ -63,12 +65,17 @@ def option_text(name: str, value: Value, whole: bool) -> str:
 
 def as_text(value: Value) -> str:
     """A value for people."""
+    if isinstance(value, str) and "\n" in value:
+        return "other code"
     return value or "-" if isinstance(value, str) else f"{value:g}"
 
 
 def set_values(node: FunctionNode, plan: Plan, values: Mapping[str, Value]) -> None:
     """Put `values` into the tree of the function of `plan`."""
     if not values:
+        return
+    if CODE in values:
+        _set_code(node, str(values[CODE]))
         return
     text, moves = _rewritten(plan.source, plan.tunables, values)
     with warnings.catch_warnings():
@@ -86,6 +93,20 @@ def set_values(node: FunctionNode, plan: Plan, values: Mapping[str, Value]) -> N
     start = 1 if ast.get_docstring(new, clean=False) is not None else 0
     node.body = [*new.body[:start], *entry, *new.body[start:]]
     replace_reads(node, plan.tunables, values)
+
+
+def _set_code(node: FunctionNode, text: str) -> None:
+    """Put another body into the tree: its first line is that of the `def`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        new, *_ = ast.parse(text).body
+    assert isinstance(new, FunctionNode)
+    down = node.lineno - new.lineno
+    for part in walk(*new.body):
+        if hasattr(part, "lineno"):
+            part.lineno += down
+            part.end_lineno = (part.end_lineno or part.lineno) + down  # type: ignore[attr-defined]
+    node.body = new.body
 
 
 def _put_back(part: Any, node: FunctionNode, moves: dict[int, list[_Move]], indented: set[int]) -> None:

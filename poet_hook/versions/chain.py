@@ -92,7 +92,13 @@ class Chain:
         except (VersionError, StoreError) as error:
             warn(f"{self.function}: the original runs: {error}", VersionWarning)
             return ORIGINAL
-        return ORIGINAL if version is None else Champion(version.number, version.values)
+        if version is None:
+            return ORIGINAL
+        return Champion(version.number, version.values, self.text_path(version.number))
+
+    def text_path(self, number: int) -> str:
+        """The file that holds the text of a version."""
+        return str(self.folder / f"v{number}" / "operate.py")
 
     def is_in_use(self, number: int, source_hash: str, values: Mapping[str, Value]) -> bool:
         """Whether `champion` would say just this once more, for the text of that hash."""

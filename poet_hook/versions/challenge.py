@@ -51,7 +51,7 @@ def _challenger_of(settings: Settings, slot: Slot, known: Challenger | None) -> 
 
 def _made(chain: Chain, number: int, slot: Slot, function: FunctionType, settings: Settings) -> Challenger:
     from poet_hook.model import Version
-    from poet_hook.transform.compile import body_code
+    from poet_hook.transform.compile import Champion, body_code
     from poet_hook.versions.rebase import fits
 
     with open(slot.path, "rb") as file:
@@ -68,7 +68,7 @@ def _made(chain: Chain, number: int, slot: Slot, function: FunctionType, setting
         raise VersionError(reason)
 
     def body_of(values: Mapping[str, Value]) -> FunctionType:
-        code = body_code(source, kept_as, plan, values)
+        code = body_code(source, kept_as, plan, Champion(number, values, chain.text_path(number)))
         if function.__code__.co_freevars != code.co_freevars:
             raise VersionError("it uses other variables of the code around it")
         body = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import importlib.util
 import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
 from poet_hook.errors import VersionError
-from poet_hook.model import Level, Plan, Tunable, Value, Verdict, Version
+from poet_hook.model import CODE, Level, Plan, Tunable, Value, Verdict, Version
 from poet_hook.pragma.scan import find
 from poet_hook.transform.constants import Constant, in_text
 from poet_hook.transform.guards import fits_guard
@@ -30,6 +31,8 @@ def carry(version: Version, original: str, plan: Plan) -> Version:
     longer allow. Raises `VersionError` with the reason where the texts don't fit, the version changes more than values,
     or no value is left to carry over.
     """
+    if CODE in version.values:
+        raise VersionError("it is other code, which is not carried over to another text")
     before, after = (*_tunables(original), *_replaced(version.source)), plan.tunables
     if _shape(before, version) != _shape(after, version):
         raise VersionError(MISFIT)
@@ -109,7 +112,11 @@ def fits(version: Version, plan: Plan) -> None:
     if version.source_hash != plan.source_hash:
         raise edited(version, MISFIT)
     known = {tunable.name: tunable for tunable in plan.tunables}
+    if CODE in version.values:
+        _may_run(version, plan)
     for name, value in version.values.items():
+        if name == CODE:
+            continue
         tunable = known.get(name)
         if tunable is None:
             raise VersionError(f"v{version.number} changes {name!r}, which is nothing of {plan.function} to tune")
@@ -123,6 +130,24 @@ def fits(version: Version, plan: Plan) -> None:
         raise edited(version, "its pragma has other options now than those that were to be replaced")
     if with_values(plan.source, plan.tunables, version.values) != version.source:
         raise VersionError(f"v{version.number} changes more of {plan.function} than its values")
+
+
+def _may_run(version: Version, plan: Plan) -> None:
+    """Raise `VersionError` unless the policy lets the code of a version take the place of the function's own."""
+    from poet_hook.isolation.policy import Original, vet  # few versions are other code
+
+    try:
+        with open(plan.path, "rb") as file:
+            original = Original(importlib.util.decode_source(file.read()), plan.qualname)
+    except (OSError, LookupError, *UNPARSABLE) as error:
+        raise VersionError(f"{plan.path} can't be read, so v{version.number} can't be held against it") from error
+    above = [f"@{ast.unparse(decorator)}\n" for decorator in original.function.decorator_list]  # no version has these
+    refusals = vet("".join([*above, str(version.values[CODE])]), original).refusals
+    if refusals:
+        first, line = refusals[0], max(refusals[0].line - len(above), 1)
+        raise VersionError(f"v{version.number} may not run: line {line} of its code: {first}")
+    if plan.with_options(version.values).pragma.margin is not None:
+        raise VersionError(f"v{version.number} is other code, in which margin= knows no limit")
 
 
 def _readable(tunable: Tunable, value: Value) -> bool:

@@ -89,8 +89,9 @@ def _put(function: FunctionType, code: CodeType) -> bool:
     old = function.__code__
     if old.co_freevars != code.co_freevars:
         return False
-    # the file may have been edited above the function since it was imported
-    function.__code__ = code.replace(co_firstlineno=old.co_firstlineno)
+    if code.co_filename == old.co_filename:  # it may have been edited above the function since it was imported
+        code = code.replace(co_firstlineno=old.co_firstlineno)
+    function.__code__ = code
     return True
 
 
