@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from poet_hook.errors import SettingsError
+from poet_hook.owner import home_objection, is_heeded
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
@@ -211,11 +212,29 @@ def _root(here: Path, script: Path | None) -> tuple[Path, str]:
 
 def _marked(start: Path) -> Path | None:
     for folder in (start, *start.parents):
-        # unlike Path's own, these are False in a folder that may not be searched
-        marked = os.path.isfile(folder / "pyproject.toml") or os.path.exists(folder / ".git")
-        if marked or os.path.isfile(folder / ".poet" / "poet.db"):
+        if any(is_heeded(folder, name, start) for name in _marks(folder)):
             return folder
     return None
+
+
+def _marks(folder: Path) -> Iterator[str]:
+    # unlike Path's own, these are False in a folder that may not be searched
+    if os.path.isfile(folder / "pyproject.toml"):
+        yield "pyproject.toml"
+    if os.path.exists(folder / ".git"):
+        yield ".git"
+    if os.path.isfile(folder / ".poet" / "poet.db"):
+        yield ".poet"
+
+
+def _heeded(path: Path) -> Path:
+    """The same path, of a file that is there; raises `SettingsError` where somebody else may have put it there."""
+    if not is_heeded(path.parent, path.name, path.parent):
+        raise SettingsError(
+            f"{path} belongs to another user, in a folder to which everybody may write: remove it, or work in a folder "
+            "of your own"
+        )
+    return path
 
 
 def _pyproject(root: Path) -> Mapping[str, Any]:
@@ -226,6 +245,7 @@ def _pyproject(root: Path) -> Mapping[str, Any]:
         return {}
     if b"tool.poet_hook" not in data:  # tomllib costs milliseconds at each start
         return {}
+    _heeded(path)
     import tomllib
 
     try:
@@ -247,7 +267,7 @@ def _dotenv(root: Path) -> Mapping[str, str]:
     from dotenv import dotenv_values
 
     try:
-        values = dotenv_values(path, interpolate=False)
+        values = dotenv_values(_heeded(path), interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: can't be read: {error}") from error
     return {name: value for name, value in values.items() if value is not None}
@@ -270,6 +290,8 @@ def _home(found: tuple[Any, str, bool] | None, here: Path, root: Path) -> Path:
             f"{source}: {value!r} lies outside the project {root}; a file that comes with a checkout may not say "
             "where your data lives. Set the environment variable POET_HOME instead."
         )
+    if objection := home_objection(path, root):
+        raise SettingsError(f"{path} {objection}")
     for link in (path / name for name in ("journal", "functions", "poet.db")):
         if os.path.islink(link):  # False, unlike Path's own, in a folder that may not be searched
             raise SettingsError(f"{link} is a symbolic link, which may have come with a checkout: remove it")

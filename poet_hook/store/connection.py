@@ -12,6 +12,7 @@ import fcntl
 import os
 import shlex
 import sqlite3
+import stat
 import threading
 import time
 import weakref
@@ -27,6 +28,7 @@ from poet_hook.store.journal import make_home
 
 PATIENCE = 10.0
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+_NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")  # the end of a journal that does: SQLite, file format 3
 _MAKE_ROOM = "; is the disk full? Make room on it, or set POET_HOME to another folder"
 
 _lock = threading.RLock()  # one for all: a fork must wait for each of them
@@ -109,6 +111,8 @@ class Database:
                 return None
             self._make()
         self._opened = self._identity()
+        if objection := self._planted():
+            raise self._unusable(objection)
         self.read_only = not (os.access(self.home, os.W_OK) and os.access(self.path, os.W_OK))
         self.no_room = False
         if not self.read_only:
@@ -126,6 +130,25 @@ class Database:
             except sqlite3.OperationalError:  # SQLite needs files beside it, which can't be made here
                 self._connection = self._checked("ro&immutable=1")
         return self._connection
+
+    def _planted(self) -> str:
+        """What is wrong with the files, in words: SQLite writes into them, and deletes what one of them may name."""
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            path = f"{self.path}{suffix}"
+            try:
+                status = os.stat(path) if not suffix else os.lstat(path)
+            except FileNotFoundError:
+                continue
+            if not stat.S_ISREG(status.st_mode):
+                return f"is not usable: {path} is no regular file, and may have come with a checkout"
+            if status.st_nlink > 1:
+                return f"is not usable: {path} is a hard link, and what it is a name of would be written to"
+        # Before a look at any table, SQLite deletes the file that is named at the end of a journal that was left here.
+        with contextlib.suppress(FileNotFoundError), open(f"{self.path}-journal", "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - len(_NAMES_ANOTHER)))
+            if file.read() == _NAMES_ANOTHER:
+                return "is not usable: the journal beside it names another file, which SQLite would delete"
+        return ""
 
     def _identity(self) -> tuple[int, ...]:
         try:
