@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import copy
+import functools
+import itertools
 import json
 import os
 import re
 import subprocess
 import sys
 import textwrap
+import warnings
+from collections import defaultdict, deque
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 from conftest import PACKAGE, environment
@@ -47,6 +55,7 @@ def other(x):
 """
 )
 ORIGINAL = Original(MODULE, "judge")
+EXPECTED = (ArithmeticError, LookupError, NameError, TypeError, ValueError)  # of samples, where data is short
 
 
 def candidate(body: str, head: str = HEAD) -> str:
@@ -64,6 +73,31 @@ def samples(name: str) -> list[str]:
 @pytest.mark.parametrize("body", samples("accepted.txt"))
 def test_what_computes_is_accepted(body: str) -> None:
     assert vet(candidate(body), ORIGINAL).refusals == ()
+
+
+def test_what_is_accepted_leaves_its_arguments_as_they_are() -> None:
+    pytest.importorskip("numpy")
+    namespace: dict[str, Any] = {}
+    exec(MODULE, namespace)
+    constants = copy.deepcopy([namespace[name] for name in ("LIMIT", "KINDS", "WEIGHTS")])
+    for body in samples("accepted.txt"):
+        for arguments in (
+            {
+                "value": 4.0,
+                "history": [1.0, 3.0, 2.0, 5.0],
+                "source": "cpu",
+                "rows": [{"k": 1, "n": 2}],
+                "raw": [[1], [2]],
+            },
+            {"value": -1.5, "history": [], "source": "mem-1", "rows": [], "raw": {}},
+        ):
+            exec(candidate(body), namespace)
+            before = copy.deepcopy(arguments)
+            with warnings.catch_warnings(), contextlib.suppress(*EXPECTED):
+                warnings.simplefilter("ignore")  # numpy's, of empty lists
+                namespace["judge"](**arguments)
+            assert arguments == before, body
+            assert constants == [namespace[name] for name in ("LIMIT", "KINDS", "WEIGHTS")], body
 
 
 @pytest.mark.parametrize("sample", samples("refused.txt"))
@@ -312,6 +346,88 @@ def test_no_repetition_ends_the_process(piece: str) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert ast.literal_eval(done.stdout) <= {"size", "syntax", "one-definition", "signature"}
+
+
+EXPRESSIONS = (
+    """
+[{e}]; [{e}, {e}]; ({e}, {e}); {{0: {e}}}; {e}[0]; {e}[:]; list({e}); ({e} or {e}); ({e} if {e} else {e}); {e}.get(0, {e})
+{n}.setdefault(0, {e}); {n}.pop(); dict({e}); dict(q={e}); sorted({e}); ({n} := {e}); [{n} for {n} in {e}]; max({e}, {e})
+max({e}, key=len); {e} + {e}; {e} * 2; defaultdict(list); defaultdict(lambda: {e}); deque({e}); next(iter({e}))
+list({e}.values()); {e}.copy(); list(zip({e}, {e})); list(enumerate({e})); [*{e}, {e}]; {{**{e}, 0: {e}}}
+list(itertools.chain({e}, {e})); functools.reduce(lambda x, y: y, {e})
+""".replace("\n", ";")
+    .strip("; ")
+    .split(";")
+)
+STATEMENTS = (
+    """
+{t} = {e}; {t} = {e}; {t} = {e}; {t} = {e}; {n}.append({e}); {e}.append(7); {n}[0] = {e}; {n} += {e}; {n}[0].append(8)
+{n}.clear(); {n}.extend({e}); {n}[0] += {e}; history = {e}; {n}.update({e}); for {t} in {e}: {n}.append(9)
+for {t} in {e}: {n}[0] = {e}; if {e}: {t} = {e}
+""".replace("\n", ";")
+    .strip("; ")
+    .split(";")
+)
+TARGETS = ("a", "b", "c", "x", "a, b", "[a, *b]", "a[0]", "(a, (b, c))", "b[0:1]")
+STARTS = (
+    "[history]",
+    "history",
+    "rows",
+    "[[1]]",
+    "[]",
+    "{}",
+    "{0: [1]}",
+    "[rows, history]",
+    "(history, [1])",
+    "dict(raw)",
+)
+
+
+def program(random: Random) -> str:
+    """Statements that move lists between names and change some of them."""
+
+    def expression(depth: int = 0) -> str:
+        if depth > 1 or random.random() < 0.4:
+            return random.choice(("a", "b", "c", "x", "history", "rows", "raw", "WEIGHTS", "[1]", "1"))
+        return filled(random.choice(EXPRESSIONS), depth)
+
+    def filled(template: str, depth: int) -> str:
+        parts = re.split(r"(\{[ent]\})", template.strip())
+        pick = {
+            "{e}": lambda: expression(depth + 1),
+            "{n}": lambda: random.choice("abcx"),
+            "{t}": lambda: random.choice(TARGETS),
+        }
+        return "".join(pick[p]() if p in pick else p.replace("{{", "{").replace("}}", "}") for p in parts)
+
+    starts = [f"{name} = {random.choice(STARTS)}" for name in "abcx"]
+    steps = [f"try:\n    {filled(random.choice(STATEMENTS), 0)}\nexcept Exception:\n    pass" for _ in range(5)]
+    return "\n".join([*starts, *steps, "return len(history) > value"])
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_no_accepted_program_changes_what_it_is_given(random: Random) -> None:
+    body = program(random)
+    judged = vet(candidate(body), ORIGINAL)
+    if judged.function is None:
+        return
+    namespace: dict[str, Any] = {
+        "defaultdict": defaultdict,
+        "deque": deque,
+        "itertools": itertools,
+        "functools": functools,
+    }
+    namespace["WEIGHTS"] = {"cpu": [1.0]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(compile(ast.Module([judged.function], []), "candidate", "exec"), namespace)
+    arguments = {"value": 1.0, "history": [1.0, 2.0], "rows": [{0: [3]}, {1: [4]}], "raw": {0: [1], 1: [2]}}
+    before = copy.deepcopy(arguments)
+    with contextlib.suppress(Exception):
+        namespace["judge"](**arguments)
+    assert arguments == before, body
+    assert namespace["WEIGHTS"] == {"cpu": [1.0]}, body
 
 
 # --------------------------------------------------------------------------- the command

@@ -1,4 +1,4 @@
-"""The rules for how long generated code may run and how large its values may grow, each a function of one node.
+"""The rules for how long generated code may run, each a function of one node.
 
 No rule can tell that for every program: what these let through, the limits of the process that replays it end. They
 refuse what needs no data to be endless.
@@ -10,14 +10,12 @@ import ast
 import math
 from collections.abc import Iterator
 
-from poet_hook.isolation.allowed import CHANGES_FIRST, CHANGING, SIZED
+from poet_hook.isolation.allowed import CHANGES_FIRST, CHANGING
 from poet_hook.isolation.code import Code
-from poet_hook.isolation.estimate import FACTORIALS, is_float, largest, number
-from poet_hook.isolation.ownership import called
+from poet_hook.isolation.estimate import FACTORIALS, MOST_STEPS, is_float, largest, number
 from poet_hook.isolation.rule import rule
-from poet_hook.isolation.scope import COMPREHENSIONS, named, walk_bodies
+from poet_hook.isolation.scope import COMPREHENSIONS, walk_bodies
 
-MOST_STEPS = 1_000_000  # of one range, or of ranges inside each other times ten
 _PRODUCTS = frozenset(
     f"itertools.{name}" for name in "combinations combinations_with_replacement permutations product".split()
 )
@@ -50,6 +48,8 @@ def endless_loop(code: Code, node: ast.While) -> str | None:
     if not wanted & (set(_changed(code, node)) | {n.id for n in _walruses(code, node.test)}):
         return "nothing in this loop changes its condition"
     if isinstance(node.test, ast.Compare) and len(node.test.ops) == 1 and isinstance(node.test.left, ast.Name):
+        if _stays(code, node, node.test, node.test.left.id):
+            return f"{node.test.left.id} always gets a value for which this loop goes on"
         return _counted(code, node, node.test, node.test.left.id)
     return None
 
@@ -69,12 +69,29 @@ def _counted(code: Code, loop: ast.While, test: ast.Compare, name: str) -> str |
     return None
 
 
+def _stays(code: Code, loop: ast.While, test: ast.Compare, name: str) -> bool:
+    """True where the body gives a name nothing but constants for which the condition holds."""
+    parts = [n for b in loop.body for n in (b, *walk_bodies(b))]
+    made = [n.value for n in parts if isinstance(n, ast.Assign) and name in (t for x in n.targets for t in _targets(x))]
+    other = [n for n in parts if isinstance(n, (ast.AugAssign, ast.NamedExpr, ast.For)) and name in _targets(n.target)]
+    right = test.comparators[0]
+    if other or not made or isinstance(right, ast.Name) or not all(isinstance(m, ast.Constant) for m in made):
+        return False
+    return all(_compared(code, ast.Compare(m, test.ops, [right])) is True for m in made)
+
+
 def _step(code: Code, node: ast.AST, name: str) -> float | None:
     """By how much a statement changes a name: 0 where not at all, None where that depends on data."""
     if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
         step = number(code, node.value)
         signs = {ast.Add: 1, ast.Sub: -1}
         return None if step is None or type(node.op) not in signs else step * signs[type(node.op)]
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == name:
+        value = node.value  # x = x + 1
+        own = isinstance(value, ast.BinOp) and isinstance(value.left, ast.Name) and value.left.id == name
+        step = number(code, value.right) if isinstance(value, ast.BinOp) and own else None
+        sign = {ast.Add: 1, ast.Sub: -1}.get(type(value.op)) if isinstance(value, ast.BinOp) else None
+        return None if step is None or sign is None else step * sign
     if isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.For)):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         return None if any(name in _targets(t) for t in targets) else 0
@@ -118,6 +135,8 @@ def _truth(code: Code, node: ast.expr) -> bool | None:
         if same:
             return isinstance(node.ops[0], (ast.Eq, ast.Is, ast.LtE, ast.GtE, ast.In))
         return _compared(code, node)
+    if isinstance(node, ast.NamedExpr):
+        return _truth(code, node.value)
     if isinstance(node, ast.Name):
         return None
     value = number(code, node)
@@ -215,20 +234,6 @@ def nested_loops(code: Code, node: ast.For | ast.comprehension) -> str | None:
     return f"these loops take more than {10 * MOST_STEPS:,} steps" if steps > 10 * MOST_STEPS else None
 
 
-@rule(ast.For, ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
-def growing_loop(_code: Code, node: ast.AST) -> str | None:
-    """Collect into another list than the one that is looped over."""
-    over = [node.iter] if isinstance(node, ast.For) else [g.iter for g in getattr(node, "generators", ())]
-    names = {n.id for n in over if isinstance(n, ast.Name)}
-    for part in walk_bodies(node) if names else ():
-        if not (isinstance(part, ast.Call) and called(part) in ("append", "extend", "insert", "appendleft")):
-            continue
-        base = part.func.value if isinstance(part.func, ast.Attribute) else None
-        if isinstance(base, ast.Name) and base.id in names:
-            return f"{base.id} grows while it is looped over"
-    return None
-
-
 @rule(ast.Call)
 def endless_iterator(code: Code, node: ast.Call) -> str | None:
     """Loop over data; iter takes one argument, itertools.repeat a number."""
@@ -287,88 +292,3 @@ def huge_number(code: Code, node: ast.Call) -> str | None:
         if any(v is None or v > 500 for v in values):
             return f"{code.path(node.func)} of what may be large"
     return None
-
-
-@rule(ast.BinOp, ast.AugAssign)
-def repeated(code: Code, node: ast.BinOp | ast.AugAssign) -> str | None:
-    """Repeat a list or a text at most a million times."""
-    if not isinstance(node.op, ast.Mult):
-        return None
-    sides = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.target, node.value]
-    for one, times in (sides, sides[::-1]):
-        size = _size(code, one)
-        if size is not None and size * max(largest(code, times), 1) > MOST_STEPS:
-            return f"something repeated to more than {MOST_STEPS:,}"
-    return None
-
-
-def _size(code: Code, node: ast.AST) -> float | None:
-    """How long a list or text of constants is, None where it is none."""
-    node = code.value_of(node)
-    if isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes)):
-        return len(node.value)
-    if isinstance(node, (ast.List, ast.Tuple)):
-        return max(1.0, sum(max(_size(code, e) or 1, 1) for e in node.elts))
-    if isinstance(node, ast.ListComp) or (isinstance(node, ast.Name) and _is_container(code, node)):
-        return 1
-    if isinstance(node, ast.Call) and code.builtin(node.func) in ("list", "sorted", "str", "tuple"):
-        return 1
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
-        return _size(code, node.value)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Add)):
-        left, right = _size(code, node.left), _size(code, node.right)
-        if isinstance(node.op, ast.Add):
-            return None if left is None and right is None else (left or 0) + (right or 0)
-        if left is None and right is None:
-            return None
-        return (left or right or 1) * max(largest(code, node.right if right is None else node.left), 1)
-    return None
-
-
-def _is_container(code: Code, node: ast.Name) -> bool:
-    """True for a parameter that is annotated as a list or a text."""
-    scope = code.scopes[node].find(node.id)
-    kinds = ("Sequence", "bytes", "list", "str", "tuple")
-    return scope is not None and any(b.how == "parameter" and named(b.node) in kinds for b in scope.bindings[node.id])
-
-
-@rule(ast.Call)
-def large_value(code: Code, node: ast.Call) -> str | None:
-    """Make nothing larger than a million."""
-    name = code.path(node.func) or called(node)
-    if name not in SIZED:
-        return None
-    sizes = [largest(code, a) for a in (*node.args, *(k.value for k in node.keywords))]
-    for argument in node.args[:1]:
-        if isinstance(argument, (ast.Tuple, ast.List)):
-            sizes.append(math.prod(max(largest(code, e), 1) for e in argument.elts))
-    return f"{name} of more than {MOST_STEPS:,}" if max(sizes, default=0) > MOST_STEPS else None
-
-
-@rule(ast.Assign, ast.AugAssign)
-def doubling(code: Code, node: ast.Assign | ast.AugAssign) -> str | None:
-    """Use floats where a loop adds or multiplies something with itself."""
-    target, value = (node.target, node) if isinstance(node, ast.AugAssign) else (node.targets[0], node.value)
-    if not isinstance(target, ast.Name) or not _in_loop(code, node):
-        return None
-    for part in ast.walk(value):
-        op = part.op if isinstance(part, (ast.BinOp, ast.AugAssign)) else None
-        if not isinstance(op, (ast.Mult, ast.Add)):
-            continue
-        sides = [part.value] if isinstance(part, ast.AugAssign) else [part.left, part.right]  # type: ignore[attr-defined]
-        names = [{n.id for n in ast.walk(s) if isinstance(n, ast.Name)} for s in sides]
-        if (
-            all(target.id in n for n in names)
-            and not is_float(code, target)
-            and not any(is_float(code, s) for s in sides)
-        ):
-            return f"{target.id} is added to or multiplied with itself in a loop"
-    return None
-
-
-def _in_loop(code: Code, node: ast.AST) -> bool:
-    while node is not code.function:
-        node = code.parent(node)
-        if isinstance(node, (ast.For, ast.While)):
-            return True
-    return False

@@ -8,7 +8,9 @@ import operator
 from collections.abc import Callable
 
 from poet_hook.isolation.code import Code
+from poet_hook.isolation.scope import Binding, named
 
+MOST_STEPS = 1_000_000  # of one range, or of ranges inside each other times ten
 FACTORIALS = frozenset({"math.factorial", "math.comb", "math.perm"})
 _FOLD: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -79,28 +81,62 @@ def largest(code: Code, node: ast.AST) -> float:
     return found
 
 
-def is_float(code: Code, node: ast.AST, depth: int = 0) -> bool:
+def is_float(code: Code, node: ast.AST, seen: frozenset[str] = frozenset()) -> bool:
     """True where the value can't be a whole number that grows without end, or a container."""
     node = code.value_of(node)
     if isinstance(node, ast.Constant):
         return isinstance(node.value, float)
     if isinstance(node, ast.UnaryOp):
-        return is_float(code, node.operand, depth)
+        return is_float(code, node.operand, seen)
     if isinstance(node, ast.BinOp):
-        return isinstance(node.op, ast.Div) or is_float(code, node.left, depth) or is_float(code, node.right, depth)
-    if isinstance(node, ast.Call):
-        path = code.path(node.func)
-        floats = path.startswith(("math.", "statistics.", "numpy.")) and path not in {*FACTORIALS, "math.prod"}
-        return code.builtin(node.func) == "float" or (floats and path not in ("math.floor", "math.ceil", "math.trunc"))
+        return isinstance(node.op, ast.Div) or is_float(code, node.left, seen) or is_float(code, node.right, seen)
     if isinstance(node, ast.IfExp):
-        return is_float(code, node.body, depth) and is_float(code, node.orelse, depth)
+        return is_float(code, node.body, seen) and is_float(code, node.orelse, seen)
+    if isinstance(node, ast.Subscript):
+        return not isinstance(node.slice, ast.Slice) and _has_floats(code, node.value, seen)
+    if isinstance(node, ast.Call):
+        return _gives_float(code, node, seen)
     scope = code.scopes[node].find(node.id) if isinstance(node, ast.Name) else None
-    if scope is None or not isinstance(node, ast.Name) or depth > 4:
-        return False
-    bound = scope.bindings[node.id]
-    return all(
-        (b.how == "parameter" and isinstance(b.node, ast.Name) and b.node.id == "float")
-        or b.how == "added"
-        or (b.how == "value" and b.node is not None and is_float(code, b.node, depth + 1))
-        for b in bound
-    ) and any(b.how != "added" for b in bound)
+    if scope is None or not isinstance(node, ast.Name) or node.id in seen:
+        return scope is not None  # what else it is tells
+    bound = [b for b in scope.bindings[node.id] if b.how != "added"]
+    return bound != [] and all(_binds_float(code, b, seen | {node.id}) for b in bound)
+
+
+def _binds_float(code: Code, binding: Binding, seen: frozenset[str]) -> bool:
+    how, node, _ = binding
+    if how == "parameter":
+        return named(node) == "float" and not isinstance(node, ast.Subscript)
+    if how == "element":
+        return node is not None and _has_floats(code, node, seen)
+    return how == "value" and node is not None and is_float(code, node, seen)
+
+
+def _has_floats(code: Code, node: ast.AST, seen: frozenset[str]) -> bool:
+    """True for a parameter such as `list[float]`, and for what is cut out of or sorted from it."""
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
+        return _has_floats(code, node.value, seen)
+    if isinstance(node, ast.Call) and code.builtin(node.func) in ("list", "sorted", "reversed", "set", "tuple"):
+        return all(_has_floats(code, a, seen) for a in node.args)
+    if isinstance(node, (ast.ListComp, ast.GeneratorExp)):
+        return is_float(code, node.elt, seen)
+    scope = code.scopes[node].find(node.id) if isinstance(node, ast.Name) else None
+    if scope is None or not isinstance(node, ast.Name) or node.id in seen:
+        return scope is not None
+    for how, made, _ in scope.bindings[node.id]:
+        if how == "parameter":
+            held = made.slice if isinstance(made, ast.Subscript) else None
+            floats = isinstance(held, ast.Name) and held.id == "float"
+        else:
+            floats = how == "value" and made is not None and _has_floats(code, made, seen | {node.id})
+        if not floats:
+            return False
+    return True
+
+
+def _gives_float(code: Code, call: ast.Call, seen: frozenset[str]) -> bool:
+    builtin, path = code.builtin(call.func), code.path(call.func)
+    if builtin in ("max", "min", "sum", "abs") and call.args:
+        return all(is_float(code, a, seen) or _has_floats(code, a, seen) for a in call.args)
+    whole = {*FACTORIALS, "math.prod", "math.floor", "math.ceil", "math.trunc", "math.gcd", "math.lcm", "math.isqrt"}
+    return builtin == "float" or (path.startswith(("math.", "statistics.", "numpy.")) and path not in whole)

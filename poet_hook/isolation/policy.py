@@ -1,7 +1,7 @@
 """A candidate's text and the original function -> the function that may run, or which rule it breaks and where.
 
 What is allowed is listed; everything else is refused. What the original does itself, a candidate may do in the same
-words. Nothing is run or imported here. The rules stand in `rules`, `ends`, `bounds` and `texts`.
+words. Nothing is run or imported here. The rules stand in `rules`, `ends`, `bounds`, `growth` and `texts`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import weakref
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from poet_hook.isolation import bounds, ends, rules, texts
+from poet_hook.isolation import bounds, ends, growth, rules, texts
 from poet_hook.isolation.code import MAX_DEPTH, MAX_NODES, Code
 from poet_hook.isolation.original import Function, Original, imports
 from poet_hook.isolation.rule import ADVICE, BY_NODE, Refusal, refusal, say
@@ -24,7 +24,7 @@ from poet_hook.isolation.rule import ADVICE, BY_NODE, Refusal, refusal, say
 __all__ = ["ADVICE", "Original", "Refusal", "Vetted", "vet"]
 
 MAX_BYTES = 20_000
-_REGISTERED = (rules, ends, bounds, texts)  # importing them fills BY_NODE
+_REGISTERED = (rules, ends, bounds, growth, texts)  # importing them fills BY_NODE
 _MISREAD = (SyntaxError, ValueError, RecursionError, MemoryError)
 _COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _PRAGMA = re.compile(r"#[ \t]*poet\b", re.IGNORECASE)

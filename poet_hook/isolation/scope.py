@@ -64,8 +64,8 @@ class Scope:
                 for inner in target.elts:
                     self.bind(inner, _INSIDE.get(how, how), node)
         elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
-            whole = how == "value" and isinstance(target.slice, ast.Slice)
-            self.store(target.value.id, Binding("element" if whole else how, node, target.lineno))
+            inside = _INSIDE.get(how, how) if isinstance(target.slice, ast.Slice) else how
+            self.store(target.value.id, Binding(inside, node, target.lineno))
 
     def add(self, name: str, binding: Binding) -> None:
         """Note one more value that a name may have."""
