@@ -84,7 +84,7 @@ def test_a_call_that_hangs_in_c_is_killed_from_outside() -> None:
     running = replay(source, (9,))
     started = time.monotonic()
     with pytest.raises(ReplayError, match="took longer than 1 s"):
-        running.worker.ask({"op": "run", "text": running.plan.source, "chosen": None}, 1.0)
+        running.worker.ask({"op": "run", "text": running.plan.source, "chosen": None, "seconds": 9.0}, 1.0)
     assert time.monotonic() - started < 20
     assert running.worker.process.poll() is not None
 

@@ -25,6 +25,8 @@ from poet_hook.errors import ReplayError
 
 _HEADER = struct.Struct(">I")
 _MEMORY = 2 << 30  # bytes of address space that the child may use
+# of numpy's library: what has threads can't be forked
+_ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1")
 _PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
 
 
@@ -57,6 +59,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            env={**os.environ, **_ONE_THREAD},
         )
         _workers.add(self)
 

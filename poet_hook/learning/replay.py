@@ -17,10 +17,11 @@ from poet_hook.isolation.slice import Slice
 from poet_hook.isolation.worker import Worker
 from poet_hook.learning.constants import Steps, of_choices
 from poet_hook.learning.rerun import VARIABLE
-from poet_hook.model import Plan, Tunable, Value
+from poet_hook.model import CODE, Plan, Tunable, Value
 from poet_hook.transform.values import with_values
 
 _WHOLE = 300.0  # seconds for one request, enforced from outside
+_ALL = 120.0  # seconds for all executions of one
 
 MOST_DEATHS = 3  # of a learning run: a candidate that ends the process has failed, and others are tried
 
@@ -65,10 +66,22 @@ class Replay:
     ) -> None:
         self.worker.end()
 
-    def run(self, values: Mapping[str, Value], chosen: Sequence[int] | None = None) -> list[Outcome]:
-        """The outcome of each execution, or of those chosen (by index), with `values` in place of the original's."""
-        text = with_values(self.plan.source, self.plan.tunables, values)
-        reply = self._tried({"op": "run", "text": text, "chosen": None if chosen is None else list(chosen)})
+    def run(
+        self, values: Mapping[str, Value], chosen: Sequence[int] | None = None, seconds: float = _ALL
+    ) -> list[Outcome]:
+        """The outcome of each execution, or of those chosen (by index), with `values` in place of the original's.
+
+        Other code among them (`CODE`) runs in a child that is locked down. What is not done in `seconds`, or ends its
+        process, has failed.
+        """
+        reply = self._tried(
+            {
+                "op": "sealed" if CODE in values else "run",
+                "text": with_values(self.plan.source, self.plan.tunables, values),
+                "chosen": None if chosen is None else list(chosen),
+                "seconds": seconds,
+            }
+        )
         if reply is None:
             return [_ENDED] * (len(self._loading["arguments"]) if chosen is None else len(chosen))
         return [(kind, data) for kind, data in reply["outcomes"]]
@@ -81,8 +94,7 @@ class Replay:
         Only plain values are told: texts, bools and numbers. None where another kind of `return` was taken.
         """
         exits = {place.number: list(place.names) for place in tunable.exits}
-        text = with_values(self.plan.source, self.plan.tunables, values)
-        reply = self._tried({"op": "names", "text": text, "exits": exits, "chosen": list(chosen)})
+        reply = self._tried({"op": "names", "text": self._own(values), "exits": exits, "chosen": list(chosen)})
         if reply is None:
             return [_ENDED] * len(chosen), [None] * len(chosen)
         return [(kind, data) for kind, data in reply["outcomes"]], reply["names"]
@@ -110,7 +122,7 @@ class Replay:
         reply = self._tried(
             {
                 "op": "trace",
-                "text": with_values(self.plan.source, self.plan.tunables, values, (tunable.name, VARIABLE)),
+                "text": self._own(values, (tunable.name, VARIABLE)),
                 "start": values.get(tunable.name, tunable.value),
                 "integer": tunable.integer,
                 "lower": lower,
@@ -128,6 +140,12 @@ class Replay:
             Steps(tuple(breaks), tuple(outcomes[i] for i in inside), tuple(outcomes[i] for i in at), exact)
             for breaks, inside, at, exact in reply["steps"]
         ]
+
+    def _own(self, values: Mapping[str, Value], variable: tuple[str, str] | None = None) -> str:
+        """The user's own code with `values`; only that may run in the process that all candidates share."""
+        if CODE in values:
+            raise ReplayError(f"{self.plan.function}: other code has none of its numbers and exits")
+        return with_values(self.plan.source, self.plan.tunables, values, variable)
 
     def _tried(self, request: dict[str, Any]) -> dict[str, Any] | None:
         """The reply; None where that ended the process, as endless recursion can: then a new one takes its place."""

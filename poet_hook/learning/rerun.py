@@ -6,10 +6,14 @@ One reply answers one request. Any code may run here: the process is killed from
 from __future__ import annotations
 
 import ast
+import base64
+import binascii
+import gc
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -38,6 +42,9 @@ _SEE, _LOCALS = "_poet_see", "_poet_locals"
 _ONE_CALL = 2.0  # seconds for one execution with one value
 _ONE_TRACE = 3.0  # seconds for one execution with all values of a tunable
 _ALL_TRACES = 120.0  # seconds for all executions
+_GRACE = 1.0  # seconds more until what does not stop itself is killed
+_MOST_ENDS = 3  # of the children of a candidate: then the rest of its executions have failed too
+_MOST_TEXT = 2000  # characters of a reason
 
 
 class _TooLongError(BaseException):
@@ -65,7 +72,13 @@ class Rerun:
         self.defaults: dict[str, Tunable] = {}
 
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
-        operations = {"load": self.load, "run": self.run, "trace": self.trace, "names": self.names}
+        operations = {
+            "load": self.load,
+            "run": self.run,
+            "sealed": self.sealed,
+            "trace": self.trace,
+            "names": self.names,
+        }
         try:
             return operations[request["op"]](request)
         except Exception as error:  # noqa: BLE001 - a reason is better than a process that has gone
@@ -89,6 +102,7 @@ class Rerun:
         for name, value in self.namespace.items():
             if isinstance(value, type):
                 self.types |= {f"{module}:{name}": value for module in _names_of(request["module"], request["kept_as"])}
+        gc.freeze()  # what is loaded stays: a child that is forked need not copy it
         return {}
 
     def function(self, text: str, *, watched: bool = False) -> FunctionType:
@@ -127,14 +141,54 @@ class Rerun:
             made = ast.Constant(number_of(self.defaults[name], self.defaults[name].value))
         return ast.copy_location(made, default)
 
+    def chosen(self, request: dict[str, Any]) -> Sequence[int]:
+        return range(len(self.arguments)) if request["chosen"] is None else request["chosen"]
+
     def run(self, request: dict[str, Any]) -> dict[str, Any]:
         function = self.function(request["text"])
-        chosen = range(len(self.arguments)) if request["chosen"] is None else request["chosen"]
-        deadline = time.monotonic() + _ALL_TRACES
-        late: Outcome = ("x", "there was no time left to replay it")
+        deadline = time.monotonic() + request["seconds"]
         return {
-            "outcomes": [_wire(self.call(function, index)) if time.monotonic() < deadline else late for index in chosen]
+            "outcomes": [
+                _wire(self.call(function, index)) if time.monotonic() < deadline else _LATE
+                for index in self.chosen(request)
+            ]
         }
+
+    def sealed(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The same for a text that is not trusted, all of which runs in children that are locked down.
+
+        A candidate that ends its child has failed that execution, and begins anew with the next one.
+        """
+        from poet_hook.isolation.child import Child, EndedError  # which not every system has the modules for
+
+        chosen, until = self.chosen(request), time.monotonic() + request["seconds"]
+        outcomes: list[Outcome] = []
+        ends, last = 0, _LATE
+        while len(outcomes) < len(chosen) and ends < _MOST_ENDS and (left := until - time.monotonic()) > 0.0:
+            rest = chosen[len(outcomes) :]
+            try:
+                with Child(partial(self.told, request["text"], rest), left) as child:
+                    for _ in rest:
+                        seconds = min(_ONE_CALL + _GRACE, max(until - time.monotonic(), 0.0))
+                        outcomes.append(_received(child.next(seconds)))
+            except EndedError as ended:
+                ends, last = ends + 1, ("x", str(ended))
+                outcomes.append(last)
+        return {"outcomes": outcomes + [last if ends else _LATE] * (len(chosen) - len(outcomes))}
+
+    def told(self, text: str, chosen: Sequence[int]) -> Iterator[tuple[str, str]]:  # pragma: no cover - in a child
+        """What the child writes of each execution: the kind of the outcome, and its bytes in base64 or its text."""
+        try:
+            function = self.function(text)
+        except BaseException as error:  # noqa: BLE001 - whatever the parser makes of it, or a default of it raises
+            yield from [("x", f"{type(error).__name__}: {error}"[:_MOST_TEXT])] * len(chosen)
+            return
+        for index in chosen:
+            try:
+                kind, data = _wire(self.call(function, index))
+            except BaseException as error:  # noqa: BLE001 - SystemExit, or an error that has no text
+                kind, data = "x", f"it raised {type(error).__name__}"
+            yield kind, base64.b64encode(data).decode() if isinstance(data, bytes) else data
 
     def names(self, request: dict[str, Any]) -> dict[str, Any]:
         last: list[dict[str, Any] | None] = [None]
@@ -216,8 +270,10 @@ class Rerun:
                 return ("r", apply(function, arguments))
             except _TooLongError:
                 return ("x", "took too long")
+            except MemoryError:  # which says more of this process than of the function
+                return ("x", "it took too much memory")
             except Exception as error:  # noqa: BLE001 - an outcome like any other
-                return ("e", f"{type(error).__name__}: {error}"[:2000])
+                return ("e", codec.utf8(f"{type(error).__name__}: {error}"[:_MOST_TEXT]))
 
 
 def _is_plain(value: Any) -> bool:
@@ -225,6 +281,25 @@ def _is_plain(value: Any) -> bool:
     if type(value) is str:
         return len(value) <= LONGEST and value.isprintable()
     return type(value) is bool or (type(value) in (int, float) and abs(value) < 1e300)  # not so for NaN
+
+
+_LATE: Outcome = ("x", "there was no time left to replay it")
+
+
+def _received(item: Any) -> Outcome:
+    """The outcome that a locked-down child wrote; raises `EndedError` where it is none."""
+    from poet_hook.isolation.child import EndedError
+
+    if type(item) is list and [type(part) for part in item] == [str, str]:
+        kind, text = item
+        if kind in ("e", "x"):
+            return kind, codec.utf8(text[:_MOST_TEXT])
+        if kind == "r":
+            try:
+                return kind, base64.b64decode(text, validate=True)
+            except (binascii.Error, ValueError):
+                pass
+    raise EndedError("it wrote what is no reply")
 
 
 def _wire(outcome: tuple[str, Any]) -> Outcome:
