@@ -15,7 +15,8 @@ PoetError
 ├── ReplayError (RuntimeError)       PH-E40  the function can't be replayed
 ├── VersionError (ValueError)        PH-E50  a version is missing, edited or foreign
 │   └── MovedError                   PH-E51  another version came into use meanwhile
-└── SettingsError (ValueError)       PH-E60  a setting has a wrong value
+├── SettingsError (ValueError)       PH-E60  a setting has a wrong value
+└── LlmError (RuntimeError)          PH-E70  a language model gave no usable reply
 
 PoetWarning (UserWarning)
 ├── PragmaWarning      a mistake in a pragma; the import goes on
@@ -137,6 +138,20 @@ class SettingsError(PoetError, ValueError):
     """A setting has a value that can't be used; the message says which, where, and what it takes."""
 
     code = "PH-E60"
+
+
+class LlmError(PoetError, RuntimeError):
+    """A language model gave no usable reply; the message says why, and what to do.
+
+    `kind` is "budget" (used up for today), "timeout", "unreachable", "refused" (an HTTP error), "reply" (an odd one),
+    "dry run" (nothing was sent) or "missing" (the package that asks is not installed, or no account can be kept).
+    """
+
+    code = "PH-E70"
+
+    def __init__(self, message: str, kind: str = "refused") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class PoetWarning(UserWarning):

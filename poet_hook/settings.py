@@ -23,7 +23,10 @@ from poet_hook.owner import home_objection, is_heeded
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
 # name -> (environment variable, key in [tool.poet_hook], may .env set it?)
-_NAMES: dict[str, tuple[str | None, str | None, bool]] = {
+Names = Mapping[str, tuple[str | None, str | None, bool]]
+# name -> (value, where it was said, whether that is a place which does not come with a checkout)
+Found = dict[str, tuple[Any, str, bool]]
+_NAMES: Names = {
     "home": ("POET_HOME", "home", True),
     "strict": ("POET_STRICT", "strict", True),
     "api_url": ("AITOMATIC_API_URL", None, True),
@@ -31,6 +34,7 @@ _NAMES: dict[str, tuple[str | None, str | None, bool]] = {
     "replay_modules": (None, "replay_modules", False),
     "assume": ("POET_ASSUME", "assume", False),
 }
+_FURTHER = {"llm"}  # tables of which others make sense
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
@@ -145,15 +149,7 @@ def load(
 def _load(here: Path, env: Mapping[str, str], script_folder: Path | None) -> Settings:
     root, found_by = _root(here, script_folder)
     project = _pyproject(root)
-    dotenv = _dotenv(root)
-    found: dict[str, tuple[Any, str, bool]] = {}
-    for name, (variable, key, in_dotenv) in _NAMES.items():
-        if variable and variable in env:
-            found[name] = (env[variable], f"environment variable {variable}", True)
-        elif variable and in_dotenv and variable in dotenv:
-            found[name] = (dotenv[variable], f"{root / '.env'}: {variable}", False)
-        elif key and key in project:
-            found[name] = (project[key], f"{root / 'pyproject.toml'}: {key}", False)
+    found = _found(_NAMES, root, env, project)
     sources = {name: found[name][1] if name in found else "default" for name in _NAMES} | {"root": found_by}
     assume = _assumed(found.get("assume"), root)
     if "assume" in project and "POET_ASSUME" in env:  # the one does not put the other out
@@ -170,6 +166,33 @@ def _load(here: Path, env: Mapping[str, str], script_folder: Path | None) -> Set
         assume=assume,
         sources=sources,
     )
+
+
+def _found(names: Names, root: Path, env: Mapping[str, str], project: Mapping[str, Any]) -> Found:
+    dotenv = _dotenv(root)
+    found: Found = {}
+    for name, (variable, key, in_dotenv) in names.items():
+        if variable and variable in env:
+            found[name] = (env[variable], f"environment variable {variable}", True)
+        elif variable and in_dotenv and variable in dotenv:
+            found[name] = (dotenv[variable], f"{root / '.env'}: {variable}", False)
+        elif key and key in project:
+            found[name] = (project[key], f"{root / 'pyproject.toml'}: {key}", False)
+    return found
+
+
+def further(table: str, names: Names, root: Path, env: Mapping[str, str]) -> Found:
+    """What is said of `names` in the same places, where pyproject.toml has them in [tool.poet_hook.`table`].
+
+    Raises `SettingsError` where that has something else in it.
+    """
+    said = _pyproject(root).get(table, {})
+    known = {key for _, key, _ in names.values() if key}
+    if not isinstance(said, dict) or set(said) - known:
+        wrong = ", ".join(sorted(set(said) - known)) if isinstance(said, dict) else repr(said)
+        where = f"{root / 'pyproject.toml'}: [tool.poet_hook.{table}]"
+        raise SettingsError(f"{where} has no setting {wrong}; it takes {', '.join(sorted(known))}")
+    return _found(names, root, env, said)
 
 
 def asked_for_strict() -> bool:
@@ -253,7 +276,7 @@ def _pyproject(root: Path) -> Mapping[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
     table = tool.get("poet_hook", {}) if isinstance(tool, dict) else {}
-    known = {key for _, key, _ in _NAMES.values() if key}
+    known = {key for _, key, _ in _NAMES.values() if key} | _FURTHER
     if not isinstance(table, dict) or set(table) - known:
         wrong = ", ".join(sorted(set(table) - known)) if isinstance(table, dict) else repr(table)
         raise SettingsError(f"{path}: [tool.poet_hook] has no setting {wrong}; it takes {', '.join(sorted(known))}")

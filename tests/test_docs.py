@@ -21,6 +21,7 @@ from poet_hook.cli.assumed import unknown_names
 from poet_hook.cli.commands import parser
 from poet_hook.cli.lint import problems_in
 from poet_hook.cli.rules import RULES
+from poet_hook.llm import endpoint
 from poet_hook.pragma.options import OPTIONS
 
 DOCS = PACKAGE / "docs"
@@ -97,7 +98,9 @@ class Reader:
             "https_proxy": nowhere,
         }
         kept = environment(**own, LC_ALL="C.UTF-8").items()
-        self.environment = {name: value for name, value in kept if not name.startswith(("POET_", "AITOMATIC_", "XDG_"))}
+        self.environment = {
+            name: value for name, value in kept if not name.startswith(("POET_", "AITOMATIC_", "XDG_", "OPENAI_"))
+        }
 
     def run(self, command: str) -> str:
         done = subprocess.run(
@@ -190,6 +193,7 @@ def test_what_exists_is_documented_and_what_is_documented_exists() -> None:
     assert sorted(headings(DOCS / "pragmas.md", "###")) == sorted([*OPTIONS, "tune"])
     assert sorted(headings(DOCS / "cli.md", "##")) == sorted(commands)  # type: ignore[arg-type]
     assert sorted(headings(DOCS / "configuration.md", "###")) == sorted(["root", *settings._NAMES])
+    assert headings(DOCS / "llm.md", "###") == [*endpoint.NAMES]
 
 
 def test_the_arrow_lines_are_those_of_the_packages() -> None:

@@ -273,7 +273,10 @@ def test_flags(root: Path, word: str, value: bool) -> None:
         ({"AITOMATIC_API_URL": "https://x"}, "'https://x' can't be used: this version works locally only"),
         ({"toml": 'replay_modules = "numpy"'}, "replay_modules: must be a list of module names"),
         ({"toml": "replay_modules = [1]"}, "replay_modules: must be a list of module names"),
-        ({"toml": "hom = 1\nstric = 2"}, "has no setting hom, stric; it takes assume, home, replay_modules, strict"),
+        (
+            {"toml": "hom = 1\nstric = 2"},
+            "has no setting hom, stric; it takes assume, home, llm, replay_modules, strict",
+        ),
         ({"toml": "user_dir = 'x'"}, "has no setting user_dir"),
         ({"toml": "home = "}, "pyproject.toml: not valid TOML"),
     ],

@@ -721,6 +721,7 @@ def test_a_store_of_an_earlier_schema_is_brought_up_to_date(home: Path, version:
     said = second.add_feedback("execution-1", "hm", Signal("unread"), "ann")
     assert second.add_reading(Reading(said.id, 1.0, Signal("right", reader="model m")))
     assert [item.signal.kind for item in second.for_execution("execution-1")] == ["right"]
+    assert second.query("SELECT * FROM llm_calls") == second.query("SELECT * FROM llm_replies") == []
 
 
 def test_an_execution_in_a_journal_of_the_first_format_is_read(home: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from poet_hook import __version__
 from poet_hook.cli import ask as question
-from poet_hook.cli import exchange, explain, lint, look, rule, startup, teach, vet
+from poet_hook.cli import exchange, explain, lint, llm, look, rule, startup, teach, vet
 from poet_hook.cli import feedback as say
 from poet_hook.cli.findings import FORMATS
 from poet_hook.cli.run import USAGE
@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     _teaching(commands)
     _carrying(commands)
     _vetting(commands)
+    _asking_models(commands)
     return whole
 
 
@@ -121,6 +122,14 @@ def _vetting(commands: Commands) -> None:
     made.add_argument("--function", required=True, metavar="NAME", help="its name there, such as f or Class.f")
 
 
+def _asking_models(commands: Commands) -> None:
+    log = _add(commands, "llm-log", llm.llm_log, "what a language model was asked for, with tokens and time; no texts")
+    log.add_argument("--limit", type=_count, default=20, metavar="N", help="at most N requests (default: 20)")
+    words = "let what .env and pyproject.toml say now decide which language model is asked"
+    trust = _add(commands, "trust-endpoint", llm.trust_endpoint, words, json=False)
+    trust.add_argument("--revoke", action="store_true", help="take that back")
+
+
 def _from_file(feedback: argparse.ArgumentParser, *instead_of: argparse.Action) -> None:
     class From(argparse.Action):
         def __call__(self, _parser: object, options: argparse.Namespace, values: object, _name: object = None) -> None:
@@ -150,5 +159,5 @@ def _version(text: str) -> int:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of executions")
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
     return int(text)

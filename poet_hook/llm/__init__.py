@@ -1,1 +1,1 @@
-"""What a model wrote -> a candidate, an object, or the reason why neither."""
+"""A question -> a model's reply, within the limits of a day; that -> a candidate, an object, or why neither."""

@@ -48,8 +48,12 @@ def content_of(body: str) -> tuple[str, str] | NotExtracted:
         return _TOO_LONG
     if not (body.lstrip()[:1] == "{" and '"choices"' in body):
         return body, "stop"
-    read = strict_json(body)
-    if isinstance(read, NotExtracted) or not isinstance(read, dict):
+    return completion(strict_json(body))
+
+
+def completion(read: object) -> tuple[str, str] | NotExtracted:
+    """The text and the finish_reason of a chat completion, read as JSON."""
+    if not isinstance(read, dict):
         return NotExtracted("no-reply", "the server's answer is no JSON object")
     choices = read.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None

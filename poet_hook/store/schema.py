@@ -6,7 +6,7 @@ import sqlite3
 from functools import cache
 
 APPLICATION_ID = 0x504F4554  # "POET"
-VERSION = 3
+VERSION = 4
 
 _SINCE_2 = ", stream TEXT, raw BLOB, shadow BLOB, incident TEXT"
 _EXECUTIONS = f"""CREATE TABLE executions (
@@ -49,11 +49,24 @@ _SINCE_3 = (
         tries INTEGER NOT NULL
     )""",
 )
+# What a language model was asked for, without a word of it, and what it replied.
+_SINCE_4 = (
+    """CREATE TABLE llm_calls (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, day TEXT NOT NULL, started REAL NOT NULL, purpose TEXT NOT NULL,
+        function TEXT NOT NULL, model TEXT NOT NULL, outcome TEXT NOT NULL, tokens_in INTEGER NOT NULL,
+        tokens_out INTEGER NOT NULL, cost REAL NOT NULL, seconds REAL NOT NULL
+    )""",
+    "CREATE INDEX llm_calls_by_day ON llm_calls (day)",
+    """CREATE TABLE llm_replies (
+        key TEXT PRIMARY KEY, made REAL NOT NULL, text TEXT NOT NULL, tokens_in INTEGER NOT NULL,
+        tokens_out INTEGER NOT NULL
+    )""",
+)
 
 
 def create(connection: sqlite3.Connection, version: int = VERSION) -> None:
     """Make the tables in an empty database."""
-    for statement in (*TABLES, *(_SINCE_3 if version >= 3 else ())):
+    for statement in (*TABLES, *_since(1, version)):
         connection.execute(statement.replace(_SINCE_2, "") if version == 1 else statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {version}")
@@ -70,9 +83,13 @@ def upgrade(connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 1:
         _add_streams(connection)
-    for statement in _SINCE_3:
+    for statement in _since(version, VERSION):
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _since(old: int, new: int) -> tuple[str, ...]:
+    return (*(_SINCE_3 if old < 3 <= new else ()), *(_SINCE_4 if old < 4 <= new else ()))
 
 
 def _add_streams(connection: sqlite3.Connection) -> None:

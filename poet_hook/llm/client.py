@@ -1,0 +1,211 @@
+"""A question -> a model's reply: within the limits of the day, from what was asked before, or why there is none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from poet_hook.errors import LlmError, StoreError
+from poet_hook.llm import ability as abilities
+from poet_hook.llm import wire
+from poet_hook.llm.endpoint import Endpoint, said
+from poet_hook.llm.ledger import Entry, Ledger, not_kept
+from poet_hook.llm.redact import Secrets
+from poet_hook.llm.reply import MAX_REPLY, NotExtracted, completion, strict_json
+from poet_hook.settings import Settings
+from poet_hook.store.database import Store
+
+logger = logging.getLogger("poet_hook")
+
+LONGEST_PAUSE = 5.0  # seconds before the one retry; a server that wants more is not asked again
+REST = 60.0  # seconds for which an endpoint that can't be used is left alone
+_PAUSE = 0.5
+_CEASE = {"timeout", "unreachable"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A model's reply: its text as it came, at most 64 KiB; `finish_reason` is "stop" where it is whole.
+
+    `cached` says that it was asked before and nothing was sent; the tokens are those of then.
+    """
+
+    text: str
+    finish_reason: str
+    tokens_in: int
+    tokens_out: int
+    cached: bool
+    seconds: float
+
+
+class Client:
+    """Asks one endpoint. With `dry_run`, that is given what would be sent, and nothing is."""
+
+    def __init__(
+        self, endpoint: Endpoint, store: Store, settings: Settings, dry_run: Callable[[str], None] | None = None
+    ) -> None:
+        self.endpoint = endpoint
+        self.store = store
+        self.ledger = Ledger(store, endpoint)
+        self.dry_run = dry_run
+        keys = [endpoint.key.reveal()] if endpoint.key else []
+        found = said(settings).get("api_key")
+        self.secrets = Secrets([*keys, *([found[0]] if found and isinstance(found[0], str) else [])])
+        self._resting: tuple[float, str, str] | None = None
+
+    def ask(
+        self,
+        purpose: str,
+        system: str,
+        user: str,
+        schema: Mapping[str, Any] | None = None,
+        function: str = "",
+        n: int = 1,
+        cache: bool = True,
+    ) -> Reply:
+        """The reply to these two messages; `n` is which of several replies: 2 asks for another one than 1.
+
+        `schema` is a JSON schema; so that a server can keep to it strictly, each object has `additionalProperties:
+        false` and requires all of its properties. A server may ignore it: whoever asks checks the reply. Known secrets
+        are taken out of what is sent. `purpose` and `function` are for the log.
+
+        Raises `LlmError`, and never anything else, where there is no reply.
+        """
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        messages, schema = self.secrets.hidden_within(messages), self.secrets.hidden_within(schema)
+        if self.dry_run is not None:
+            self.dry_run(self._would_be_sent(purpose, messages, schema))
+            raise LlmError("a dry run: nothing was sent", "dry run")
+        try:
+            key = self._key(messages, schema, n)
+            kept = self.ledger.reply(key, purpose, function) if cache else None
+            if kept is not None:
+                return Reply(kept[0], "stop", kept[1], kept[2], True, 0.0)
+            reply = self._asked(purpose, function, messages, schema)
+            if cache and reply.finish_reason == "stop":
+                self.ledger.keep(key, reply.text, reply.tokens_in, reply.tokens_out)
+        except StoreError as error:
+            raise not_kept(error) from error
+        return reply
+
+    def _asked(self, purpose: str, function: str, messages: list[dict[str, str]], schema: Any) -> Reply:
+        """Ask, with one retry where that may help, and with less where the endpoint does not take all of it."""
+        if self._resting is not None and time.monotonic() < self._resting[0]:
+            raise LlmError(*self._resting[1:])
+        known = able = abilities.known(self.store, self.endpoint)
+        retried = False
+        while True:
+            try:
+                reply = self._once(purpose, function, messages, schema, able)
+            except wire.Failed as failed:
+                error = self._error(failed)
+                less = able.without(failed.status, failed.words, self.endpoint.model, schema)
+                again = failed.passing and not retried and failed.pause <= LONGEST_PAUSE
+                if failed.status >= 500 and not again:
+                    less = None
+                if less is None and not again:
+                    self._rest(failed, error)
+                    break
+                retried = retried or failed.passing
+                time.sleep(max(failed.pause, _PAUSE) if failed.passing else 0.0)
+                able = less or able
+            else:
+                if (able.shape, able.cap) != (known.shape, known.cap) or (schema is not None and not known.proven):
+                    abilities.remember(self.store, self.endpoint, able)
+                return reply
+        raise error  # outside, so that it does not hold what was caught
+
+    def _once(self, purpose: str, function: str, messages: list[dict[str, str]], schema: Any, able: Any) -> Reply:
+        """One request: entered in the account, sent, read, and corrected in the account."""
+        body = able.body(self.endpoint.model, messages, schema, self.endpoint.reply_tokens)
+        entry = self.ledger.enter(purpose, function, _tokens(json.dumps(body, ensure_ascii=False)))
+        if able.cap in body:
+            body[able.cap] = entry.reply_tokens
+        started = time.perf_counter()
+        try:
+            data = wire.chat(self.endpoint, body)
+            reply = _read(data, entry, time.perf_counter() - started)
+        except BaseException as error:
+            failed = error if isinstance(error, wire.Failed) else None
+            spent = (entry.tokens_in, entry.reply_tokens) if failed is None or failed.sent else (0, 0)
+            words = f"failed: {failed.words if failed else type(error).__name__}"
+            self._correct(entry, purpose, function, words, *spent, time.perf_counter() - started)
+            raise
+        self._correct(entry, purpose, function, "ok", reply.tokens_in, reply.tokens_out, reply.seconds)
+        return reply
+
+    def _correct(self, entry: Entry, purpose: str, function: str, outcome: str, *spent: Any) -> None:
+        outcome = self.secrets.hidden_in(outcome)[:200]
+        tokens_in, tokens_out, seconds = spent
+        row = (purpose, function or "-", self.endpoint.model, tokens_in, tokens_out, seconds, outcome)
+        logger.info("language model: %s for %s by %s, %d + %d tokens, %.2f s: %s", *row)
+        try:
+            self.ledger.correct(entry, outcome, tokens_in, tokens_out, seconds)
+        except StoreError as error:  # it stands in the account as it was entered
+            logger.debug("not corrected in the account: %s", error)
+
+    def _rest(self, failed: wire.Failed, error: LlmError) -> None:
+        """Leave an endpoint alone for a while that can't be used, so that not each question waits for it anew."""
+        if failed.kind in _CEASE or failed.status in (401, 402, 403, 404, 429):
+            until = time.monotonic() + REST
+            self._resting = until, f"{error} (left alone for a minute)", error.kind
+
+    def _error(self, failed: wire.Failed) -> LlmError:
+        words = self.secrets.hidden_in(failed.words)
+        return LlmError(f"{self.endpoint.base_url}: {words}{_advice(failed, self.endpoint)}", failed.kind)
+
+    def _key(self, messages: list[dict[str, str]], schema: Any, n: int) -> str:
+        asked = [self.endpoint.base_url, self.endpoint.model, messages, schema, n]
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+    def _would_be_sent(self, purpose: str, messages: list[dict[str, str]], schema: Any) -> str:
+        able = abilities.known(self.store, self.endpoint)
+        body = able.body(self.endpoint.model, messages, schema, self.endpoint.reply_tokens)
+        head = f"POST {self.endpoint.base_url}/chat/completions ({purpose})"
+        return f"{head}\n{json.dumps(body, indent=2, ensure_ascii=False)}"
+
+
+def _read(data: bytes, entry: Entry, seconds: float) -> Reply:
+    """The reply in the body of an answer. Raises `Failed` for anything else."""
+    read = strict_json(data.decode("utf-8", "replace"))
+    found = completion(read)
+    if isinstance(found, NotExtracted):
+        words = found.message if isinstance(read, dict) else "the server's answer is no JSON object"
+        raise wire.Failed("reply", words)
+    text, finish_reason = found
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_REPLY:
+        raise wire.Failed("reply", f"the reply has more than {MAX_REPLY:,} bytes")
+    usage = read.get("usage") if isinstance(read, dict) else None
+    tokens_in = _count(usage, "prompt_tokens", entry.tokens_in)
+    return Reply(text, finish_reason, tokens_in, _count(usage, "completion_tokens", _tokens(text)), False, seconds)
+
+
+def _count(usage: object, name: str, otherwise: int) -> int:
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if type(value) is int and 0 <= value < 1 << 40 else otherwise
+
+
+def _tokens(text: str) -> int:
+    """About how many tokens a text has, rather too many."""
+    return len(text.encode("utf-8", "surrogatepass")) // 3 + 8
+
+
+def _advice(failed: wire.Failed, endpoint: Endpoint) -> str:
+    if failed.kind == "unreachable" and not failed.sent:
+        return "; is the server running there? See OPENAI_BASE_URL"
+    if failed.kind == "timeout":
+        return "; raise POET_LLM_TIMEOUT, or take a faster model"
+    if failed.status in (401, 403):
+        return "; check OPENAI_API_KEY" if endpoint.key else "; it wants a key: set OPENAI_API_KEY where the URL is set"
+    if failed.status == 404:
+        return f"; does the URL end in /v1, and does it have the model {endpoint.model!r}?"
+    if failed.status == 429:
+        return "; it is asked too often, or your quota is used up"
+    if failed.kind == "reply":
+        return "; is this an OpenAI-compatible endpoint?"
+    return ""

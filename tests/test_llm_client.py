@@ -1,0 +1,415 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import environment
+from llm_server import Answer, LlmServer
+
+from poet_hook import settings as settings_module
+from poet_hook.errors import LlmError
+from poet_hook.llm import client as client_module
+from poet_hook.llm import ledger, wire
+from poet_hook.llm.client import Client
+from poet_hook.llm.endpoint import OPENAI, Secret, configured, endpoint
+from poet_hook.settings import Settings
+from poet_hook.store.database import Store
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"right": {"type": "boolean"}},
+    "required": ["right"],
+    "additionalProperties": False,
+}
+CANARY = "sk-canary-0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def clean(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("OPENAI_", "POET_LLM", "POET_MODEL")):
+            monkeypatch.delenv(name)
+    monkeypatch.setattr(client_module, "_PAUSE", 0.01)
+
+
+@pytest.fixture
+def store(project: Path) -> Iterator[Store]:
+    made = Store(project / ".poet")
+    yield made
+    made.close()
+
+
+def at(server: LlmServer | None = None, **environ: str) -> Client:
+    """A client of this server, in a process that has this environment."""
+    settings = settings_module.load()
+    for name, value in {**(server.environ() if server else {}), **environ}.items():
+        os.environ[name] = value
+    found = endpoint(settings)
+    assert found is not None
+    return Client(found, Store(settings.home), settings)
+
+
+@pytest.fixture(autouse=True)
+def environ_put_back() -> Iterator[None]:
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def ask(client: Client, user: str = "is it right?", **options: Any) -> client_module.Reply:
+    return client.ask("read", "you judge", user, **options)
+
+
+# --------------------------------------------------------------------------- asking
+
+
+def test_a_question_is_sent_and_its_reply_comes_back() -> None:
+    with LlmServer("yes", key=CANARY) as server:
+        reply = ask(at(server))
+        assert (reply.text, reply.finish_reason, reply.tokens_in, reply.tokens_out) == ("yes", "stop", 11, 7)
+        assert not reply.cached
+        assert reply.seconds > 0
+        (asked,) = server.asked
+        assert (asked.system, asked.user, asked.body["model"]) == ("you judge", "is it right?", "test-model")
+        assert asked.headers["authorization"] == f"Bearer {CANARY}"
+        assert asked.body["max_tokens"] == 4096
+        assert "response_format" not in asked.body
+
+
+def test_what_was_asked_before_is_not_sent_again_but_another_reply_is() -> None:
+    with LlmServer("one", "two", "three") as server:
+        first = at(server)
+        assert ask(first).text == "one"
+        again = ask(at(server))
+        assert (again.text, again.cached, again.tokens_in) == ("one", True, 11)
+        assert ask(first, n=2).text == "two"
+        assert ask(first, schema=SCHEMA).text == "three"
+        assert ask(first, n=2).text == "two"
+        assert len(server.asked) == 3
+        assert ask(first, cache=False).text == "three"
+        lines = ledger.calls(first.store, 10)
+        assert [line.outcome for line in lines] == ["ok", "cached", "ok", "ok", "cached", "ok"]
+        assert {(line.purpose, line.function) for line in lines} == {("read", "")}
+
+
+def test_a_reply_that_was_cut_off_is_told_and_not_kept() -> None:
+    with LlmServer(Answer("ye", finish_reason="length"), "yes") as server:
+        client = at(server)
+        assert (ask(client).text, ask(client).text) == ("ye", "yes")
+
+
+@pytest.mark.parametrize(
+    ("refuses", "shapes", "caps"),
+    [
+        ((), ["json_schema"], [True]),
+        (("json_schema",), ["json_schema", "json_object"], [True, True]),
+        (("json_schema", "json_object"), ["json_schema", "json_object", "text"], [True, True, True]),
+        (("max_tokens",), ["json_schema", "json_schema"], [True, False]),
+    ],
+)
+def test_what_a_server_does_not_take_is_left_out_and_remembered(
+    refuses: tuple[str, ...], shapes: list[str], caps: list[bool]
+) -> None:
+    with LlmServer('{"right": true}', refuses=refuses) as server:
+        assert ask(at(server), schema=SCHEMA).text == '{"right": true}'
+        assert [asked.shape for asked in server.asked] == shapes
+        assert ["max_tokens" in asked.body for asked in server.asked] == caps
+        last = server.asked[-1]
+        if last.shape == "json_schema":
+            assert last.body["response_format"]["json_schema"]["schema"] == SCHEMA
+        else:
+            assert json.dumps(SCHEMA) in last.system  # where the server can't hold the model to it, it is told
+        ask(at(server), "another", schema=SCHEMA)  # another process, as it were
+        assert [asked.shape for asked in server.asked] == [*shapes, shapes[-1]]
+
+
+def test_a_server_that_fails_on_a_schema_is_asked_without_it() -> None:
+    def reply(asked: Any) -> Answer:
+        return Answer("fine") if asked.shape == "json_object" else Answer("grammar error", status=500)
+
+    with LlmServer(reply) as server:
+        assert ask(at(server), schema=SCHEMA).text == "fine"
+        assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_one_failure_that_may_pass_is_tried_once_more(status: int) -> None:
+    with LlmServer(Answer("busy", status=status), "yes", Answer("busy", status=status)) as server:
+        client = at(server)
+        assert ask(client).text == "yes"
+        server.say(Answer("still busy", status=status))
+        with pytest.raises(LlmError, match=f"HTTP {status}: still busy"):
+            ask(client, "more")
+        assert len(server.asked) == 4
+        assert [line.outcome[:12] for line in ledger.calls(client.store, 2)] == ["failed: HTTP"] * 2
+
+
+def test_a_server_that_wants_a_long_pause_is_not_waited_for() -> None:
+    with LlmServer(Answer("slow down", status=429, headers={"Retry-After": "90"})) as server:
+        client = at(server)
+        with pytest.raises(LlmError, match="slow down; it is asked too often") as error:
+            ask(client)
+        assert error.value.kind == "refused"
+        with pytest.raises(LlmError, match="left alone"):
+            ask(client, "more")
+        assert len(server.asked) == 1
+
+
+def test_a_connection_that_breaks_is_tried_once_more() -> None:
+    with LlmServer(Answer("yes", hang_up=10), "yes") as server:
+        assert ask(at(server)).text == "yes"
+        server.say(Answer("yes", hang_up=10))
+        with pytest.raises(LlmError, match="the connection broke"):
+            ask(at(server), "more")
+        assert len(server.asked) == 4
+
+
+@pytest.mark.parametrize("answer", [Answer("late", delay=20), Answer("late", drip=0.1)])
+def test_time_is_up_however_slowly_bytes_come(answer: Answer) -> None:
+    with LlmServer(answer) as server:
+        client = at(server, POET_LLM_TIMEOUT="0.4")
+        started = time.monotonic()
+        with pytest.raises(LlmError, match=r"no answer within 0.4 s; raise POET_LLM_TIMEOUT") as error:
+            ask(client)
+        assert error.value.kind == "timeout"
+        with pytest.raises(LlmError, match="left alone"):  # a thousand questions do not wait a thousand times
+            ask(client, "more")
+        assert time.monotonic() - started < 3
+        assert len(server.asked) == 1
+        (line,) = ledger.calls(client.store, 5)
+        assert (line.outcome, line.tokens_out) == ("failed: no answer within 0.4 s", 4096)  # it may be billed
+
+
+def test_nobody_there() -> None:
+    with LlmServer() as server:
+        gone = server.environ()
+    client = at(**gone)
+    with pytest.raises(LlmError, match=r"is the server running there\? See OPENAI_BASE_URL") as error:
+        ask(client)
+    assert error.value.kind == "unreachable"
+    assert ledger.today(client.store)["tokens"] == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer(None), "no text"),
+        (Answer(""), "no text"),
+        (Answer("x" * (64 * 1024 + 1)), "more than 65,536 bytes"),
+        (Answer(body=b"x" * (wire.MAX_BYTES + 1)), "more than 1,048,576 bytes"),
+        (Answer("e" * 2_000_000, status=418), "more than 1,048,576 bytes"),
+        (Answer(body=b"<html>hello</html>"), "no JSON object"),
+        (Answer(body=b"[" * 100_000), "no JSON object"),
+        (Answer(body=b'{"choices": []}'), "no message"),
+        (Answer(body=b'{"choices": [{"message": null}]}'), "no message"),
+        (Answer(body=b""), "no JSON object"),
+        (Answer(body=b"\xff\xfe"), "no JSON object"),
+        (Answer(body=b"\x1f\x8b", headers={"Content-Encoding": "gzip"}), "compressed"),
+        (Answer(status=302, headers={"Location": "http://127.0.0.1:9/"}), "HTTP 302"),
+        (Answer("your context\nis \x1b[31mlong " + "x" * 5000, status=413), "HTTP 413: your context is "),
+        (Answer(None, message={"refusal": "I can't"}), "no text"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_odd_answers_are_errors_in_words(answer: Answer, words: str) -> None:
+    with LlmServer(answer) as server:
+        client = at(server)
+        with pytest.raises(LlmError, match=words) as error:
+            ask(client)
+        assert len(str(error.value)) < 600
+        assert str(error.value).isprintable()
+        assert len(server.requests) == 1
+        assert ledger.calls(client.store, 1)[0].outcome.startswith("failed: ")
+
+
+def test_odd_numbers_of_tokens_are_not_believed() -> None:
+    with LlmServer(Answer("yes", tokens=(-5, 1 << 60)), Answer("yes", tokens=None)) as server:
+        for question in ("a", "b"):
+            reply = ask(at(server), question)
+            assert 0 < reply.tokens_in < 200
+            assert 0 < reply.tokens_out < 20
+
+
+def test_a_wrong_key_and_a_wrong_model_say_what_to_do() -> None:
+    with LlmServer(key=CANARY) as server:
+        with pytest.raises(LlmError, match="HTTP 401: Incorrect API key provided; check OPENAI_API_KEY"):
+            ask(at(server, OPENAI_API_KEY="sk-another"))
+        with pytest.raises(LlmError, match="it wants a key: set OPENAI_API_KEY"):
+            ask(at(server, OPENAI_API_KEY=""))
+        with pytest.raises(LlmError, match="does not exist; does the URL end in /v1, and does it have the model 'no'"):
+            ask(at(server, POET_MODEL="no"), schema=SCHEMA)
+        assert len(server.asked) == 3
+
+
+# --------------------------------------------------------------------------- limits
+
+
+def test_the_calls_of_a_day_are_limited() -> None:
+    with LlmServer("yes") as server:
+        client = at(server, POET_LLM_CALLS="2")
+        ask(client, "a")
+        ask(client, "b")
+        with pytest.raises(
+            LlmError, match=r"today's calls .* are used up \(2 calls\): .* or raise POET_LLM_CALLS"
+        ) as e:
+            ask(client, "c")
+        assert e.value.kind == "budget"
+        assert ask(client, "a").cached  # which costs nothing
+        assert len(server.asked) == 2
+        assert client.ledger.left().calls == 0
+
+
+def test_the_tokens_of_a_day_limit_the_length_of_a_reply_and_then_end_it() -> None:
+    with LlmServer(Answer("yes", tokens=(100, 300))) as server:
+        client = at(server, POET_LLM_TOKENS="800")
+        ask(client, "a")
+        assert 500 < server.asked[0].body["max_tokens"] < 800
+        assert client.ledger.left().tokens == 400
+        ask(client, "b")
+        with pytest.raises(LlmError, match=r"today's tokens .* 0 are left") as error:
+            ask(client, "c")
+        assert error.value.kind == "budget"
+        assert len(server.asked) == 2
+
+
+def test_the_money_of_a_day_is_limited() -> None:
+    prices = {"POET_LLM_PRICE_IN": "10", "POET_LLM_PRICE_OUT": "1000", "POET_LLM_MONEY": "1.5"}
+    with LlmServer(Answer("yes", tokens=(100, 1000))) as server:
+        client = at(server, **prices)
+        ask(client, "a")
+        assert 1400 < server.asked[0].body["max_tokens"] < 1500
+        assert client.ledger.left().money == pytest.approx(1.5 - 1.001)
+        ask(client, "b")
+        with pytest.raises(LlmError, match=r"today's money .* raise POET_LLM_MONEY"):
+            ask(client, "c")
+        assert len(server.asked) == 2
+
+
+SHARED = """
+    import sys
+    from poet_hook import api
+    from poet_hook.errors import LlmError
+    from poet_hook.llm.client import Client
+    from poet_hook.llm.endpoint import endpoint
+
+    client = Client(endpoint(api.settings()), api.store(), api.settings())
+    for number in range(10):
+        try:
+            client.ask("read", "s", f"{sys.argv[1]} {number}")
+        except LlmError as error:
+            print(error.kind)
+"""
+
+
+def test_processes_share_the_limits(project: Path) -> None:
+    with LlmServer(Answer("yes", delay=0.02)) as server:
+        code = "\n".join(line[4:] for line in SHARED.splitlines())
+        env = environment(**server.environ(), POET_LLM_CALLS="7", COVERAGE_PROCESS_CONFIG="")
+        started = [
+            subprocess.Popen([sys.executable, "-c", code, name], env=env, stdout=subprocess.PIPE, text=True)
+            for name in "ab"
+        ]
+        said = [process.communicate(timeout=60)[0].split() for process in started]
+        assert [process.returncode for process in started] == [0, 0]
+        assert len(server.asked) == 7
+        assert sorted(word for words in said for word in words) == ["budget"] * 13
+
+
+def test_a_store_that_came_with_a_checkout_does_not_raise_the_limits(store: Store) -> None:
+    with LlmServer("yes") as server:
+        client = at(server, POET_LLM_TOKENS="500")
+        with store.write() as connection:
+            row = (ledger._today(), "{}", -1_000_000, -1_000_000, -5.0)
+            connection.execute(
+                "INSERT INTO llm_calls (day, started, purpose, function, model, outcome, tokens_in, tokens_out, cost,"
+                " seconds) VALUES (?, 0, '', '', ?, 'ok', ?, ?, ?, 0)",
+                row,
+            )
+        assert client.ledger.left().tokens == 500
+
+
+def test_where_no_account_can_be_kept_nothing_is_sent(project: Path) -> None:
+    (project / ".poet").write_text("no folder")
+    with LlmServer("yes") as server:
+        with pytest.raises(LlmError, match="no account can be kept of what is asked, so nothing was sent"):
+            ask(at(server))
+        assert server.requests == []
+
+
+def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(project: Path) -> None:
+    shown: list[str] = []
+    with LlmServer("yes", key=CANARY) as server:
+        client = at(server)
+        client.dry_run = shown.append
+        with pytest.raises(LlmError, match="nothing was sent") as error:
+            ask(client, "is 35 hot?", schema=SCHEMA)
+        assert error.value.kind == "dry run"
+        assert server.requests == []
+        (text,) = shown
+        assert text.startswith(f"POST {server.url}/chat/completions (read)\n")
+        assert json.loads(text.partition("\n")[2])["messages"][1] == {"role": "user", "content": "is 35 hot?"}
+        assert CANARY not in text
+
+
+# --------------------------------------------------------------------------- which endpoint
+
+
+def seen(root: Path, env: str = "", toml: str = "", **environ: str) -> Settings:
+    if env:
+        (root / ".env").write_text(env)
+    if toml:
+        (root / "pyproject.toml").write_text(toml)
+    os.environ.update(environ)
+    return settings_module.load(root)
+
+
+def test_nothing_is_configured_by_a_key_alone(project: Path) -> None:
+    found = configured(seen(project, OPENAI_API_KEY=CANARY))
+    assert found.endpoint is None
+    assert found.why_not == "no endpoint is configured (POET_MODEL is not set): nothing is sent"
+    assert CANARY not in repr(found)
+
+
+def test_a_model_and_a_key_mean_the_default_endpoint(project: Path) -> None:
+    found = endpoint(seen(project, OPENAI_API_KEY=CANARY, POET_MODEL="gpt-x"))
+    assert found is not None
+    assert (found.base_url, found.model, found.own) == (OPENAI, "gpt-x", True)
+    assert found.key is not None
+    assert found.key.reveal() == CANARY
+    assert CANARY not in repr(found)
+    with pytest.raises(TypeError):
+        found.key.__reduce__()
+    assert str(Secret("x")) == "set"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"env": "OPENAI_BASE_URL={url}\nPOET_MODEL=test-model\n"},
+        {"env": "OPENAI_BASE_URL={url}\nPOET_MODEL=test-model\nOPENAI_API_KEY=theirs\n"},
+        {"env": "OPENAI_BASE_URL={url}\n", "own": True},
+        {"env": "OPENAI_API_KEY=theirs\n", "own": True, "no_key": True},
+        {"env": "POET_LLM_CALLS=100000\n", "own": True},
+        {"toml": '[tool.poet_hook.llm]\nbase_url = "{url}"\nmodel = "test-model"\n'},
+        {"toml": '[tool.poet_hook.llm]\nbase_url = "{url}"\n', "own": True},
+    ],
+    ids=str,
+)
+def test_a_checkout_makes_nothing_be_sent_before_it_is_allowed(project: Path, files: dict[str, Any]) -> None:
+    with LlmServer("yes") as server:
+        texts = {k: v.replace("{url}", server.url) for k, v in files.items() if isinstance(v, str)}
+        own = {"POET_MODEL": "test-model"} if files.get("own") else {}
+        key = {} if files.get("no_key") else {"OPENAI_API_KEY": CANARY}
+        found = configured(seen(project, **texts, **own, **key))
+        assert found.endpoint is None
+        assert "python -m poet_hook trust-endpoint" in found.why_not
+        assert server.requests == []
+        assert CANARY not in repr(found)
