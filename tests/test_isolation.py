@@ -6,21 +6,29 @@ The policy would refuse all of it before anything runs; here it is passed over o
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import signal
+import struct
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
+from conftest import environment
 
 from poet_hook.errors import ReplayError
+from poet_hook.isolation import landlock, seccomp
+from poet_hook.isolation.attempts import ATTEMPTS
+from poet_hook.isolation.level import _MAY_FAIL, Tried, judged, level, tried
 from poet_hook.isolation.slice import slice_function
 from poet_hook.learning.replay import Outcome, Replay
-from poet_hook.model import CODE
+from poet_hook.model import CODE, Evidence, Verdict
 from poet_hook.store import codec
 from poet_hook.transform.plan import plan_module
 
@@ -37,6 +45,7 @@ LOADED = frozenset("ctypes gc json math os resource signal socket subprocess sys
 ARGUMENTS = [(9.0, [1.0, 2.0, 3.0]), (2.0, [1.0, 2.0, 3.0]), (50.0, [1.0, 2.0, 3.0, 90.0])]
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can lock a process down as far as that")
+closed = pytest.mark.skipif(level() != "closed", reason=f"this system does not close it: {tried().told}")
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +222,7 @@ def test_a_module_with_threads_is_not_forked() -> None:
 # --------------------------------------------------------------------------- reaches nothing
 
 
-@linux
+@closed
 @pytest.mark.parametrize(
     "body",
     [
@@ -247,7 +256,7 @@ def test_what_would_change_something_ends_it(warm: Replay, tmp_path: Path, body:
     assert os.access(place, os.R_OK)
 
 
-@linux
+@closed
 @pytest.mark.parametrize(
     "body",
     [
@@ -275,7 +284,7 @@ def test_what_only_looks_is_refused(warm: Replay, tmp_path: Path, body: str) -> 
     assert value(outcome) == "no"
 
 
-@linux
+@closed
 def test_code_of_the_machine_can_not_be_written(warm: Replay) -> None:
     body = "c = ctypes.CDLL(None)\nc.mmap.restype = ctypes.c_void_p\n"
     body += "return [c.mmap(0, 4096, use, 0x22, -1, 0) for use in (3, 7)]"
@@ -323,3 +332,159 @@ def test_the_child_dies_with_the_process_that_forked_it() -> None:
         time.sleep(0.02)
     os.killpg(group, signal.SIGKILL)
     pytest.fail("a child of the ended process lives on")
+
+
+# --------------------------------------------------------------------------- the level
+
+ENV = environment(COVERAGE_PROCESS_CONFIG="")
+
+
+def tried_without(tmp_path: Path, *missing: str) -> Tried:
+    """What a system finds that does not have these."""
+    for name in ("sealed", "plain"):
+        (tmp_path / name).write_text("x")
+    lines = {
+        "seccomp": "seccomp.machine = lambda: ''",
+        "landlock": "landlock.version = lambda: 0",
+        "limits": "seal._limit = lambda *_: None",
+    }
+    code = "import json, sys\nfrom poet_hook.isolation import attempts, landlock, seal, seccomp\n"
+    code += "\n".join(lines[name] for name in missing)
+    code += "\nprint(json.dumps(attempts.handle({'sealed': sys.argv[1], 'plain': sys.argv[2]})))"
+    command = [sys.executable, "-c", code, str(tmp_path / "sealed"), str(tmp_path / "plain")]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENV, check=True)
+    return judged(**json.loads(done.stdout))
+
+
+def test_the_level_is_found_by_trying() -> None:
+    found = tried()
+    assert level() == found.level
+    assert found.level in (("closed", "limits") if sys.platform == "linux" else ("limits", "none"))
+    assert (found.level == "closed") == (found.open == () and bool(found.seccomp)), found
+
+
+@linux
+def test_without_any_lock_there_is_no_level(tmp_path: Path) -> None:
+    found = tried_without(tmp_path, "seccomp", "landlock", "limits")
+    assert (found.level, set(ATTEMPTS) - set(found.open) - _MAY_FAIL) == ("none", set()), found
+
+
+@linux
+def test_limits_alone_leave_much_open(tmp_path: Path) -> None:
+    found = tried_without(tmp_path, "seccomp", "landlock")
+    assert found.level == "limits"
+    assert {"shorten a file", "change the mode of a file", "delete a file", "send a signal"} <= set(found.open)
+    assert {"read a file", "empty a file", "connect to a port", "take much memory"}.isdisjoint(found.open)
+
+
+@closed
+def test_a_filter_alone_has_no_limit_for_memory(tmp_path: Path) -> None:
+    found = tried_without(tmp_path, "landlock", "limits")
+    assert (found.level, found.open) == ("limits", ("take much memory",))
+
+
+@closed
+def test_filter_and_limits_close_it_on_kernels_without_landlock(tmp_path: Path) -> None:
+    assert tried_without(tmp_path, "landlock").level == "closed"
+
+
+@linux
+@pytest.mark.skipif(landlock.version() < 6, reason="the kernel's Landlock knows no scopes")
+def test_landlock_and_limits_alone_leave_modes_open(tmp_path: Path) -> None:
+    found = tried_without(tmp_path, "seccomp")
+    assert found.level == "limits"
+    assert "change the mode of a file" in found.open
+    assert {"read a file", "shorten a file", "delete a file", "send a signal"}.isdisjoint(found.open)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "expected"),
+    [
+        ({"read a file": [False, True], "take another process": [False, False]}, "closed"),
+        ({"read a file": [False, False], "take much memory": [False, True]}, "limits"),  # can't be tried: not proved
+        ({"read a file": [True, True], "take much memory": [False, True]}, "limits"),
+        ({"read a file": [True, True], "take much memory": [True, True]}, "none"),
+        ({"read a file": [False, False]}, "none"),
+    ],
+)
+def test_a_level_is_what_was_proved(attempts: dict[str, list[bool]], expected: str) -> None:
+    assert judged(attempts).level == expected
+    assert judged(attempts, computes=False).level == "none"
+
+
+def test_old_verdicts_have_no_level_and_new_ones_keep_it() -> None:
+    evidence = Evidence(4, 3.0, 0.0, 8.0, 0.5, 0.9)
+    verdict = Verdict("promote", "proven", 0.05, evidence, ("it is better",), isolation="closed")
+    data = msgspec.json.encode(verdict)
+    assert msgspec.json.decode(data, type=Verdict) == verdict
+    old = msgspec.json.decode(data)
+    del old["isolation"]
+    assert msgspec.convert(old, Verdict).isolation is None
+
+
+# --------------------------------------------------------------------------- the filter, on every machine
+
+X86, ARM = 0xC000003E, 0xC00000B7
+
+
+def answer(program: bytes, architecture: int, number: int, *arguments: int) -> int:
+    """What the kernel does with a system call by that filter."""
+    words = [number, architecture, 0, 0]
+    for argument in (*arguments, *[0] * (6 - len(arguments))):
+        words += [argument & 0xFFFFFFFF, argument >> 32]
+    lines = list(struct.iter_unpack("=HBBI", program))
+    place, accumulator = 0, 0
+    while True:
+        code, when, otherwise, value = lines[place]
+        place += 1
+        if code == 0x06:
+            return value
+        if code == 0x20:
+            accumulator = words[value // 4]
+        else:
+            test = {0x15: accumulator == value, 0x35: accumulator >= value, 0x45: bool(accumulator & value)}[code]
+            place += when if test else otherwise
+
+
+def numbers() -> dict[str, dict[str, int]]:
+    """The system calls of both machines as the headers of this one have them."""
+    found = {}
+    for kind, path in (("x86_64", "x86_64-linux-gnu/asm/unistd_64.h"), ("aarch64", "asm-generic/unistd.h")):
+        text = Path("/usr/include", path).read_text()
+        found[kind] = {m[1]: int(m[2]) for m in re.finditer(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", text)}
+    return found
+
+
+@pytest.mark.parametrize(("kind", "write", "mmap", "openat"), [("x86_64", 1, 9, 257), ("aarch64", 64, 222, 56)])
+def test_the_filter(kind: str, write: int, mmap: int, openat: int) -> None:
+    program, own = seccomp.program(kind, 7), X86 if kind == "x86_64" else ARM
+    assert len(program) // 8 < 4096  # what the kernel takes
+
+    def of(number: int, *arguments: int) -> int:
+        return answer(program, own, number, *arguments)
+
+    assert [of(write, fd) for fd in (7, 1, 0)] == [seccomp.ALLOW, seccomp.REFUSE, seccomp.REFUSE]
+    assert [of(mmap, 0, 1, use) for use in (1, 3, 4, 7)] == [seccomp.ALLOW, seccomp.ALLOW, *[seccomp.REFUSE] * 2]
+    assert [of(openat, 0, 0, flags) for flags in (0, os.O_CLOEXEC)] == [seccomp.REFUSE] * 2
+    assert [of(openat, 0, 0, flags) for flags in (1, 2, 0o100, 0o1000)] == [seccomp.END] * 4
+    assert {of(number) for number in range(500, 1000)} == {seccomp.REFUSE}
+    foreign = [answer(program, other, write, 7) for other in (X86, ARM, 0x40000003) if other != own]
+    assert foreign == [seccomp.END] * 2
+    if kind == "x86_64":
+        assert of(0x40000000 | write, 7) == seccomp.END
+
+
+@pytest.mark.skipif(
+    not (Path("/usr/include/asm-generic/unistd.h").exists() and Path("/usr/include/x86_64-linux-gnu/asm").exists()),
+    reason="the headers of the kernel are not here",
+)
+def test_the_numbers_are_those_of_the_kernel() -> None:
+    tables = {seccomp.ALLOW: seccomp._COMPUTES, seccomp.END: seccomp._CHANGES_THE_WORLD}
+    known = numbers()
+    for expected, table in tables.items():
+        for name, *columns in (entry.split() for entry in table.split(",")):
+            for kind, column in zip(("x86_64", "aarch64"), columns, strict=True):
+                assert known[kind].get(name, -1) == int(column), (name, kind)
+                if int(column) >= 0:
+                    own = X86 if kind == "x86_64" else ARM
+                    assert answer(seccomp.program(kind, 7), own, int(column)) == expected, name

@@ -28,17 +28,17 @@ class EndedError(Exception):
 
 
 class Child:
-    """A child that runs `work` locked down, for `seconds` of computing at most; use as a context manager.
+    """A child that runs `work` behind a seal, for `seconds` of computing at most; use as a context manager.
 
     Raises `EndedError` where none can be forked. Whatever `work` raises ends the child.
     """
 
-    def __init__(self, work: Callable[[], Iterable[Any]], seconds: float) -> None:
+    def __init__(self, work: Callable[[], Iterable[Any]], seconds: float, seal: Seal | None = None) -> None:
         if not hasattr(os, "fork"):
             raise EndedError("this system can't fork a process, and so can't judge generated code")
         if _threads() > 1:
             raise EndedError("its module runs threads, so that no process can be forked to judge generated code")
-        seal = Seal()
+        seal = seal or Seal()
         self._most = seal.memory + MEMORY
         self._read = 0
         self._rest = b""
@@ -101,8 +101,8 @@ class Child:
     def _end(self) -> int:
         """Kill the child, and take its status: of one that has ended by itself, how."""
         pid, self.pid = self.pid, 0
-        _, status = os.waitpid(pid, os.WNOHANG)
-        if not _:
+        gone, status = os.waitpid(pid, os.WNOHANG)
+        if not gone:
             os.kill(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
         return status

@@ -23,6 +23,8 @@ class Seal:
     """What this system has to lock a process down with, and how large this one is: looked up before the fork."""
 
     def __init__(self) -> None:
+        import resource  # noqa: F401 - Unix only, and behind the seal there is nothing to load it from
+
         self.linux = sys.platform == "linux"
         self.landlock = landlock.version()
         self.machine = seccomp.machine()

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from poet_hook.model.version import Choice as Choice
     from poet_hook.model.version import Decision as Decision
     from poet_hook.model.version import Evidence as Evidence
+    from poet_hook.model.version import Isolation as Isolation
     from poet_hook.model.version import Learned as Learned
     from poet_hook.model.version import Level as Level
     from poet_hook.model.version import Measure as Measure
@@ -55,7 +56,7 @@ _FACE = {
     "feedback": "Feedback FeedbackReceipt Signal SignalKind",
     "plan": "Exit FunctionKind LeftAlone Limit Parameter Plan Span Tunable TunableKind",
     "pragma": "Coerce Diagnostic Fallback Learn Origin Pragma RecordMode Scope Tune",
-    "version": "Candidate Choice Decision Evidence Learned Level Measure Metric Verdict Version",
+    "version": "Candidate Choice Decision Evidence Isolation Learned Level Measure Metric Verdict Version",
 }
 _HOME = {name: room for room, names in _FACE.items() for name in names.split()}
 

@@ -9,6 +9,7 @@ from typing import Literal
 from poet_hook.model import Value
 
 Level = Literal["requested", "provisional", "proven"]
+Isolation = Literal["none", "limits", "closed"]
 Decision = Literal["promote", "propose", "challenge", "wait", "keep"]
 Metric = Literal[
     "accuracy",
@@ -72,6 +73,7 @@ class Verdict:
     """The judgement of a candidate; `reasons` are sentences, `regressions` ids of approved executions that flip.
 
     `flips` are the ids of all that do; where a sample was replayed, of `replayed` executions (None: of all).
+    `isolation` says how well other code was locked away while it was replayed; None of the user's own.
     """
 
     decision: Decision
@@ -83,6 +85,7 @@ class Verdict:
     flips: tuple[str, ...] = ()
     needed: int | None = None
     replayed: int | None = None
+    isolation: Isolation | None = None
 
 
 @dataclass(frozen=True, slots=True)
