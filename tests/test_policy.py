@@ -430,6 +430,29 @@ def test_no_accepted_program_changes_what_it_is_given(random: Random) -> None:
     assert namespace["WEIGHTS"] == {"cpu": [1.0]}, body
 
 
+def chains(length: int) -> dict[str, list[str]]:
+    def chain(first: str, form: str, *after: str) -> list[str]:
+        last = f"x{length - 1}"
+        steps = [f"x{i} = " + form.replace("X", f"x{i - 1}") for i in range(1, length)]
+        return [f"x0 = {first}", *steps, *(line.replace("X", last) for line in after), "return value > 1"]
+
+    return {
+        "owned": chain("[]", "X or X", "X.append(1)"),
+        "items": chain("[[]]", "[X[0], X[0]]", "X[0].append(1)"),
+        "number": chain("1", "X + X", "sum(range(X))"),
+        "float": chain("1.0", "(X if value else X)", "raw ** X"),
+        "floats": chain("history", "max(X, X)", "raw ** X"),
+        "size": chain("'a'", "X + X", "X * 3"),
+    }
+
+
+@pytest.mark.parametrize("name", chains(1))
+def test_following_names_ends(name: str) -> None:
+    """Each of them would take 2 to the power of its length."""
+    assert "size" not in rules(candidate("\n".join(chains(3)[name])))
+    assert rules(candidate("\n".join(chains(60)[name]))) == {"size"}
+
+
 # --------------------------------------------------------------------------- the command
 
 

@@ -90,7 +90,7 @@ READING = frozenset(  # methods that change nothing
     """
     abs all any argmax argmin argsort as_integer_ratio as_tuple astype between bit_count bit_length
     capitalize casefold cdf center clip conj conjugate copy corr count cov cummax cummin cumprod cumsum date
-    decode describe diagonal diff difference dot drop_duplicates dropna duplicated elements encode endswith ewm
+    decode describe diagonal diff difference dot drop_duplicates dropna duplicated encode endswith ewm
     expanding expandtabs ffill bfill fillna find findall finditer first flatten format fromhex fromisoformat
     fromkeys fromordinal fromtimestamp from_bytes fullmatch get group groupby groupdict groups head hex idxmax idxmin
     index intersection inv_cdf is_finite is_infinite is_integer is_nan is_signed is_zero isalnum isalpha isascii
@@ -126,6 +126,21 @@ CHANGES_FIRST = frozenset(  # functions that change their first argument
     heapq.heapreplace
     """.split()
 )
+ONE_ARRAY = frozenset(  # functions of numpy whose second positional argument is written to
+    """
+    abs absolute arccos arcsin arctan cbrt ceil cos cosh deg2rad degrees exp exp2 expm1 fabs floor isfinite isinf isnan
+    log log10 log1p log2 logical_not negative rad2deg radians reciprocal rint sign signbit sin sinh sqrt square tan
+    tanh trunc
+    """.split()
+)
+MORE_ARRAYS = frozenset(  # those that write to none, or to their fourth at the earliest
+    """
+    allclose arange argpartition array average bincount clip convolve corrcoef correlate cov diff digitize eye full
+    full_like gradient histogram hstack interp intersect1d isclose isin linspace logspace mean nan_to_num nanmean
+    nanmedian nanpercentile nanprod nanquantile nanstd nansum nanvar percentile polyfit prod quantile repeat
+    searchsorted select setdiff1d sort split std sum take trace trapezoid trapz union1d unique unwrap var where
+    """.split()
+)
 OF_TYPES = frozenset(  # what may be taken from a builtin type itself: str.lower, dict.fromkeys
     """
     capitalize casefold fromhex fromkeys from_bytes isalnum isalpha isdigit islower isspace isupper lower lstrip
@@ -134,9 +149,9 @@ OF_TYPES = frozenset(  # what may be taken from a builtin type itself: str.lower
 )
 SIZED = frozenset(  # what makes something as large as a number among its arguments
     """
-    bytes center expandtabs ljust rjust to_bytes zfill numpy.arange numpy.eye numpy.full numpy.identity numpy.linspace
-    numpy.logspace numpy.ones numpy.repeat numpy.tile numpy.tri numpy.zeros statistics.quantiles itertools.repeat
-    itertools.islice repeat reshape numpy.reshape quantiles pandas.date_range
+    bytes center expandtabs ljust operator.mul rjust to_bytes zfill numpy.arange numpy.eye numpy.full numpy.identity
+    numpy.linspace numpy.logspace numpy.ones numpy.repeat numpy.tile numpy.tri numpy.zeros statistics.quantiles
+    itertools.repeat itertools.islice repeat reshape numpy.reshape quantiles pandas.date_range
     """.split()
 )
 VIEWS = frozenset(  # methods and functions whose result may share memory with what they are given

@@ -16,6 +16,7 @@ from poet_hook.isolation.estimate import FACTORIALS, MOST_STEPS, is_float, large
 from poet_hook.isolation.rule import rule
 from poet_hook.isolation.scope import COMPREHENSIONS, walk_bodies
 
+_DIGITS = 1000
 _PRODUCTS = frozenset(
     f"itertools.{name}" for name in "combinations combinations_with_replacement permutations product".split()
 )
@@ -287,6 +288,10 @@ def huge_number(code: Code, node: ast.Call) -> str | None:
     """Use math.lgamma, floats, or small constants."""
     if code.builtin(node.func) == "pow" and len(node.args) != 3:
         return _power(code, node.args[0], node.args[1]) if len(node.args) == 2 else "what pow is given can't be seen"
+    if code.builtin(node.func) == "round" and any(largest(code, a) > _DIGITS for a in node.args[1:]):
+        return "round to that many digits"
+    if code.path(node.func) == "math.prod" and any(largest(code, a) > _DIGITS for a in node.args):
+        return "a product of that many numbers"
     if code.path(node.func) in FACTORIALS:
         values = [number(code, a) for a in node.args]
         if any(v is None or v > 500 for v in values):

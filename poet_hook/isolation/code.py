@@ -12,8 +12,13 @@ from poet_hook.isolation.scope import COMPREHENSIONS, Binding, How, Scope, child
 
 MAX_NODES = 2000
 MAX_DEPTH = 60
+MOST_EFFORT = 20_000  # steps from a name to what it may stand for
 _OPENING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, *COMPREHENSIONS, ast.comprehension, ast.AnnAssign)
 _ITEMS = {"append": "value", "add": "value", "appendleft": "value", "extend": "element", "extendleft": "element"}
+
+
+class Intricate(Exception):
+    """What a name stands for could only be told with more work than a candidate is worth."""
 
 
 class Code:
@@ -26,6 +31,7 @@ class Code:
         self.scopes: dict[ast.AST, Scope] = {}
         self.parents: dict[ast.AST, ast.AST] = {}
         self.too_large = ""
+        self._effort = MOST_EFFORT
         outer = Scope(function, None)
         self._read(function, outer)
         self.owner = Owner(self)
@@ -92,6 +98,12 @@ class Code:
         names = {a.arg for a in ast.walk(self.function.args) if isinstance(a, ast.arg)}
         return any(isinstance(n, ast.Name) and n.id in names and isinstance(n.ctx, ast.Load) for n in self.nodes)
 
+    def spend(self, effort: int = 1) -> None:
+        """Count what following names costs: a chain of them could take for ever. Raises `Intricate`."""
+        self._effort -= effort
+        if self._effort < 0:
+            raise Intricate
+
     def parent(self, node: ast.AST) -> ast.AST:
         """The node around."""
         return self.parents.get(node, self.function)
@@ -127,6 +139,7 @@ class Code:
         for _ in range(5):
             if not isinstance(node, ast.Name):
                 break
+            self.spend()
             scope = self.scopes[node].find(node.id) if node in self.scopes else None
             if scope is None:
                 known = self.original.names.get(node.id)

@@ -25,6 +25,7 @@ _FOLD: dict[type[ast.operator], Callable[[float, float], float]] = {
 
 def number(code: Code, node: ast.AST) -> float | None:
     """The value of an expression of constants; infinity where it is huge, None where it depends on more."""
+    code.spend()
     node = code.value_of(node)
     if isinstance(node, ast.Constant):
         value = node.value
@@ -70,6 +71,7 @@ def _folded(op: ast.operator, left: float, right: float) -> float | None:
 
 def largest(code: Code, node: ast.AST) -> float:
     """The largest constant in an expression, in absolute terms; 0 where there is none."""
+    code.spend()
     found, stack = 0.0, [node]
     while stack:
         part = stack.pop()
@@ -83,6 +85,7 @@ def largest(code: Code, node: ast.AST) -> float:
 
 def is_float(code: Code, node: ast.AST, seen: frozenset[str] = frozenset()) -> bool:
     """True where the value can't be a whole number that grows without end, or a container."""
+    code.spend()
     node = code.value_of(node)
     if isinstance(node, ast.Constant):
         return isinstance(node.value, float)
@@ -114,6 +117,7 @@ def _binds_float(code: Code, binding: Binding, seen: frozenset[str]) -> bool:
 
 def _has_floats(code: Code, node: ast.AST, seen: frozenset[str]) -> bool:
     """True for a parameter such as `list[float]`, and for what is cut out of or sorted from it."""
+    code.spend()
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
         return _has_floats(code, node.value, seen)
     if isinstance(node, ast.Call) and code.builtin(node.func) in ("list", "sorted", "reversed", "set", "tuple"):

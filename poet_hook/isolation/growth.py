@@ -12,6 +12,7 @@ from poet_hook.isolation.ownership import called
 from poet_hook.isolation.rule import rule
 from poet_hook.isolation.scope import named, walk_bodies
 
+_UNROLLED = 6  # assignments
 _CONTAINERS = frozenset("Sequence bytes list str tuple".split())
 
 
@@ -44,6 +45,7 @@ def repeated(code: Code, node: ast.BinOp | ast.AugAssign) -> str | None:
 
 def _size(code: Code, node: ast.AST, seen: frozenset[str] = frozenset()) -> float | None:
     """How long a list or text of constants is, None where it is none."""
+    code.spend()
     node = code.value_of(node)
     if isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes)):
         return len(node.value)
@@ -97,7 +99,7 @@ def large_value(code: Code, node: ast.Call) -> str | None:
 def doubling(code: Code, node: ast.Assign | ast.AugAssign) -> str | None:
     """Use floats where a loop multiplies something with itself, and let nothing become twice as long in each round."""
     target = node.target if isinstance(node, ast.AugAssign) else node.targets[0]
-    if not isinstance(target, ast.Name) or not _in_loop(code, node) or is_float(code, target):
+    if not isinstance(target, ast.Name) or not (_in_loop(code, node) or _often(code, target)) or is_float(code, target):
         return None
     for part in ast.walk(node):
         if isinstance(part, (ast.BinOp, ast.AugAssign)) and _multiplies(code, part, target.id):
@@ -136,6 +138,12 @@ def extended_by_itself(code: Code, node: ast.Call) -> str | None:
     return (
         f"{func.value.id} is extended by itself in a loop" if func.value.id in names and _in_loop(code, node) else None
     )
+
+
+def _often(code: Code, target: ast.Name) -> bool:
+    """True for a name that is assigned so often that it makes a loop."""
+    scope = code.scopes[target].find(target.id)
+    return scope is not None and len(scope.bindings[target.id]) > _UNROLLED
 
 
 def _in_loop(code: Code, node: ast.AST) -> bool:

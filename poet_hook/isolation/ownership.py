@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _ITEMS_OF_ARGUMENTS = frozenset(
     "deque dict enumerate filter frozenset islice iter list pairwise reversed set sorted tuple zip".split()
 )
-_NEW_ITEMS = frozenset("elements findall groups quantiles rsplit split splitlines tolist".split())
+_NEW_ITEMS = frozenset("findall groups quantiles rsplit split splitlines tolist".split())
 _READERS = _ITEMS_OF_ARGUMENTS | frozenset("abs all any bool float int isinstance len range repr round str sum".split())
 
 
@@ -32,6 +32,7 @@ class Owner:
 
     def owns(self, node: ast.AST | None, line: int) -> bool:
         """True where the value of `node` at `line` is new, or can't be changed."""
+        self.code.spend()
         if isinstance(node, ast.Name):
             return self._name(node, line, items=False)
         if isinstance(node, ast.Subscript):
@@ -48,6 +49,7 @@ class Owner:
 
     def owns_items(self, node: ast.AST | None, line: int) -> bool:
         """True where what the container `node` holds is new, or can't be changed."""
+        self.code.spend()
         if isinstance(node, ast.Name):
             return self._name(node, line, items=True)
         if isinstance(node, (ast.Constant, ast.JoinedStr)):
@@ -135,6 +137,7 @@ class Owner:
 
     def _escapes(self, scope: Scope, name: str) -> bool:
         """True where another name or a container may stand for what `name` stands for."""
+        self.code.spend(len(self.code.parents) // 8)
         for node, parent in self.code.parents.items():
             if not (isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)):
                 continue
@@ -224,6 +227,7 @@ class Owner:
 
     def owns_parts(self, node: ast.AST | None, line: int) -> bool:
         """True where what the items of the container `node` hold is the call's own: what `for a, b in node` gives."""
+        self.code.spend()
         if isinstance(node, ast.Name):
             scope, made = self.scopes[node].find(node.id), self.code.value_of(node)
             if scope is None or made is node or self._escapes(scope, node.id):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from poet_hook.isolation import bounds, ends, growth, rules, texts
-from poet_hook.isolation.code import MAX_DEPTH, MAX_NODES, Code
+from poet_hook.isolation.code import MAX_DEPTH, MAX_NODES, Code, Intricate
 from poet_hook.isolation.original import Function, Original, imports
 from poet_hook.isolation.rule import ADVICE, BY_NODE, Refusal, refusal, say
 
@@ -199,8 +199,8 @@ def _body(function: Function, original: Original) -> list[Refusal]:
             return [refusal(_SIZE, function, f"it is {code.too_large}")]
         own = _own(original)
         broken = [b for b in _broken(code) if not _same_words(b, code, own.words)]
-    except RecursionError:
-        return [refusal(_SIZE, function, "it is nested too deep")]
+    except (RecursionError, Intricate):
+        return [refusal(_SIZE, function, "what its names stand for is too intricate")]
     if code.yields() != own.yields:
         broken.append((_KIND, function, "one of the two is a generator"))
     elif own.reads_arguments and not broken and not code.reads_arguments():

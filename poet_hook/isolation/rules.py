@@ -15,7 +15,9 @@ from poet_hook.isolation.allowed import (
     DATA,
     GUARDED,
     MODULES,
+    MORE_ARRAYS,
     OF_TYPES,
+    ONE_ARRAY,
     READING,
     TYPES,
 )
@@ -283,6 +285,9 @@ def changing_call(code: Code, node: ast.Call) -> str | None:
     elif isinstance(node.func, ast.Attribute) and not path and _changes(code, node.func):
         changed = [node.func.value]
     changed += [k.value for k in node.keywords if k.arg == "out"]
+    if path.startswith("numpy.") and code.is_allowed_path(path):
+        name = path.rpartition(".")[2]
+        changed += node.args[1 if name in ONE_ARRAY else 3 if name in MORE_ARRAYS else 2 :]
     for what in changed:
         if not code.owner.owns(what, node.lineno):
             return f"{ast.unparse(what)} may be the caller's, and is changed"
