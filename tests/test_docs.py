@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from conftest import PACKAGE, environment
+from llm_server import LlmServer
 
 from poet_hook import errors, settings
 from poet_hook.cli.assumed import unknown_names
@@ -32,6 +33,7 @@ NOT_RUN = (
     *(f"python -m poet_hook {word}install-startup" for word in ("", "un")),  # of whoever runs the tests
 )
 HOME = "/home/ada"  # how the pages call the folder in which they are run
+MODEL, MODEL_URL = "qwen2.5-coder", "http://localhost:11434/v1"  # and the language model that they ask
 PIPELINE = "pragma transform hook runtime store signals learning versions domains llm isolation cli".split()
 
 
@@ -103,12 +105,13 @@ class Reader:
         }
 
     def run(self, command: str) -> str:
+        command = command.replace(MODEL_URL, self.model_url)
         done = subprocess.run(
             command, shell=True, cwd=self.folder, env=self.environment, timeout=60,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         assert done.returncode == 0, f"{self.page.name}: {command}\n{done.stdout}"
-        return done.stdout.replace(str(self.home), HOME)
+        return done.stdout.replace(str(self.home), HOME).replace(self.model_url, MODEL_URL)
 
     def expect(self, expected: str, actual: str, where: str) -> None:
         assert matches(expected, actual), f"{self.page.name}:{where}\nexpected:\n{expected}\nactual:\n{actual}"
@@ -174,7 +177,10 @@ def exists(command: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PACKAGE).as_posix())
 def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
-    Reader(page, tmp_path / "home").read()
+    reader = Reader(page, tmp_path / "home")
+    with LlmServer('{"answer": "yes"}', model=MODEL) as server:
+        reader.model_url = server.url
+        reader.read()
 
 
 def headings(page: Path, level: str) -> list[str]:

@@ -1,26 +1,31 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import environment
+from conftest import Load, Python, environment
 from llm_server import Answer, LlmServer
 
+from poet_hook import api
 from poet_hook import settings as settings_module
-from poet_hook.errors import LlmError
+from poet_hook.errors import LlmError, SettingsError
+from poet_hook.llm import allowed, ledger, wire
 from poet_hook.llm import client as client_module
-from poet_hook.llm import ledger, wire
 from poet_hook.llm.client import Client
-from poet_hook.llm.endpoint import OPENAI, Secret, configured, endpoint
+from poet_hook.llm.endpoint import OPENAI, Secret, configured, endpoint, said
+from poet_hook.llm.redact import shown_arguments, shown_outcome, shown_value
 from poet_hook.settings import Settings
 from poet_hook.store.database import Store
+from poet_hook.transform.plan import plan_module
 
 SCHEMA = {
     "type": "object",
@@ -85,16 +90,16 @@ def test_a_question_is_sent_and_its_reply_comes_back() -> None:
 
 
 def test_what_was_asked_before_is_not_sent_again_but_another_reply_is() -> None:
-    with LlmServer("one", "two", "three") as server:
+    with LlmServer("one", "two", '{"right": true}') as server:
         first = at(server)
         assert ask(first).text == "one"
         again = ask(at(server))
         assert (again.text, again.cached, again.tokens_in) == ("one", True, 11)
         assert ask(first, n=2).text == "two"
-        assert ask(first, schema=SCHEMA).text == "three"
+        assert ask(first, schema=SCHEMA).text == '{"right": true}'
         assert ask(first, n=2).text == "two"
         assert len(server.asked) == 3
-        assert ask(first, cache=False).text == "three"
+        assert ask(first, cache=False).text == '{"right": true}'
         lines = ledger.calls(first.store, 10)
         assert [line.outcome for line in lines] == ["ok", "cached", "ok", "ok", "cached", "ok"]
         assert {(line.purpose, line.function) for line in lines} == {("read", "")}
@@ -133,11 +138,25 @@ def test_what_a_server_does_not_take_is_left_out_and_remembered(
 
 def test_a_server_that_fails_on_a_schema_is_asked_without_it() -> None:
     def reply(asked: Any) -> Answer:
-        return Answer("fine") if asked.shape == "json_object" else Answer("grammar error", status=500)
+        return Answer("{}") if asked.shape == "json_object" else Answer("grammar error", status=500)
 
     with LlmServer(reply) as server:
-        assert ask(at(server), schema=SCHEMA).text == "fine"
+        assert ask(at(server), schema=SCHEMA).text == "{}"
         assert len(server.asked) == 2
+
+
+def test_a_server_that_takes_a_schema_and_does_not_heed_it_is_told_in_words() -> None:
+    def reply(asked: Any) -> str:
+        return '{"right": true}' if json.dumps(SCHEMA) in asked.system else "It is right, I think."
+
+    with LlmServer(reply) as server:
+        assert ask(at(server), schema=SCHEMA).text == '{"right": true}'
+        assert [asked.shape for asked in server.asked] == ["json_schema", "json_object"]
+        ask(at(server), "another", schema=SCHEMA)
+        assert server.asked[-1].shape == "json_object"
+        server.say("It is right, I think.")  # of an endpoint that did it before, that is the model's fault
+        assert ask(at(server), "more", schema=SCHEMA).text == "It is right, I think."
+        assert len(server.asked) == 4
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -413,3 +432,186 @@ def test_a_checkout_makes_nothing_be_sent_before_it_is_allowed(project: Path, fi
         assert "python -m poet_hook trust-endpoint" in found.why_not
         assert server.requests == []
         assert CANARY not in repr(found)
+
+
+def test_what_was_read_and_allowed_counts_until_it_says_something_else(project: Path, python: Python) -> None:
+    with LlmServer("yes", key="theirs") as server:
+        text = f"OPENAI_BASE_URL={server.url}\nPOET_MODEL=test-model\nOPENAI_API_KEY=theirs\n"
+        settings = seen(project, env=text, OPENAI_API_KEY="")
+        del os.environ["OPENAI_API_KEY"]
+        assert endpoint(settings) is None
+        done = python("from poet_hook.cli.main import entry; entry()", "trust-endpoint")
+        assert "allowed: api_key = set" in done.stdout
+        assert "theirs" not in done.stdout
+        found = endpoint(settings)
+        assert found is not None
+        assert found.own is False
+        assert ask(Client(found, Store(settings.home), settings)).text == "yes"
+        (project / ".env").write_text(text.replace("127.0.0.1", "127.0.0.2"))
+        assert endpoint(settings) is None
+        (project / ".env").write_text(f"{text}POET_LLM_CALLS=100000\n")
+        assert endpoint(settings) is None
+        (project / ".env").write_text(text)
+        assert endpoint(settings) is not None
+        python("from poet_hook.cli.main import entry; entry()", "trust-endpoint", "--revoke")
+        assert endpoint(settings) is None
+        kept = (project.parent / "user" / "endpoints.json").read_text()
+        assert "theirs" not in kept
+        assert (project.parent / "user" / "endpoints.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_copy_of_the_project_elsewhere_is_not_allowed(project: Path) -> None:
+    settings = seen(project, env="POET_MODEL=m\n")
+    allowed.allow(settings, said(settings))
+    assert endpoint(settings) is not None
+    other = project.parent / "other"
+    other.mkdir()
+    (other / "pyproject.toml").touch()
+    (other / ".env").write_text("POET_MODEL=m\n")
+    assert endpoint(settings_module.load(other)) is None
+
+
+@pytest.mark.parametrize("place", [".env", "pyproject.toml"])
+def test_a_key_of_this_user_is_never_sent_to_an_endpoint_that_a_file_named(project: Path, place: str) -> None:
+    with LlmServer("yes") as server:
+        table = f'[tool.poet_hook.llm]\nbase_url = "{server.url}"\nmodel = "test-model"\n'
+        (project / place).write_text(
+            table if place.endswith("toml") else f"OPENAI_BASE_URL={server.url}\nPOET_MODEL=test-model\n"
+        )
+        names = ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
+        settings = seen(project, **dict.fromkeys(names, CANARY), OPENAI_CUSTOM_HEADERS=f"X-Mine: {CANARY}")
+        allowed.allow(settings, said(settings))
+        found = configured(settings)
+        assert found.endpoint is not None
+        assert "is withheld" in found.notes[0]
+        assert CANARY not in repr(found)
+        assert ask(Client(found.endpoint, Store(settings.home), settings)).text == "yes"
+        (asked,) = server.asked
+        assert CANARY not in repr(asked)
+        assert "authorization" not in asked.headers
+        odd = [name for name in asked.headers if name.startswith(("x-", "openai"))]
+        assert odd == ["x-stainless-raw-response"]
+
+
+def test_what_else_the_environment_says_to_openai_goes_to_an_endpoint_of_ones_own() -> None:
+    with LlmServer("yes", key=CANARY) as server:
+        ask(at(server, OPENAI_ORG_ID="org-1"))
+        assert server.asked[0].headers["openai-organization"] == "org-1"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"POET_LLM_CALLS": "many"}, "POET_LLM_CALLS: 'many' can't be used; it takes a whole number from 0 on"),
+        ({"POET_LLM_CALLS": "1.5"}, "a whole number"),
+        ({"POET_LLM_TIMEOUT": "0"}, "a number from 0.1 on"),
+        ({"POET_LLM_TIMEOUT": "nan"}, "a number from 0.1 on"),
+        ({"POET_LLM_MONEY": "5"}, "needs prices per million tokens"),
+        ({"OPENAI_BASE_URL": "localhost:11434"}, "is no URL of an endpoint"),
+        ({"OPENAI_BASE_URL": "file:///etc/passwd"}, "is no URL of an endpoint"),
+        ({"OPENAI_BASE_URL": f"http://me:{CANARY}@host/v1"}, "without a user, a password"),
+        ({"OPENAI_BASE_URL": f"http://host/v1?key={CANARY}"}, "without a user, a password or a query"),
+        ({"OPENAI_BASE_URL": "http://[::1/v1"}, "this is no URL"),
+        ({"OPENAI_BASE_URL": "http://host:99999/v1"}, "this is no URL"),
+        ({"OPENAI_API_KEY": "a\nb"}, "must be a short text"),
+        ({"OPENAI_API_KEY": "käse"}, "this can be no key"),
+        ({"POET_MODEL": "m" * 501}, "must be a short text"),
+        ({"toml": "[tool.poet_hook.llm]\napi_key = 'x'"}, "[tool.poet_hook.llm] has no setting api_key; it takes base_url"),
+        ({"toml": "[tool.poet_hook]\nllm = 3"}, "[tool.poet_hook.llm] has no setting 3"),
+    ],
+)  # fmt: skip
+def test_values_that_can_not_be_used(project: Path, given: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        endpoint(seen(project, **{"POET_MODEL": "m", **given}))
+    assert words in str(error.value)
+    assert CANARY not in str(error.value)
+
+
+def test_a_value_of_another_type_in_pyproject_is_refused(project: Path) -> None:
+    settings = seen(project, toml='[tool.poet_hook.llm]\nmodel = ["m"]\ncalls = true\n')
+    with pytest.raises(SettingsError, match="must be a short text"):
+        endpoint(settings)
+
+
+def test_a_server_on_this_machine_is_never_asked_through_a_proxy() -> None:
+    with LlmServer("yes") as server, LlmServer("the proxy") as proxy:
+        proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy"), proxy.url.removesuffix("/v1"))
+        assert ask(at(server, **proxies)).text == "yes"
+        assert proxy.requests == []
+        away = at(**proxies, OPENAI_BASE_URL="http://models.invalid/v1", POET_MODEL="test-model")
+        assert ask(away).text == "the proxy"  # as the environment says, for what is elsewhere
+
+
+# --------------------------------------------------------------------------- what leaves
+
+
+def test_secrets_are_in_no_message_error_log_file_or_document(
+    project: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    hidden = {"MY_API_KEY": CANARY, "DB_PASSWORD": 'p"a\\ss/word', "HF_TOKEN": "hf_abcdefgh"}
+    echo = f"wrong key {CANARY}, {CANARY} and hf_abcdefgh"
+    with LlmServer(Answer(echo, status=400), "{}", key="k-of-the-endpoint") as server:
+        client = at(server, **hidden, TOKENIZER_PARALLEL="true")
+        odd = hidden["DB_PASSWORD"]
+        text = f"true: {CANARY} 'hf_abcdefgh' {odd} {odd!r} {json.dumps(odd)} p%22a%5Css%2Fword k-of-the-endpoint"
+        with pytest.raises(LlmError) as error:
+            ask(client, text)
+        with pytest.raises(LlmError):
+            Client(client.endpoint, client.store, settings_module.load(), caplog.records.append).ask("x", text, text)  # type: ignore[arg-type]
+        ask(client, f"{text} again", schema={"type": "object", "title": CANARY})
+        sent = "".join(json.dumps(asked.body, ensure_ascii=False) for asked in server.asked)
+        assert sent.count("true: <secret>") == 2
+        everything = [sent, str(error.value), repr(error.value.__cause__), repr(error.value.__context__), caplog.text]
+        everything += [repr(ledger.calls(client.store, 9)), repr(client.endpoint), repr(client), repr(vars(client))]
+        client.store.close()
+        everything += [path.read_bytes().decode("latin-1") for path in project.rglob("*") if path.is_file()]
+        for text in everything:
+            for secret in ("canary", "hf_abcdefgh", "p%22a", "ss/word", "k-of-the"):
+                assert secret not in text
+        assert "is it" not in caplog.text
+
+
+LEARNS = """
+    # poet: optimize_for=accuracy{options}
+    def may_enter(user: str, pin: str, history: list) -> bool:
+        if pin == "raise":
+            raise ValueError(f"no {{user}} with {{pin}}")
+        return len(pin) > 3
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments", "outcome", "raised"),
+    [
+        ("", {"user": "'ann'", "pin": "'0815'"}, "True", "raised ValueError: no ann with raise"),
+        (", record.pin=none", {"user": "'ann'", "pin": "<not recorded>"}, "True", "raised ValueError"),
+        (", record.pin=hash", {"user": "'ann'", "pin": "<not recorded>"}, "True", "raised ValueError"),
+        (", record.pin=shape", {"user": "'ann'", "pin": "<not recorded>"}, "True", "raised ValueError"),
+        (", record=hash", {"user": "<not recorded>", "pin": "<not recorded>"}, "<not recorded>", "raised ValueError"),
+    ],
+)
+@pytest.mark.parametrize("hidden_later", [False, True])
+def test_what_record_hides_is_in_no_prompt(
+    load: Load, options: str, arguments: dict[str, str], outcome: str, raised: str, hidden_later: bool
+) -> None:
+    module = load(LEARNS.format(options="" if hidden_later else options))
+    module.may_enter("ann", "0815", list(range(5000)))
+    with pytest.raises(ValueError):
+        module.may_enter("ann", "raise", [])
+    first, second = api.store().executions("m:may_enter")
+    source = textwrap.dedent(LEARNS.format(options=options))
+    (plan,) = [target.plan for target in plan_module(source, "m.py", "m").targets]
+    shown = shown_arguments(plan, first)
+    assert {name: shown[name] for name in arguments} == arguments
+    assert len(shown["history"]) < 700
+    if options != ", record=hash":
+        assert shown["history"].startswith("[0, 1, 2, ")
+        assert shown["history"].endswith(" 4998, 4999]")
+    assert (shown_outcome(plan, first), shown_outcome(plan, second)) == (outcome, raised)
+
+
+def test_odd_values_are_shown_in_one_line() -> None:
+    assert shown_value("a\nb") == r"'a\nb'"
+    assert shown_value(10**5000) == "<not recorded>"
+    assert "\n" not in shown_value({"a": [1.0] * 1000})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from poet_hook import __version__
 from poet_hook.cli import ask as question
+from poet_hook.cli import doctor as health
 from poet_hook.cli import exchange, explain, lint, llm, look, rule, startup, teach, vet
 from poet_hook.cli import feedback as say
 from poet_hook.cli.findings import FORMATS
@@ -123,6 +124,9 @@ def _vetting(commands: Commands) -> None:
 
 
 def _asking_models(commands: Commands) -> None:
+    words = "what works here: store, key, language model (which is asked up to three small questions)"
+    doctor = _add(commands, "doctor", health.doctor, words)
+    doctor.add_argument("--dry-run", action="store_true", help="send nothing, and print what would be sent")
     log = _add(commands, "llm-log", llm.llm_log, "what a language model was asked for, with tokens and time; no texts")
     log.add_argument("--limit", type=_count, default=20, metavar="N", help="at most N requests (default: 20)")
     words = "let what .env and pyproject.toml say now decide which language model is asked"

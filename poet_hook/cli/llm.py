@@ -36,7 +36,8 @@ def llm_log(options: argparse.Namespace) -> int:
     ]
     table(("time", "for", "function", "model", "tokens", "took", "outcome"), rows, flexible={2, 6})
     cost = f", {spent['money']:.4g} of money" if spent["money"] else ""
-    aside(f"today (UTC): {spent['calls']:,} requests, {spent['tokens']:,} tokens{cost}")
+    requests = f"{spent['calls']:,} request{'' if spent['calls'] == 1 else 's'}"
+    aside(f"today (UTC): {requests}, {spent['tokens']:,} tokens{cost}")
     return 0
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from poet_hook.llm.endpoint import OPENAI, Endpoint
@@ -21,8 +20,10 @@ _REFUSALS = (400, 404, 415, 422, 501)
 
 @dataclass(frozen=True, slots=True)
 class Ability:
-    """`shape` is the strongest form of structured output that it takes, `cap` how it wants the limit of a reply to be
-    called; `proven` is whether a request in that shape was answered."""
+    """`shape` is the strongest form of structured output that it takes, `cap` how it calls the limit of a reply.
+
+    `proven` is whether a request in that shape was answered in that shape.
+    """
 
     shape: Shape = "json_schema"
     cap: Cap = "max_tokens"
@@ -47,7 +48,7 @@ class Ability:
         first, *rest = messages
         return [{**first, "content": f"{first['content']}\n\n{words}"}, *rest]
 
-    def without(self, status: int, words: str, model: str, schema: Any) -> Ability | None:
+    def without(self, status: int, words: str, model: str, shaped: bool) -> Ability | None:
         """What is left after an endpoint answered so to a request, or None where nothing explains that."""
         low = words.lower()
         if status in _REFUSALS and self.cap != "none" and ("max_tokens" in low or "max_completion_tokens" in low):
@@ -55,9 +56,13 @@ class Ability:
         if model.lower() in low and ("not found" in low or "not exist" in low or "no such" in low):
             return None
         refused = status in _REFUSALS or (status >= 500 and not self.proven)
-        if schema is not None and self.shape != "text" and refused:
-            return replace(self, shape="json_object" if self.shape == "json_schema" else "text")
-        return None
+        return self.weaker() if shaped and refused else None
+
+    def weaker(self) -> Ability | None:
+        """The same with the next form of structured output, or None where there is none."""
+        if self.shape == "text":
+            return None
+        return replace(self, shape="json_object" if self.shape == "json_schema" else "text", proven=False)
 
     def _other_named(self, low: str) -> bool:
         return self.cap == "max_completion_tokens" or "max_completion_tokens" not in low
@@ -75,13 +80,12 @@ def known(store: Store, endpoint: Endpoint) -> Ability:
         valid = kept["shape"] in get_args(Shape) and kept["cap"] in get_args(Cap)
     except (ValueError, KeyError, TypeError, RecursionError):
         return first
-    return Ability(kept["shape"], kept["cap"], proven=True) if fresh and valid else first
+    return Ability(kept["shape"], kept["cap"], kept.get("proven") is True) if fresh and valid else first
 
 
 def remember(store: Store, endpoint: Endpoint, ability: Ability) -> None:
     """Keep what an endpoint was found to take."""
-    kept: Mapping[str, Any] = {"shape": ability.shape, "cap": ability.cap, "made": time.time()}
-    store.set_meta(_key(endpoint), json.dumps(kept))
+    store.set_meta(_key(endpoint), json.dumps({**asdict(ability), "made": time.time()}))
 
 
 def _key(endpoint: Endpoint) -> str:

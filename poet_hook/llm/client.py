@@ -7,16 +7,17 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from poet_hook.errors import LlmError, StoreError
 from poet_hook.llm import ability as abilities
 from poet_hook.llm import wire
+from poet_hook.llm.ability import Ability
 from poet_hook.llm.endpoint import Endpoint, said
 from poet_hook.llm.ledger import Entry, Ledger, not_kept
 from poet_hook.llm.redact import Secrets
-from poet_hook.llm.reply import MAX_REPLY, NotExtracted, completion, strict_json
+from poet_hook.llm.reply import MAX_REPLY, NotExtracted, answer, completion, objects, strict_json
 from poet_hook.settings import Settings
 from poet_hook.store.database import Store
 
@@ -41,6 +42,16 @@ class Reply:
     tokens_out: int
     cached: bool
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked, without the secrets that were in it."""
+
+    purpose: str
+    function: str
+    messages: list[dict[str, str]]
+    schema: Any
 
 
 class Client:
@@ -76,54 +87,80 @@ class Client:
 
         Raises `LlmError`, and never anything else, where there is no reply.
         """
-        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-        messages, schema = self.secrets.hidden_within(messages), self.secrets.hidden_within(schema)
-        if self.dry_run is not None:
-            self.dry_run(self._would_be_sent(purpose, messages, schema))
-            raise LlmError("a dry run: nothing was sent", "dry run")
         try:
-            key = self._key(messages, schema, n)
+            question = self._question(purpose, function, system, user, schema)
+            self._end_dry_run(question)
+            key = self._key(question, n)
             kept = self.ledger.reply(key, purpose, function) if cache else None
             if kept is not None:
                 return Reply(kept[0], "stop", kept[1], kept[2], True, 0.0)
-            reply = self._asked(purpose, function, messages, schema)
+            reply = self._asked(question)
             if cache and reply.finish_reason == "stop":
                 self.ledger.keep(key, reply.text, reply.tokens_in, reply.tokens_out)
         except StoreError as error:
             raise not_kept(error) from error
         return reply
 
-    def _asked(self, purpose: str, function: str, messages: list[dict[str, str]], schema: Any) -> Reply:
+    def ask_as(self, form: Ability, purpose: str, system: str, user: str, schema: Mapping[str, Any]) -> Reply:
+        """The reply to a request in just this form, which is remembered where the reply has an object in it.
+
+        Nothing is taken from what was asked before. Raises as `ask` does.
+        """
+        try:
+            question = self._question(purpose, "", system, user, schema)
+            self._end_dry_run(question, form)
+            return self._asked(question, form)
+        except StoreError as error:
+            raise not_kept(error) from error
+
+    def _question(self, purpose: str, function: str, system: str, user: str, schema: Any) -> _Question:
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        return _Question(purpose, function, self.secrets.hidden_within(messages), self.secrets.hidden_within(schema))
+
+    def _asked(self, question: _Question, form: Ability | None = None) -> Reply:
         """Ask, with one retry where that may help, and with less where the endpoint does not take all of it."""
         if self._resting is not None and time.monotonic() < self._resting[0]:
             raise LlmError(*self._resting[1:])
-        known = able = abilities.known(self.store, self.endpoint)
+        known = abilities.known(self.store, self.endpoint)
+        able = form or known
         retried = False
         while True:
             try:
-                reply = self._once(purpose, function, messages, schema, able)
+                reply = self._once(question, able)
             except wire.Failed as failed:
-                error = self._error(failed)
-                less = able.without(failed.status, failed.words, self.endpoint.model, schema)
                 again = failed.passing and not retried and failed.pause <= LONGEST_PAUSE
-                if failed.status >= 500 and not again:
+                less = able.without(failed.status, failed.words, self.endpoint.model, question.schema is not None)
+                if less is not None and ((form and less.shape != form.shape) or (failed.status >= 500 and not again)):
                     less = None
                 if less is None and not again:
+                    error = self.error(failed)
                     self._rest(failed, error)
                     break
-                retried = retried or failed.passing
-                time.sleep(max(failed.pause, _PAUSE) if failed.passing else 0.0)
+                if failed.passing:
+                    retried = True
+                    time.sleep(max(failed.pause, _PAUSE))
                 able = less or able
             else:
-                if (able.shape, able.cap) != (known.shape, known.cap) or (schema is not None and not known.proven):
-                    abilities.remember(self.store, self.endpoint, able)
+                fits = question.schema is None or is_object(reply.text)
+                less = None if fits or able.proven or form else able.weaker()  # who takes a schema may not heed it
+                if less is not None:
+                    able = less
+                    continue
+                self._remember(able, known, question.schema is not None, fits)
                 return reply
         raise error  # outside, so that it does not hold what was caught
 
-    def _once(self, purpose: str, function: str, messages: list[dict[str, str]], schema: Any, able: Any) -> Reply:
+    def _remember(self, able: Ability, known: Ability, shaped: bool, fits: bool) -> None:
+        proven = replace(able, proven=able.proven or shaped)
+        if fits and proven != known:
+            abilities.remember(self.store, self.endpoint, proven)
+
+    def _once(self, question: _Question, able: Ability) -> Reply:
         """One request: entered in the account, sent, read, and corrected in the account."""
-        body = able.body(self.endpoint.model, messages, schema, self.endpoint.reply_tokens)
-        entry = self.ledger.enter(purpose, function, _tokens(json.dumps(body, ensure_ascii=False)))
+        wire.package()
+        body = able.body(self.endpoint.model, question.messages, question.schema, self.endpoint.reply_tokens)
+        tokens = _tokens(json.dumps(body, ensure_ascii=False))
+        entry = self.ledger.enter(question.purpose, question.function, tokens)
         if able.cap in body:
             body[able.cap] = entry.reply_tokens
         started = time.perf_counter()
@@ -134,15 +171,17 @@ class Client:
             failed = error if isinstance(error, wire.Failed) else None
             spent = (entry.tokens_in, entry.reply_tokens) if failed is None or failed.sent else (0, 0)
             words = f"failed: {failed.words if failed else type(error).__name__}"
-            self._correct(entry, purpose, function, words, *spent, time.perf_counter() - started)
+            self._correct(entry, question, words, *spent, time.perf_counter() - started)
             raise
-        self._correct(entry, purpose, function, "ok", reply.tokens_in, reply.tokens_out, reply.seconds)
+        self._correct(entry, question, "ok", reply.tokens_in, reply.tokens_out, reply.seconds)
         return reply
 
-    def _correct(self, entry: Entry, purpose: str, function: str, outcome: str, *spent: Any) -> None:
+    def _correct(
+        self, entry: Entry, question: _Question, outcome: str, tokens_in: int, tokens_out: int, seconds: float
+    ) -> None:
         outcome = self.secrets.hidden_in(outcome)[:200]
-        tokens_in, tokens_out, seconds = spent
-        row = (purpose, function or "-", self.endpoint.model, tokens_in, tokens_out, seconds, outcome)
+        who = (question.purpose, question.function or "-", self.endpoint.model)
+        row = (*who, tokens_in, tokens_out, seconds, outcome)
         logger.info("language model: %s for %s by %s, %d + %d tokens, %.2f s: %s", *row)
         try:
             self.ledger.correct(entry, outcome, tokens_in, tokens_out, seconds)
@@ -155,19 +194,29 @@ class Client:
             until = time.monotonic() + REST
             self._resting = until, f"{error} (left alone for a minute)", error.kind
 
-    def _error(self, failed: wire.Failed) -> LlmError:
+    def error(self, failed: wire.Failed) -> LlmError:
+        """What is told of a failure."""
         words = self.secrets.hidden_in(failed.words)
         return LlmError(f"{self.endpoint.base_url}: {words}{_advice(failed, self.endpoint)}", failed.kind)
 
-    def _key(self, messages: list[dict[str, str]], schema: Any, n: int) -> str:
-        asked = [self.endpoint.base_url, self.endpoint.model, messages, schema, n]
+    def _key(self, question: _Question, n: int) -> str:
+        asked = [self.endpoint.base_url, self.endpoint.model, question.messages, question.schema, n]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
-    def _would_be_sent(self, purpose: str, messages: list[dict[str, str]], schema: Any) -> str:
-        able = abilities.known(self.store, self.endpoint)
-        body = able.body(self.endpoint.model, messages, schema, self.endpoint.reply_tokens)
-        head = f"POST {self.endpoint.base_url}/chat/completions ({purpose})"
-        return f"{head}\n{json.dumps(body, indent=2, ensure_ascii=False)}"
+    def _end_dry_run(self, question: _Question, form: Ability | None = None) -> None:
+        if self.dry_run is None:
+            return
+        able = form or abilities.known(self.store, self.endpoint)
+        body = able.body(self.endpoint.model, question.messages, question.schema, self.endpoint.reply_tokens)
+        head = f"POST {self.endpoint.base_url}/chat/completions ({question.purpose})"
+        self.dry_run(f"{head}\n{json.dumps(body, indent=2, ensure_ascii=False)}")
+        raise LlmError("a dry run: nothing was sent", "dry run")
+
+
+def is_object(text: str) -> bool:
+    """Whether there is an object of JSON in a reply."""
+    read = answer(text, "stop")
+    return isinstance(read, str) and any(isinstance(strict_json(part), dict) for part in objects(read))
 
 
 def _read(data: bytes, entry: Entry, seconds: float) -> Reply:

@@ -1,4 +1,4 @@
-"""Any text that leaves the machine -> the same without the secrets that are known here."""
+"""What may leave the machine: recorded values as the record rules of their function allow, texts without secrets."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from poet_hook.errors import CodecError
+from poet_hook.store import codec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from poet_hook.model import Execution, Plan
+
 _NAMED = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 _SHORTEST = 6  # characters: a shorter value is a word such as "true", and stands everywhere
+_LONGEST = 600  # characters of a value in a prompt
 HIDDEN = "<secret>"
+NOT_SHOWN = "<not recorded>"
 
 
 class Secrets:
@@ -41,3 +50,51 @@ class Secrets:
 def _forms(value: str) -> tuple[str, ...]:
     """A value as it is, and as Python, JSON and URLs write it."""
     return value, repr(value)[1:-1], json.dumps(value)[1:-1], quote(value, safe="")
+
+
+def shown_arguments(plan: Plan, execution: Execution, longest: int = _LONGEST) -> dict[str, str]:
+    """The arguments of an execution by name, as Python writes them; {} where they are not stored.
+
+    What `record=` hides now, or hid then, is `NOT_SHOWN`; a text longer than `longest` loses its middle.
+    """
+    names = [parameter.name for parameter in plan.parameters]
+    values = _decoded(execution.arguments)
+    if not isinstance(values, tuple) or len(values) != len(names):
+        return {}
+    rules = plan.pragma.record_arguments
+    modes = [rules.get(name, plan.pragma.record) for name in names]
+    rows = zip(names, values, modes, strict=True)
+    return {name: shown_value(value, longest) if mode == "full" else NOT_SHOWN for name, value, mode in rows}
+
+
+def shown_outcome(plan: Plan, execution: Execution, longest: int = _LONGEST) -> str:
+    """What an execution returned or raised, under the same rules."""
+    if execution.outcome == "error":
+        error = execution.error or "an exception"
+        hides = plan.pragma.record != "full" or any(mode != "full" for mode in plan.pragma.record_arguments.values())
+        return f"raised {error.partition(':')[0] if hides else _cut(error, longest)}"  # which may quote an argument
+    if execution.result is None or plan.pragma.record != "full":
+        return NOT_SHOWN
+    return shown_value(_decoded(execution.result), longest)
+
+
+def shown_value(value: Any, longest: int = _LONGEST) -> str:
+    """A decoded value as Python writes it, in one line; `NOT_SHOWN` where only its hash or shape was recorded."""
+    try:
+        return NOT_SHOWN if isinstance(value, codec.Summary) else _cut(repr(value).replace("\n", " "), longest)
+    except (ValueError, RecursionError):  # a whole number of thousands of digits
+        return NOT_SHOWN
+
+
+def _decoded(data: bytes | None) -> Any:
+    try:
+        return None if data is None else codec.decode(data, plain=True)
+    except CodecError:
+        return codec.Summary("shape", "")
+
+
+def _cut(text: str, longest: int) -> str:
+    if len(text) <= longest:
+        return text
+    head = longest * 2 // 3
+    return f"{text[:head]} ...{len(text) - longest:,} characters left out... {text[head - longest :]}"

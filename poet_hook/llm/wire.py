@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ _SHOWN = 300  # characters of what a server says of an error
 _HEADERS = {
     *("host", "accept", "accept-encoding", "connection", "user-agent"),
     *("content-type", "content-length", "authorization"),
+    "x-stainless-raw-response",  # by which `openai` knows that it was asked for the bytes
 }
 
 
@@ -51,11 +53,17 @@ def models(endpoint: Endpoint) -> bytes:
     return _exchanged(endpoint, lambda client: client.models.with_streaming_response.list())
 
 
-def _exchanged(endpoint: Endpoint, ask: Any) -> bytes:
+def package() -> Any:
+    """The package that sends. Raises `LlmError` where it is not installed."""
     try:
-        import openai  # half a second: only where something is sent
+        import openai  # nearly a second: only where something is sent
     except ImportError:
         raise LlmError("the package openai is not installed; say: pip install 'poet_hook[llm]'", "missing") from None
+    return openai
+
+
+def _exchanged(endpoint: Endpoint, ask: Any) -> bytes:
+    openai = package()
     failed = None
     with _Watch(endpoint.timeout) as watch:
         try:
@@ -95,6 +103,8 @@ def _client(openai: Any, endpoint: Endpoint, watch: _Watch) -> Any:
     http = openai.DefaultHttpxClient(
         trust_env=not endpoint.is_loopback,
         follow_redirects=False,
+        # to load what is trusted takes 50 ms; without TLS nobody asks for it, and whoever did would be refused
+        verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if endpoint.base_url.startswith("http:") else True,
         event_hooks={"request": [sending], "response": [received]},
     )
     return openai.OpenAI(

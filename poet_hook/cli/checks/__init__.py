@@ -1,0 +1,14 @@
+"""The checks of `doctor`, in the order in which they are shown; a further one is put in here."""
+
+from __future__ import annotations
+
+from poet_hook.cli.checks import here, language_model
+from poet_hook.cli.checks.base import Check
+
+CHECKS: tuple[Check, ...] = (
+    here.versions,
+    here.store,
+    here.signing_key,
+    language_model.named,
+    language_model.asked,
+)
