@@ -255,6 +255,8 @@ def test_the_original_itself_is_accepted() -> None:
         ("Judge.score", 'exec("pass")', 'exec("import os")', "known-name"),
         ("Judge.score", "self._weight(order)", "self._secret", "private-attribute"),
         ("Judge.score", "self._last = base", "self._weight = base", "stored-attribute"),
+        ("Judge.score", "self._last = base", "self._last = 0", "stored-attribute"),
+        ("Judge.score", "cache[order.total] = base", "cache[order.total] = 0", "changed-argument"),
         ("Judge.score", "seen.append(order.total)", "seen.clear()", "changing-call"),
         ("Judge.score", "prices.of(order)", "prices.delete(order)", "known-attribute"),
         ("Judge.score", "cache[order.total] = base", "cache[0] = base", "changed-argument"),

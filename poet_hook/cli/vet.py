@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from poet_hook.cli.output import clean, say, say_json
 from poet_hook.isolation.policy import Original, Refusal, vet
+
+_MOST = 1 << 20
 
 
 class Unusable(Exception):
@@ -20,7 +21,7 @@ def judge(options: argparse.Namespace) -> int:
         if (options.candidate is None) is (options.reply is None):
             raise Unusable("vet takes a file with a candidate, or --reply with a file that has a model's reply")
         original = _original(options.original, options.function)
-        text = _text(options.candidate or options.reply)
+        text = _text(options.candidate or options.reply, _MOST)
     except Unusable as error:
         print(clean(f"poet_hook: {error}"), file=sys.stderr)
         return 2
@@ -68,10 +69,14 @@ def _original(file: str, function: str) -> Original:
         raise Unusable(f"{file}{place}: this is no Python that can be parsed: {error}") from error
 
 
-def _text(file: str) -> str:
-    """The text of a file, or of stdin for `-`; what is no UTF-8 becomes characters that no rule lets through."""
+def _text(file: str, most: int = -1) -> str:
+    """The text of a file, or of stdin for `-`; what is no UTF-8 becomes characters that no rule lets through.
+
+    Of what a model wrote no more than `most` bytes are read, which is more than is ever taken.
+    """
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        with sys.stdin.buffer if file == "-" else open(file, "rb") as source:
+            data = source.read(most)
     except OSError as error:
         raise Unusable(f"{file}: {error.strerror or error}") from error
     return data.decode("utf-8", "surrogateescape")

@@ -88,22 +88,22 @@ MODULES: dict[str, frozenset[str]] = {
 
 READING = frozenset(  # methods that change nothing
     """
-    abs all any argmax argmin argsort as_integer_ratio as_tuple astype between bit_count bit_length
-    capitalize casefold cdf center clip conj conjugate copy corr count cov cummax cummin cumprod cumsum date
-    decode describe diagonal diff difference dot drop_duplicates dropna duplicated encode endswith ewm
-    expanding expandtabs ffill bfill fillna find findall finditer first flatten format fromhex fromisoformat
-    fromkeys fromordinal fromtimestamp from_bytes fullmatch get group groupby groupdict groups head hex idxmax idxmin
-    index intersection inv_cdf is_finite is_infinite is_integer is_nan is_signed is_zero isalnum isalpha isascii
-    isdecimal isdigit isdisjoint isidentifier isin islower isna isnull isnumeric isocalendar isoformat isoweekday
-    isprintable isspace issubset issuperset istitle isupper item items iterrows itertuples join keys kurt last
-    limit_denominator ljust ln log10 lower lstrip maketrans match max mean median min mode most_common
-    ndim nlargest nonzero normalize notna notnull nsmallest nunique overlap pct_change pdf ppf prod ptp
-    quantile quantiles quantize rank ravel removeprefix removesuffix repeat replace reset_index reshape resample rfind
-    rindex rjust rolling round rpartition rsplit rstrip search searchsorted sem shift skew sort_index
-    sort_values span split splitlines sqrt squeeze start startswith std stdev strftime strip strptime sub sum
-    swapaxes swapcase symmetric_difference tail take time timestamp timetuple title to_bytes to_dict to_frame
-    to_integral_value to_list to_numpy toordinal tolist total_seconds trace translate transpose union unique upper
-    utcoffset value_counts values var variance weekday where zfill zscore
+    abs all any argmax argmin argsort as_integer_ratio as_tuple assign astype between bfill bit_count bit_length
+    capitalize casefold cdf center clip conj conjugate copy corr count cov cummax cummin cumprod cumsum date decode
+    describe diagonal diff difference dot drop drop_duplicates dropna duplicated encode endswith ewm expanding
+    expandtabs ffill fillna find findall finditer first flatten format from_bytes fromhex fromisoformat fromkeys
+    fromordinal fromtimestamp fullmatch get group groupby groupdict groups head hex idxmax idxmin index intersection
+    inv_cdf is_finite is_infinite is_integer is_nan is_signed is_zero isalnum isalpha isascii isdecimal isdigit
+    isdisjoint isidentifier isin islower isna isnull isnumeric isocalendar isoformat isoweekday isprintable isspace
+    issubset issuperset istitle isupper item items iterrows itertuples join keys kurt last limit_denominator ljust
+    ln log10 lower lstrip maketrans match max mean median merge min mode most_common ndim nlargest nonzero normalize
+    notna notnull nsmallest nunique overlap pct_change pdf ppf prod ptp quantile quantiles quantize rank ravel
+    removeprefix removesuffix rename repeat replace resample reset_index reshape rfind rindex rjust rolling round
+    rpartition rsplit rstrip search searchsorted sem set_index shift skew sort_index sort_values span split
+    splitlines sqrt squeeze start startswith std stdev strftime strip strptime sub sum swapaxes swapcase
+    symmetric_difference tail take time timestamp timetuple title to_bytes to_dict to_frame to_integral_value
+    to_list to_numpy tolist toordinal total_seconds trace translate transpose union unique upper utcoffset
+    value_counts values var variance weekday where zfill zscore
     """.split()
 )
 CHANGING = frozenset(  # methods that change what they are called on
@@ -115,7 +115,7 @@ CHANGING = frozenset(  # methods that change what they are called on
 )
 DATA = frozenset(  # attributes that are no methods
     """
-    T args columns day days denominator dt hour iloc imag index intercept loc mean median microsecond microseconds
+    T args columns day days denominator dt empty hour iloc imag index intercept loc mean median microsecond microseconds
     minute month ndim numerator pvalue real second seconds shape size slope start statistic stdev step stop str tzinfo
     values variance year
     """.split()

@@ -7,6 +7,7 @@ and errs on the safe side: what is not known to be the function's own is the cal
 from __future__ import annotations
 
 import ast
+import math
 from typing import TYPE_CHECKING
 
 from poet_hook.isolation.allowed import READING, TYPES, VIEWS
@@ -108,11 +109,48 @@ class Owner:
             self._under_way.discard(key)
 
     def _bindings(self, scope: Scope, node: ast.Name, line: int) -> list[Binding]:
+        """The bindings that a name may have where it stands: not those before it was certainly assigned anew."""
         bound = scope.bindings[node.id]
-        late = scope.rebound.get(node.id)
-        if late is not None and late.line < line and self._bound(late):
-            return [b for b in bound if b.line >= late.line]
-        return bound
+        first, last = 0, math.inf
+        if self._runs_where_it_stands(node, scope):
+            first, last = self._assigned_above(node)
+        if not first:
+            late = scope.rebound.get(node.id)
+            first = late.line if late is not None and late.line < line and self._bound(late) else 0
+        return [b for b in bound if first <= b.line <= last]
+
+    def _runs_where_it_stands(self, node: ast.Name, home: Scope) -> bool:
+        """False in functions and generators inside, which see what is assigned after them."""
+        scope: Scope | None = self.scopes[node]
+        while scope is not None and scope is not home:
+            if isinstance(scope.node, (ast.GeneratorExp, ast.Lambda, ast.FunctionDef, ast.AsyncFunctionDef)):
+                return False
+            scope = scope.outer
+        return True
+
+    def _assigned_above(self, node: ast.Name) -> tuple[int, float]:
+        """The lines from an assignment of something own, further up in a block around, to the end of what is in it.
+
+        Nothing gets from there to the name but through that assignment; (0, infinity) where there is none.
+        """
+        inside: ast.AST = node
+        while inside is not self.code.function:
+            block = self._block(inside)
+            place = block.index(inside) if inside in block else 0
+            self.code.spend(place + 1)
+            for above in reversed(block[:place]):
+                if isinstance(above, ast.Assign) and any(
+                    isinstance(t, ast.Name) and t.id == node.id for t in above.targets
+                ):
+                    own = self._bound(Binding("value", above.value, above.lineno))
+                    return (above.lineno, getattr(inside, "end_lineno", None) or math.inf) if own else (0, math.inf)
+            inside = self.code.parent(inside)
+        return 0, math.inf
+
+    def _block(self, inside: ast.AST) -> list[ast.AST]:
+        parent = self.code.parent(inside)
+        blocks = (getattr(parent, field, None) for field in ("body", "orelse", "finalbody"))
+        return next((b for b in blocks if isinstance(b, list) and inside in b), [])
 
     def _bound(self, binding: Binding) -> bool:
         how, node, line = binding

@@ -294,6 +294,10 @@ def _words(node: ast.AST, code: Code) -> str:
         return " ".join(ast.dump(item) for item in node.items)
     if isinstance(node, (ast.For, ast.AsyncFor)):
         return ast.dump(node.iter)
+    if isinstance(getattr(node, "ctx", None), (ast.Store, ast.Del)):  # what is put there belongs to it
+        while not isinstance(node, ast.stmt):
+            node = code.parent(node)
+        return ast.dump(node)
     start, parent = node, code.parent(node)
     while isinstance(parent, (ast.Attribute, ast.Call, ast.Subscript)) and node in (
         getattr(parent, "value", None),

@@ -11,7 +11,7 @@ from poet_hook.isolation.rule import rule
 
 MOST_ITEMS = 100  # in one literal
 LONGEST_TEXT = 400  # characters
-_RISKY_PATTERN = re.compile(r"\)[*+{]|\][*+][^)|]{0,9}\][*+]|\\[1-9]|\(\?P=")
+_RISKY_PATTERN = re.compile(r"\)[*+{]|(\.|\\[wsdWSD])[*+]\1[*+]|\][*+]\[[^\]]{0,40}\][*+]|\\[1-9]|\(\?P=")
 _WIDE = re.compile(r"\d{4}|\*")
 
 
