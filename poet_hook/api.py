@@ -102,6 +102,16 @@ def learn(function: str | Callable[..., Any], progress: Callable[[str, float], N
     return learned(name_of(function), progress)
 
 
+def would_ask(function: str | Callable[..., Any], sink: Callable[[str], None]) -> Learned:
+    """Give `sink` what learning would send to a language model for other code; nothing is sent, stored or changed.
+
+    Raises what `learn` does.
+    """
+    from poet_hook.learning import loop
+
+    return loop.would_ask(name_of(function), store(), settings(), sink)
+
+
 def ask(function: str | Callable[..., Any], limit: int = 5) -> Asked:
     """At most `limit` executions without feedback whose label would decide most; nothing is written by asking.
 

@@ -86,6 +86,8 @@ def _teaching(commands: Commands) -> None:
     ask.add_argument("--limit", type=_count, default=5, metavar="N", help="at most N of each function (default: 5)")
     learn = _add(commands, "learn", teach.learn, "look for better versions now, and judge them")
     learn.add_argument("functions", nargs="*", metavar="FUNCTION", help="default: every function")
+    words = "print what a language model would be asked for other code; send, store and change nothing"
+    learn.add_argument("--dry-run", action="store_true", help=words)
     promote = _add(commands, "promote", teach.promote, "put a version in use", json=False)
     _function(promote)
     promote.add_argument("version", type=_version, metavar="VERSION", help="such as 2 or v2")

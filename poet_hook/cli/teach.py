@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from poet_hook import api
 from poet_hook.cli.names import for_each, recorded
@@ -20,6 +21,9 @@ _BAR = 24
 
 def learn(options: argparse.Namespace) -> int:
     """Learn the functions named, or all; 1 where one of them can't be learned."""
+    if options.dry_run:  # beside a JSON document, which stands alone
+        sink = partial(print, file=sys.stderr) if options.json else say
+        return for_each(options.functions, options.json, lambda name: api.would_ask(name, sink), _say_learned)
     return for_each(options.functions, options.json, lambda name: api.learn(name, _progress(name)), _say_learned)
 
 

@@ -7,7 +7,8 @@ probability at most alpha, at whatever moment one looks, and however many there 
 A candidate is one value of an `Axis` (a number of the function, the others as in the champion), fitted exactly
 after each execution; or an offer, which was made elsewhere from the first so many labelled executions (several
 numbers at once, say) and bets for itself on those that come after. Of alpha, offers of numbers have a fifth, the first
-of them a half of that, the next a sixth, a twelfth and so on; offers of another structure have as much (`Terms`).
+of them a half of that, the next a sixth, a twelfth and so on; offers of another structure have as much, and so has
+other code, where a language model may write it (`Terms`).
 What goes live is then the very offer that was proved. A structure is chosen only where it settles three complaints
 more than any numbers do.
 
@@ -32,6 +33,7 @@ ALPHA = 0.05
 PROVISIONAL = 0.5  # times what proves; never less than 2, which doubles the wealth
 OFFERS = 0.2  # the share of alpha of several numbers at once
 STRUCTURES = 0.2  # and that of changes of the structure
+REWRITES = 0.2  # and that of other code
 BEYOND = 2.5  # three complaints, read with some doubt: what a structure settles more than numbers
 REFIT = 1.02  # times as many labelled executions, beyond the first
 OFTEN = 100
@@ -83,9 +85,11 @@ class Judge:
         reading: Reading = EXECUTIONS,
         *,
         structures: bool = False,
+        rewrites: bool = False,
         ages: bool = False,
     ) -> None:
-        self.axes, self.alpha, self.reading, self.structures = tuple(axes), alpha, reading, structures
+        self.axes, self.alpha, self.reading = tuple(axes), alpha, reading
+        self.structural = STRUCTURES * structures + REWRITES * rewrites
         self.sweeps = [Sweep(a.incumbent, a.lower, a.upper, integer=a.integer, channels=len(UNHEARD)) for a in axes]
         self.offered = [Offered(terms, purse_of(ages=ages)) for terms in offered]
         self.champion = 0.0
@@ -211,7 +215,7 @@ class Judge:
         """The e-value for one number, at its share of alpha."""
         led = sum(leader.mean(scales) for leader in self.leaders) / len(self.leaders)
         several = len(self.axes) > 1 or any(not offer.terms.structural for offer in self.offered)
-        return (1.0 - OFFERS * several - STRUCTURES * self.structures) * led
+        return (1.0 - OFFERS * several - self.structural) * led
 
     def _evidence(self, change: Change, scales: Sequence[float]) -> tuple[float, float, float]:
         """The e-value for a candidate, at its share of alpha, and the wins and losses in it."""
@@ -330,7 +334,7 @@ class Judge:
         if not self.cases:
             return ["nothing was said about any execution yet"]
         if not found:
-            alone = len(self.axes) == 1 and self.axes[0].number and not self.structures
+            alone = len(self.axes) == 1 and self.axes[0].number and not self.structural
             than = f"{self.axes[0].incumbent:g}" if alone else "what is in use"
             return [f"no other value does better than {than} on what was said, silence included"]
         if level == "proven":
@@ -354,12 +358,13 @@ def judge(
     reading: Reading = EXECUTIONS,
     *,
     structures: bool = False,
+    rewrites: bool = False,
     ages: bool = False,
 ) -> Judgement:
     """Labelled and silent executions, each in order of arrival -> whether a candidate may replace the champion.
 
-    `offered` are the terms of each offer, `structures` says whether some may be of another structure, `ages`
-    whether evidence begins anew where a case says so. Evidence for one
+    `offered` are the terms of each offer, `structures` and `rewrites` say whether some may be of another
+    structure, or other code, `ages` whether evidence begins anew where a case says so. Evidence for one
     number is the mean of two e-values, of the numbers that led as feedback came when silence is heeded and when it is
     not; for an offer it is that of its own bets. "proven" needs 1/alpha; "provisional" needs half of that, a complaint
     settled, no approved execution broken and a change of one number by at most a factor 2 (half of the range, where it
@@ -367,7 +372,7 @@ def judge(
     is the champion's; silence is taken as spread evenly over the feedback. A sample of it must stand for all by its
     weights, and is best drawn among results nobody complains of.
     """
-    judge = Judge(axes, offered, alpha, reading, structures=structures, ages=ages)
+    judge = Judge(axes, offered, alpha, reading, structures=structures, rewrites=rewrites, ages=ages)
     heard = 0
     for i, case in enumerate(cases):
         share = len(silent) * i // len(cases)

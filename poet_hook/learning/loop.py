@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from poet_hook.errors import MovedError, ReplayError, StoreError
-from poet_hook.isolation.slice import slice_function
+from poet_hook.isolation.slice import Slice, slice_function
 from poet_hook.learning.front import choices_of
 from poet_hook.learning.own_loss import LossError, own_loss
 from poet_hook.learning.requested import Proposed, proposed
+from poet_hook.learning.rewriting import Rewriting, usable_names, writer_of
 from poet_hook.learning.search import Progress
 from poet_hook.learning.several import Together, search_of
 from poet_hook.learning.streams import replayed
-from poet_hook.learning.structure import judged
+from poet_hook.learning.structure import judged, offered
 from poet_hook.learning.study import Study, keep_reproduced, study_of
 from poet_hook.learning.trial import tried
 from poet_hook.learning.trip import tripped
@@ -58,6 +59,42 @@ def look(function: str, store: Store, settings: Settings) -> Learned | None:
         return tripped(plan, source, chain, store, settings)
 
 
+def would_ask(function: str, store: Store, settings: Settings, sink: Callable[[str], None]) -> Learned:
+    """Give `sink` what `learn` would send to a language model for other code; nothing is sent, stored or put in use.
+
+    Raises what `learn` does.
+    """
+    plan, source = plan_of(function, store, settings)
+    study = study_of(plan, source, Chain(settings, function), store)
+    sent: list[str] = []
+
+    def send(text: str) -> None:
+        sent.append(text)
+        sink(text)
+
+    writer = writer_of(study, store, settings, send)
+    if writer is None or writer.ask is None:
+        return nothing(study, "; ".join(writer.notes if writer else ()) or "no language model is configured")
+    part = _part(study, settings, writer)
+    if part.reason:
+        return nothing(study, f"it can't be replayed: {part.reason}")
+    with replayed(study, part) as replay:
+        champion = keep_reproduced(study, replay)
+        own = own_loss(plan.pragma.optimize_for, settings)
+        objectives = objectives_of(study, champion, own)
+        search = search_of(study, replay, champion, objectives, lambda _what, _share: None)
+        offered(search, lambda _what, _share: None, writer)
+    return nothing(study, f"{len(sent)} requests would be sent" if sent else "no other code would be asked for now")
+
+
+def _part(study: Study, settings: Settings, writer: Rewriting | None) -> Slice:
+    """What of the module is loaded to replay the function, with what other versions of it may use."""
+    plan, also = study.plan, names_of(study.plan)
+    if writer is not None:
+        also = also | usable_names(study)
+    return slice_function(study.source, plan.qualname, plan.line, settings.replay_modules, also)
+
+
 def _learn(study: Study, store: Store, settings: Settings, progress: Progress) -> Learned:
     plan = study.plan
     labelled = [item for item in study.known if item.label is not None]
@@ -68,13 +105,14 @@ def _learn(study: Study, store: Store, settings: Settings, progress: Progress) -
         return back
     if plan.pragma.optimize_for in LIVE_OBJECTIVES:
         return tried(study, store)
-    if not plan.tunables:
+    writer = writer_of(study, store, settings)
+    if writer is None and not plan.tunables_with(study.champion.values):
         return nothing(
             study, "there is nothing in it that learning may change; mark a number with: # poet: tune LOW..HIGH"
         )
     if not labelled:
         return nothing(study, "no execution of this source has feedback that could be read yet")
-    part = slice_function(study.source, plan.qualname, plan.line, settings.replay_modules, names_of(plan))
+    part = _part(study, settings, writer)
     if part.reason:
         return nothing(study, f"it can't be replayed: {part.reason}")
     own = own_loss(plan.pragma.optimize_for, settings)
@@ -87,7 +125,7 @@ def _learn(study: Study, store: Store, settings: Settings, progress: Progress) -
         if back is not None:
             progress("", 1.0)
             return back
-        judgement, offers = judged(search, progress)
+        judgement, offers = judged(search, progress, writer)
         learned = concluded(search, judgement, offers)
         if isinstance(search, Together) and not learned.promoted:
             learned = replace(learned, choices=choices_of(search, offers))

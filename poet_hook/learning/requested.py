@@ -18,7 +18,7 @@ from poet_hook.learning.replay import Outcome
 from poet_hook.learning.streams import replayed
 from poet_hook.learning.study import Study, keep_reproduced, results_of
 from poet_hook.learning.verdict import objectives_of
-from poet_hook.model import Evidence, Feedback, Value, Verdict
+from poet_hook.model import CODE, Evidence, Feedback, Value, Verdict
 from poet_hook.pragma.options import LIVE_OBJECTIVES
 from poet_hook.settings import Settings
 from poet_hook.store.database import Store
@@ -70,6 +70,8 @@ def _proposal(study: Study, settings: Settings, wanted: Mapping[str, Value], sou
     told = ", ".join(f"{name} = {as_text(value)}" for name, value in wanted.items())
     start = f"{sources} asked for {told}"
     tunables = {tunable.name: tunable for tunable in plan.tunables}
+    if CODE in champion.values:
+        return None, f"{start}, and the version in use is other code, which has no such number"
     for name, value in wanted.items():
         if name not in tunables or not allowed(tunables[name], value):
             return None, f"{start}, which the function as it is now does not allow"

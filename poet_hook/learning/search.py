@@ -58,8 +58,9 @@ class Search:
     ) -> None:
         self.study, self.replay, self.champion, self.aims = study, replay, champion, aims
         self.parts: tuple[Aims, ...] = (aims,)
-        self.tunables = [t for t in study.plan.tunables if not t.structural]
-        self.structures = [t for t in study.plan.tunables if t.structural]
+        tunables = study.plan.tunables_with(study.champion.values)
+        self.tunables = [t for t in tunables if not t.structural]
+        self.structures = [t for t in tunables if t.structural]
         self.events = study.events
         self.labels: dict[int, Label] = {n: e.label for n, e in enumerate(self.events) if e.label is not None}
         self.silent = [number for number, event in enumerate(self.events) if event.label is None]

@@ -17,23 +17,24 @@ from poet_hook.learning.events import thinned
 from poet_hook.learning.gate import BEYOND, STRUCTURES, Judgement, judge
 from poet_hook.learning.guards import Guards
 from poet_hook.learning.margins import SecondLimit
+from poet_hook.learning.rewriting import Rewriting
 from poet_hook.learning.search import Offer, Progress, Search, sizes_of, slack
-from poet_hook.model import Value
+from poet_hook.model import CODE, Value
 from poet_hook.transform.values import as_text
 
 FEW = 60  # executions on which it is seen which change is worth fitting
 ALONE = 0.5  # of the share of structures; the rest is for those that are made on the way
 
 
-def judged(search: Search, progress: Progress) -> tuple[Judgement, list[Offer]]:
+def judged(search: Search, progress: Progress, rewriting: Rewriting | None = None) -> tuple[Judgement, list[Offer]]:
     """Everything that may be better, and the judgement of the best."""
-    offers = combined(search, progress)
-    offers += _structures(search, offers)
+    offers = offered(search, progress, rewriting)
     progress("judging", 0.9)
     labelled, silent = search.cases(offers)
     axes, terms, pragma = search.axes(), [offer.terms for offer in offers], search.study.plan.pragma
-    structures, ages = bool(search.structures), pragma.half_life is not None
-    found = judge(labelled, silent, axes, terms, pragma.alpha, search.reading, structures=structures, ages=ages)
+    kinds = {"structures": bool(search.structures), "rewrites": rewriting is not None}
+    ages = pragma.half_life is not None
+    found = judge(labelled, silent, axes, terms, pragma.alpha, search.reading, **kinds, ages=ages)
     if ages:
         bets = [case for case in labelled if not case.fits_only]
         told = f"half_life: the latest {len(counting(bets))} of {len(bets)} {search.reading.labelled} are evidence"
@@ -44,6 +45,17 @@ def judged(search: Search, progress: Progress) -> tuple[Judgement, list[Offer]]:
     if found.offer is not None:
         found = replace(found, reasons=(*_in_words(search, offers[found.offer]), *found.reasons))
     return found, offers
+
+
+def offered(search: Search, progress: Progress, rewriting: Rewriting | None) -> list[Offer]:
+    """Several numbers at once, other structures, other code."""
+    offers = combined(search, progress)
+    offers += _structures(search, offers)
+    if rewriting is not None:
+        progress("other code", 0.8)
+        offers += rewriting.offers(search, offers)
+        search.notes += rewriting.notes
+    return offers
 
 
 def _structures(search: Search, offers: list[Offer]) -> Iterator[Offer]:
@@ -95,7 +107,7 @@ def _in_words(search: Search, offer: Offer) -> Iterator[str]:
             yield f"{tunable.name}: {new} in place of {old}"
         elif tunable.kind == "option":
             yield from SecondLimit(search, tunable).why(offer.values)
-    if changed:
+    if changed or CODE in offer.values:
         wrong = [number for number in search.labels if search.now(number) > 0]
         settled = sum(offer.losses[number] < search.now(number) for number in wrong)
         yield f"it settles {settled} of {len(wrong)} complaints, which no number does so well"

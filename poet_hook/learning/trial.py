@@ -227,7 +227,7 @@ class _Court:
         seen = [*gone, *pointer.history, study.champion.version]
         known = [self._whole(found) for number in seen if (found := values_of(study, number)) is not None]
         shortest, longest = self._limits()
-        for values in neighbours(study.plan.tunables, study.champion.values):
+        for values in neighbours(study.plan.tunables_with(study.champion.values), study.champion.values):
             whole = self._whole(values)
             limit = whole.get("timeout", shortest)
             if whole not in known and (isinstance(limit, str) or shortest <= limit <= longest):
@@ -236,7 +236,7 @@ class _Court:
                 changes = ", ".join(f"{name} = {as_text(value)}" for name, value in values.items())
                 share = f"{study.plan.pragma.canary or 0.0:.0%}"
                 return _nothing(study, *reasons, f"v{number} is on trial: {changes} for {share} of the calls")
-        if not any(_may_change(tunable) for tunable in study.plan.tunables):
+        if not any(_may_change(tunable) for tunable in study.plan.tunables_with(study.champion.values)):
             return _nothing(study, *reasons, f"{self.name}: mark what may be changed with: # poet: tune LOW..HIGH")
         return _nothing(study, *reasons, f"no neighbour of v{study.champion.version} is left to try")
 

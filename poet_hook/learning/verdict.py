@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from poet_hook.isolation.level import level
 from poet_hook.learning.aims import SHARES, WORDS, Aims, aims_of
 from poet_hook.learning.compared import compared
 from poet_hook.learning.evidence import mean_gain
@@ -16,7 +17,7 @@ from poet_hook.learning.replay import Outcome
 from poet_hook.learning.scale import value_at
 from poet_hook.learning.search import Offer, Search
 from poet_hook.learning.study import Study, results_of, values_of
-from poet_hook.model import Candidate, Decision, Evidence, Learned, Value, Verdict, Version
+from poet_hook.model import CODE, Candidate, Decision, Evidence, Learned, Value, Verdict, Version
 from poet_hook.transform.compile import Champion
 from poet_hook.transform.render import render
 from poet_hook.transform.values import with_values
@@ -42,7 +43,7 @@ def concluded(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> 
     after = search.replay.run(values)
     reason = _doubt(search, after)
     if reason:
-        verdict = _verdict(search, judgement, "keep", after)
+        verdict = _verdict(search, judgement, "keep", after, values)
         return Learned(plan.function, study.champion.version, verdict, None, False, (reason, *verdict.reasons))
     refined = refinement(search, judgement)
     if refined:
@@ -50,7 +51,7 @@ def concluded(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> 
             judgement, decision="promote", level="provisional", needed=None, reasons=(refined, *judgement.reasons)
         )
     decided, why = _decided(study, judgement, challenger, values)
-    verdict = _verdict(search, judgement, decided, after, why)
+    verdict = _verdict(search, judgement, decided, after, values, why)
     if decided not in ("promote", "propose", "challenge"):
         return Learned(plan.function, study.champion.version, verdict, None, False, verdict.reasons, candidate)
     if decided == "challenge" and challenger is not None and plan.pragma.canary:
@@ -81,6 +82,9 @@ def _decided(
             return "wait", (f"v{gone.version}, with the same values, was rolled back at once: {gone.why}",)
     if pragma.learn == "propose":
         return "propose", ()
+    if CODE in values and (found := level()) != "closed":
+        why = f"files and network are not closed to other code here (isolation: {found}), so a person decides"
+        return "propose", (why,)
     if pragma.learn == "proven" and judgement.level != "proven":
         return "wait", ("learn=proven: a provisional version waits for more evidence",)
     if pragma.canary is not None:
@@ -123,7 +127,12 @@ def stored(study: Study, values: Mapping[str, Value], verdict: Verdict) -> int:
 
 
 def _verdict(
-    search: Search, judgement: Judgement, decided: Decision, after: Sequence[Outcome], why: Sequence[str] = ()
+    search: Search,
+    judgement: Judgement,
+    decided: Decision,
+    after: Sequence[Outcome],
+    values: Mapping[str, Value] | None = None,
+    why: Sequence[str] = (),
 ) -> Verdict:
     study, champion = search.study, search.champion
     replayed = study.reproduced
@@ -166,6 +175,7 @@ def _verdict(
         flips=flips,
         needed=judgement.needed,
         replayed=len(replayed) if study.sampled else None,
+        isolation=None if values is None or CODE not in values else level(),
     )
 
 

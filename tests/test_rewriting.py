@@ -1,0 +1,273 @@
+"""The story of other code: people say what is wrong, a language model writes, replay proves, processes follow."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from conftest import Load, Python
+from llm_server import Answer, LlmServer
+
+import poet_hook
+from poet_hook import api
+from poet_hook.cli.main import main
+from poet_hook.learning import verdict
+from poet_hook.model import CODE
+from poet_hook.versions.chain import Chain
+
+DUPLICATES = """\
+# poet: optimize_for=accuracy, after=1000
+def same(first: str, second: str) -> bool:
+    return first == second
+"""
+SAME = '''\
+Here is the function:
+
+```python
+def same(first: str, second: str) -> bool:
+    """Whether two names are one, however they are written."""
+    return " ".join(first.split()).casefold() == " ".join(second.split()).casefold()
+```
+'''
+SPIKES = """\
+import statistics
+
+# poet: optimize_for=accuracy, after=1000
+def spike(value: float, history: list[float]) -> bool:
+    return abs(value - sum(history) / len(history)) > 8.0
+"""
+SPIKE = """\
+```python
+def spike(value: float, history: list[float]) -> bool:
+    middle = statistics.median(history)
+    return abs(value - middle) > 8.0
+```
+"""
+TYPICAL = """\
+# poet: optimize_for=absolute_error, after=1000
+def typical(values: list[float]) -> float:
+    return sum(values) / len(values)
+"""
+MEDIAN = """\
+```python
+def typical(values: list[float]) -> float:
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+```
+"""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LlmServer]:
+    with LlmServer("no idea") as server:
+        for name, value in server.environ().items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+def names(chance: random.Random) -> tuple[str, str]:
+    word = "".join(chance.choices("abcde", k=6)).title()
+    other = word if chance.random() < 0.6 else word[::-1] + "x"
+    return word, chance.choice([str, str.upper, lambda text: f" {text} "])(other)
+
+
+def readings(chance: random.Random) -> tuple[float, list[float]]:
+    level = chance.uniform(0, 500)
+    history = [chance.gauss(level, 2) for _ in range(9)]
+    if chance.random() < 0.5:
+        history[3] = level + 300.0
+    return chance.gauss(level, 2) if chance.random() < 0.6 else chance.gauss(level + 25, 2), history
+
+
+def numbers(chance: random.Random) -> tuple[list[float]]:
+    values = [chance.gauss(10, 1) for _ in range(7)]
+    if chance.random() < 0.6:
+        values[0] = 900.0
+    return (values,)
+
+
+Case = tuple[str, str, str, Callable[[random.Random], tuple[Any, ...]], Callable[..., Any]]
+CASES: list[Case] = [
+    ("same", DUPLICATES, SAME, names, lambda a, b: a.strip().casefold() == b.strip().casefold()),
+    ("spike", SPIKES, SPIKE, readings, lambda value, history: abs(value - sorted(history)[4]) > 12),
+    ("typical", TYPICAL, MEDIAN, numbers, lambda values: sorted(values)[3]),
+]
+
+
+def teach(
+    function: Any,
+    make: Callable[[random.Random], tuple[Any, ...]],
+    truth: Callable[..., Any],
+    count: int,
+    seed: int = 7,
+) -> float:
+    """Call a function so often, and say each time what it should have returned; the share that was right."""
+    chance, right = random.Random(seed), 0
+    for _ in range(count):
+        arguments = make(chance)
+        result = poet_hook.call(function, *arguments)
+        right += result.value == truth(*arguments)
+        poet_hook.feedback(result, {"expected": truth(*arguments)})
+    return right / count
+
+
+@pytest.mark.parametrize(("name", "source", "reply", "make", "truth"), CASES, ids=[case[0] for case in CASES])
+def test_the_story(
+    load: Load,
+    server: LlmServer,
+    python: Python,
+    name: str,
+    source: str,
+    reply: str,
+    make: Callable[[random.Random], tuple[Any, ...]],
+    truth: Callable[..., Any],
+) -> None:
+    server.say(reply)
+    m = load(source)
+    function, stored = getattr(m, name), f"m:{name}"
+    before = teach(function, make, truth, 90)
+    assert before < 0.8
+    learned = poet_hook.learn(stored)
+    assert learned.promoted, learned.reasons
+    assert learned.version == 2
+    assert learned.verdict is not None
+    assert learned.verdict.level == "proven"
+    assert f"other code, written by {server.model} from the first" in " ".join(learned.reasons)
+    assert set(learned.candidate.values) == {CODE}  # type: ignore[union-attr]
+    assert teach(function, make, truth, 40, seed=8) == 1.0  # held out, and swapped in here
+    other = python(f"""
+        import random
+        import poet_hook
+        poet_hook.activate()
+        import m
+        print(poet_hook.call(m.{name}, *{make(random.Random(1))!r}).version)
+    """)
+    assert other.stdout == "2\n"
+    assert main(["rollback", stored]) == 0
+    assert teach(function, make, truth, 40, seed=8) < 0.8
+
+
+def test_what_is_asked_shows_nothing_that_will_judge(load: Load, server: LlmServer) -> None:
+    server.say("no")
+    m = load(DUPLICATES)
+    teach(m.same, names, CASES[0][4], 60)
+    poet_hook.learn("m:same")
+    shown = {line for asked in server.asked for line in re.findall(r"\(first='(.*?)', second=", asked.user)}
+    chance = random.Random(7)
+    given = [names(chance) for _ in range(60)]
+    assert shown
+    assert shown <= {repr(first)[1:-1] for first, _ in given[:27]}
+
+
+def test_it_is_asked_once_for_what_is_known(load: Load, server: LlmServer) -> None:
+    server.say(SAME)
+    m = load(DUPLICATES.replace("accuracy,", "accuracy, learn=propose,"))
+    teach(m.same, names, CASES[0][4], 60)
+    poet_hook.learn("m:same")
+    count = len(server.asked)
+    assert count == 3
+    poet_hook.learn("m:same")
+    assert len(server.asked) == count
+
+
+def test_nothing_is_asked_where_numbers_settle_it(load: Load, server: LlmServer) -> None:
+    m = load("# poet: optimize_for=accuracy, after=1000\ndef hot(x: float) -> bool:\n    return x > 2.5\n")
+    teach(m.hot, lambda chance: (chance.uniform(0, 10),), lambda x: x > 6, 60)
+    assert poet_hook.learn("m:hot").promoted
+    assert server.asked == []
+
+
+def test_no_endpoint_nothing_sent(load: Load) -> None:
+    m = load(DUPLICATES)
+    teach(m.same, names, CASES[0][4], 24)
+    learned = poet_hook.learn("m:same")
+    assert "other code" not in " ".join(learned.reasons)
+
+
+REFUSED = "```python\ndef same(first: str, second: str) -> bool:\n    import os\n    return os.system(first) == 0\n```"
+LISTED = "```python\ndef same(first: str, second: str) -> bool:\n    return len(first) == 6\n```"
+
+
+def test_a_reply_that_is_refused_may_be_mended_once(load: Load, server: LlmServer) -> None:
+    server.when("That could not be taken: line", SAME)
+    server.say(REFUSED)
+    m = load(DUPLICATES)
+    teach(m.same, names, CASES[0][4], 60)
+    assert poet_hook.learn("m:same").promoted
+    assert any("import" in asked.user.rpartition("That could not be taken")[2] for asked in server.asked)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        REFUSED,
+        LISTED,
+        "I can't help with that.",
+        "",
+        Answer(status=500, text="down"),
+        Answer("```python\ndef same(first", finish_reason="length"),
+        "```python\ndef same(first: str, second: str) -> bool:\n    while True:\n        pass\n```",
+        "```python\ndef same(first: str, second: str) -> bool:\n    return first * 10**12 == second\n```",
+    ],
+)
+def test_nothing_comes_of_bad_code(load: Load, server: LlmServer, reply: Any) -> None:
+    server.say(reply)
+    m = load(DUPLICATES)
+    teach(m.same, names, CASES[0][4], 60)
+    learned = poet_hook.learn("m:same")
+    assert not learned.promoted
+    assert Chain(api.settings(), "m:same").numbers() == []
+    assert m.same("a", "A") is False
+
+
+def test_a_store_that_holds_code_which_may_not_run_is_vetted(load: Load, server: LlmServer) -> None:
+    server.say(SAME)
+    m = load(DUPLICATES.replace("accuracy,", "accuracy, learn=proven,"))
+    teach(m.same, names, CASES[0][4], 60)
+    poet_hook.learn("m:same")
+    kept = api.store().get_meta("rewrites:m:same")
+    assert kept is not None
+    assert "casefold" in kept
+    api.store().set_meta("rewrites:m:same", kept.replace("first.split()", "first.__class__.mro()"))
+    teach(m.same, names, CASES[0][4], 60, seed=9)
+    learned = poet_hook.learn("m:same")
+    assert learned.candidate is None or "__class__" not in str(learned.candidate.values)
+
+
+def test_a_dry_run_shows_what_would_be_sent(
+    load: Load, server: LlmServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_API_KEY", "canary-1234567")
+    m = load(DUPLICATES)
+    teach(m.same, names, CASES[0][4], 60)
+    poet_hook.feedback(poet_hook.call(m.same, "canary-1234567", "x"), {"expected": True})
+    assert main(["learn", "m:same", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("POST http://127.0.0.1") == 3
+    assert "3 requests would be sent" in out
+    assert "Results that were called wrong" in out
+    assert "canary" not in out
+    assert server.asked == []
+    assert api.store().get_meta("rewrites:m:same") is None
+    assert Chain(api.settings(), "m:same").numbers() == []
+
+
+@pytest.mark.parametrize("found", ["limits", "none"])
+def test_below_closed_other_code_is_proposed(
+    load: Load, server: LlmServer, monkeypatch: pytest.MonkeyPatch, found: str
+) -> None:
+    monkeypatch.setattr(verdict, "level", lambda: found)
+    server.say(SAME)
+    m = load(DUPLICATES)
+    teach(m.same, names, CASES[0][4], 90)
+    learned = poet_hook.learn("m:same")
+    assert (learned.promoted, learned.version) == (False, 2)
+    assert f"isolation: {found}" in learned.reasons[-1]
+    assert learned.verdict is not None
+    assert learned.verdict.isolation == found
+    assert main(["promote", "m:same", "2"]) == 0
+    assert m.same("a", "A") is True
