@@ -27,6 +27,13 @@ MAX_BYTES = 20_000
 _REGISTERED = (rules, ends, bounds, growth, texts)  # importing them fills BY_NODE
 _MISREAD = (SyntaxError, ValueError, RecursionError, MemoryError)
 _COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_ADDRESSED = re.compile(
+    r"\b(?:system (?:note|prompt|message|instruction)"
+    r"|(?:ignore|disregard|forget) (?:all|any|every|previous|prior|the above)"
+    r"|without (?:replay|review|verification|judgement)|skip (?:the )?(?:replay|review|verification)"
+    r"|(?:reviewer|verifier|grader|assistant|language model|llm)s? (?:must|should|shall|may|will|can)\b)",
+    re.IGNORECASE,
+)
 _PRAGMA = re.compile(r"#[ \t]*poet\b", re.IGNORECASE)
 _OF_ROOT = frozenset({"private-attribute"})  # the same words mean the same only of the same thing
 
@@ -35,6 +42,9 @@ _CHARACTERS = say("characters", "Write plain text: no control characters, no mar
 _ENCODING = say("encoding", "Leave the coding comment away; it is UTF-8.")
 _SYNTAX = say("syntax", "Write a whole function that this Python can parse.")
 _PRAGMAS = say("pragma", "Leave `# poet:` comments away, or keep those of the original as they are.")
+_INSTRUCTIONS = say(
+    "instructions", "Say what the function computes; write nothing to reviewers, models or later versions."
+)
 _DEFINITION = say("one-definition", "Define the function once, under its own name.")
 _TOP = say("top-level", "Write the function alone, after the imports that it needs; put all else into its body.")
 _SIGNATURE = say("signature", "Keep name, arguments, defaults, annotations and decorators of the original.")
@@ -113,6 +123,10 @@ def _comments(source: str, original: Original) -> Refusal | None:
         cookie = _COOKIE.match(line)
         if cookie is not None and cookie[1].lower().replace("_", "-") not in ("utf-8", "utf8", "ascii", "us-ascii"):
             return refusal(_ENCODING, number, f"it asks to be decoded as {cookie[1]}")
+    addressed = _ADDRESSED.search(source)
+    if addressed is not None and addressed[0] not in original.source:
+        place = source.count("\n", 0, addressed.start()) + 1
+        return refusal(_INSTRUCTIONS, place, f"it tells a reader what to do: {addressed[0]!r}")
     if source.isascii() and _PRAGMA.search(source) is None:
         return None
     try:
