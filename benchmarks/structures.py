@@ -1,14 +1,17 @@
-"""What changes of the structure cost and bring: false promotions, and feedbacks until a fault is put right.
+"""What changes of the structure, and other code, cost and bring: false promotions, and feedbacks until a fault goes.
 
     python benchmarks/structures.py [STREAMS]
 
 Each stream is a function, calls with random arguments, and what they should have returned; it is judged after every
-fifth feedback. The calls are real, and so is the search; only the processes and the store are left out.
+fifth feedback. The calls are real, and so is the search; only the processes and the store are left out. Other code is
+written by programs that stand in for a language model: one that writes down the answers it was shown, one that guesses,
+and one that knows what is asked for.
 """
 
 from __future__ import annotations
 
 import random
+import re
 import statistics
 import sys
 import time
@@ -27,11 +30,12 @@ from poet_hook.learning.gate import Judgement
 from poet_hook.learning.objective import Label
 from poet_hook.learning.replay import Replay
 from poet_hook.learning.rerun import Rerun
+from poet_hook.learning.rewriting import Rewriting
 from poet_hook.learning.search import Offer, Search
 from poet_hook.learning.streams import Streams
 from poet_hook.learning.structure import judged
 from poet_hook.learning.study import Known, Study
-from poet_hook.model import Execution, Plan
+from poet_hook.model import CODE, Execution, Plan
 from poet_hook.store import codec
 from poet_hook.transform.compile import ORIGINAL
 from poet_hook.transform.plan import plan_module
@@ -71,7 +75,7 @@ class _Here(Replay):
         )
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self.child.handle(request)
+        return self.child.handle(request | {"op": "run"} if request["op"] == "sealed" else request)
 
 
 @dataclass(frozen=True)
@@ -90,13 +94,73 @@ def stream(limit: float, truth: Truth, seed: int, count: int, noise: float = 0.0
     return Stream(LOUD.format(limit=limit), rows, tuple(truth(*row) != (rng.random() < noise) for row in rows))
 
 
-def judgements(given: Stream, *, structures: bool) -> Iterator[tuple[int, Judgement, list[Offer]]]:
+class _Store:
+    """What a writer keeps its rounds in."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    def get_meta(self, key: str) -> str | None:
+        return self.kept.get(key)
+
+    def set_meta(self, key: str, value: str) -> None:
+        self.kept[key] = value
+
+    def suggestions(self, _function: str) -> list[Any]:
+        return []
+
+
+Model = Callable[[str, int], str]
+"""(what it is shown, which of several replies) -> the body that it writes."""
+_SHOWN = re.compile(
+    r"^\(value=(\S+), source=('\w+')\) returned (True|False)(?:; it should have been (True|False))?$", re.M
+)
+
+
+def remembers(shown: str, _number: int) -> str:
+    """Every answer that it was shown, and else what was there."""
+    rows = [
+        f"    if value == {value} and source == {source}:\n        return {right or was}\n"
+        for value, source, was, right in _SHOWN.findall(shown)
+    ]
+    return "".join(rows) + "    return value > 5.0\n"
+
+
+def guesses(shown: str, number: int) -> str:
+    """Any rule at all."""
+    rng = random.Random(f"{shown}{number}")
+    low, source = sorted((rng.uniform(0, 10), rng.uniform(0, 10))), rng.choice(SOURCES)
+    kind = rng.choice(
+        ["{0} < value < {1}", "value > {0} or source == {2!r}", "value > {1} and source != {2!r}", "not value > {0}"]
+    )
+    return f"    return {kind.format(*low, source)}\n"
+
+
+def knows(_shown: str, _number: int) -> str:
+    """What the last stream asks for."""
+    return "    return value > 5.0 if source in ('cpu', 'net') else value < 5.0\n"
+
+
+def writer(model: Model | None) -> Rewriting | None:
+    """A writer of other code, as a language model would be one."""
+
+    def ask(_system: str, shown: str, number: int) -> tuple[str, str]:
+        assert model is not None
+        return f"```python\ndef is_loud(value: float, source: str) -> bool:\n{model(shown, number)}```", "stop"
+
+    return None if model is None else Rewriting(cast(Any, _Store()), "a program", ask)
+
+
+def judgements(
+    given: Stream, *, structures: bool, model: Model | None = None
+) -> Iterator[tuple[int, Judgement, list[Offer]]]:
     """What is known after every fifth feedback."""
     (target,) = plan_module(given.source, "m.py", "m").targets
     plan = target.plan
     if not structures:
         plan = replace(plan, tunables=tuple(t for t in plan.tunables if not t.structural))
     limit = float(plan.tunables[0].value)
+    writes = writer(model)
     for count in range(EVERY, len(given.rows) + 1, EVERY):
         known = []
         for i, (row, right) in enumerate(zip(given.rows[:count], given.right, strict=False)):
@@ -123,15 +187,17 @@ def judgements(given: Stream, *, structures: bool) -> Iterator[tuple[int, Judgem
         ]
         aims = aims_of("accuracy", (1.0, 1.0), cast(Any, labelled))
         search = Search(study, replay, replay.run({}), aims, lambda _what, _share: None)
-        found, offers = judged(search, lambda _what, _share: None)
+        found, offers = judged(search, lambda _what, _share: None, writes)
         yield count, found, offers
 
 
-def first(given: Stream, *, structures: bool, level: str = "") -> tuple[int, str] | None:
+def first(given: Stream, *, structures: bool, level: str = "", model: Model | None = None) -> tuple[int, str] | None:
     """After how many feedbacks something may go live, and what: a guard, a choice or a number; None where nothing."""
-    for count, found, offers in judgements(given, structures=structures):
+    for count, found, offers in judgements(given, structures=structures, model=model):
         if found.level is not None and level in ("", found.level):
             values = offers[found.offer].values if found.offer is not None else {}
+            if CODE in values:
+                return count, "other code"
             return count, " ".join(str(value) for value in values.values() if isinstance(value, str)) or "number"
     return None
 
@@ -161,6 +227,22 @@ def main() -> None:
         told(
             f"the limit is too low, {words} structures: proven",
             [first(s, structures=structures, level="proven") for s in off],
+        )
+    for model in (remembers, guesses):
+        told(
+            f"nothing to find, 40% wrong labels, a writer that {model.__name__}: live",
+            [first(s, structures=True, model=model) for s in best],
+        )
+
+    def crossed(value: float, source: str) -> bool:
+        return value > 5.0 if source in ("cpu", "net") else value < 5.0
+
+    other = [stream(5.0, crossed, seed, 120, 0.1) for seed in range(streams)]
+    for model in (None, knows):
+        words = "a writer that knows" if model else "no writer"
+        told(
+            f"another rule is right, 10% wrong labels, {words}: proven",
+            [first(s, structures=True, level="proven", model=model) for s in other],
         )
     print(f"{time.perf_counter() - began:.0f} s")
 
