@@ -20,7 +20,7 @@ from poet_hook.isolation.seal import MEMORY, Seal, size
 
 LONGEST = 400_000  # bytes of one item: the largest stored value, in base64
 MOST = 128 << 20  # bytes of all items
-_LOOK = 0.05  # seconds between two looks at the memory of a child that is silent
+_LOOK = 0.05  # seconds between two looks at the memory of a child
 
 
 class EndedError(Exception):
@@ -40,6 +40,7 @@ class Child:
             raise EndedError("its module runs threads, so that no process can be forked to judge generated code")
         seal = seal or Seal()
         self._most = seal.memory + MEMORY
+        self._look = time.monotonic() + _LOOK
         self._read = 0
         self._rest = b""
         self._replies, reply = os.pipe()
@@ -75,16 +76,19 @@ class Child:
             raise self._ended("it wrote what is no reply") from None
 
     def _wait(self, deadline: float) -> None:
-        """Until there is something to read; looks at the memory meanwhile."""
+        """Until there is something to read; looks at the memory now and then."""
         while True:
-            left = deadline - time.monotonic()
+            now = time.monotonic()
+            if now >= self._look:
+                self._look = now + _LOOK
+                if size(self.pid)[1] > self._most:
+                    raise self._ended("it took too much memory")
+            left = deadline - now
             ready, _, _ = select.select([self._replies], [], [], max(min(left, _LOOK), 0.0))
             if ready:
                 return
             if left <= 0.0:
                 raise self._ended("took too long")
-            if size(self.pid)[1] > self._most > MEMORY:
-                raise self._ended("it took too much memory")
 
     def _ended(self, why: str) -> EndedError:
         self._end()

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib import import_module
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -45,6 +46,8 @@ _ALL_TRACES = 120.0  # seconds for all executions
 _GRACE = 1.0  # seconds more until what does not stop itself is killed
 _MOST_ENDS = 3  # of the children of a candidate: then the rest of its executions have failed too
 _MOST_TEXT = 2000  # characters of a reason
+# what these import when it is first needed, and behind the seal nothing can be
+_IMPORTED_LATE = {"datetime": ("_strptime",), "numpy": ("numpy.fft", "numpy.ma")}
 
 
 class _TooLongError(BaseException):
@@ -161,6 +164,9 @@ class Rerun:
         """
         from poet_hook.isolation.child import Child, EndedError  # which not every system has the modules for
 
+        for name, late in _IMPORTED_LATE.items():
+            for needed in late if name in sys.modules else ():
+                import_module(needed)
         chosen, until = self.chosen(request), time.monotonic() + request["seconds"]
         outcomes: list[Outcome] = []
         ends, last = 0, _LATE
