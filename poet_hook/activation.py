@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from poet_hook import settings as settings_module
-from poet_hook.errors import PoetWarning, PragmaError, PragmaWarning, SettingsError, VersionWarning, warn
+from poet_hook.errors import PoetError, PoetWarning, PragmaError, PragmaWarning, SettingsError, VersionWarning, warn
 from poet_hook.runtime import handed
 from poet_hook.settings import Settings
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from poet_hook.hook.loader import Kept
     from poet_hook.learning.background import Background
+    from poet_hook.llm.endpoint import Configured
     from poet_hook.model import Learned, Plan
     from poet_hook.store.database import Store
     from poet_hook.transform.compile import Champion
@@ -152,13 +153,49 @@ def settings() -> Settings:
 
 
 def learned(function: str, progress: Callable[[str, float], None] | None = None) -> Learned:
-    """Learn `function` (its stored name) now, and bring this process to what came of it. Raises what `learn` does."""
+    """Learn `function` (its stored name) now, and bring this process to what came of it. Raises what `learn` does.
+
+    Where a language model may be asked, it first reads the feedback that nobody understood.
+    """
     from poet_hook.learning import loop
     from poet_hook.versions.watch import refresh
 
+    read = _read(function)
     found = loop.learn(function, store(), settings(), progress)
     refresh(settings())
-    return found
+    if not read:
+        return found
+    from dataclasses import replace
+
+    return replace(found, reasons=(*found.reasons, read))
+
+
+def _read(function: str) -> str:
+    """What became of the unread feedback on a function, in words; "" where there is none, or nothing is asked."""
+    if not store().has_unread(function):
+        return ""
+    try:
+        model = language_model().endpoint
+        if model is None:
+            return ""
+        from poet_hook.signals.reader import AT_ONCE, SECONDS, read_feedback
+
+        return read_feedback(
+            function, store(), settings(), model, limit=AT_ONCE, seconds=SECONDS, patient=True
+        ).in_words()
+    except PoetError as error:  # to learn from what the rules read needs no model
+        return f"no model could read what is unread: {error}"
+
+
+@functools.cache
+def language_model() -> Configured:
+    """The language model that this process may ask, or why none; looked up once, as the settings are.
+
+    Raises `SettingsError`.
+    """
+    from poet_hook.llm.endpoint import configured
+
+    return configured(settings())
 
 
 def look(function: str) -> Learned | None:

@@ -8,7 +8,17 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
-from poet_hook.activation import activate, activated, background, belong_to, deactivate, learned, settings, store
+from poet_hook.activation import (
+    activate,
+    activated,
+    background,
+    belong_to,
+    deactivate,
+    language_model,
+    learned,
+    settings,
+    store,
+)
 from poet_hook.errors import NotEnhancedError, PoetError, StoreError, VersionError
 from poet_hook.model import (
     Execution,
@@ -26,6 +36,7 @@ from poet_hook.versions.chain import Chain
 if TYPE_CHECKING:
     from poet_hook.learning.ask import Asked
     from poet_hook.learning.live import OnTrial
+    from poet_hook.signals.reader import ReadFeedback
 
 logger = logging.getLogger("poet_hook")
 
@@ -86,9 +97,18 @@ def feedback(about: Any, said: Any, *, source: str = "user") -> FeedbackReceipt:
     execution, signal = give(store(), settings(), about, said, source)
     if signal.kind == "unread":
         logger.info("%s: feedback is stored, but was not understood: %s", execution.id, signal.reason)
-    else:
+    if signal.kind != "unread" or _may_be_read():
         learn_later(execution.function)
     return FeedbackReceipt(execution.id, execution.function, signal)
+
+
+def _may_be_read() -> bool:
+    """Whether a language model is there that reads later what the rules did not."""
+    try:
+        return language_model().endpoint is not None
+    except PoetError as error:
+        logger.debug("no language model: %s", error)
+        return False
 
 
 # --------------------------------------------------------------------------- learning
@@ -123,6 +143,30 @@ def ask(function: str | Callable[..., Any], limit: int = 5) -> Asked:
     if limit < 1:
         raise ValueError(f"ask: limit is a number of executions, at least 1, not {limit!r}")
     return asked(name_of(function), store(), settings(), limit)
+
+
+def read_feedback(
+    function: str | Callable[..., Any], *, limit: int | None = None, dry_run: Callable[[str], None] | None = None
+) -> ReadFeedback:
+    """Have a language model read the unread feedback on a function, at most `limit` of it, and store what it reads.
+
+    With `dry_run`, that is given what would be sent, and nothing is. Where no model may be asked, the reason says why.
+    Raises `SettingsError`, `StoreError` and `UnknownFunctionError`.
+    """
+    from poet_hook.signals import reader
+
+    name, model = name_of(function), language_model()
+    if model.endpoint is None:
+        return reader.ReadFeedback(name, "", (), len(reader.due(store(), name)), model.why_not)
+    return reader.read_feedback(name, store(), settings(), model.endpoint, limit=limit, dry_run=dry_run)
+
+
+def to_be_read(function: str | Callable[..., Any]) -> tuple[int, str]:
+    """How much of the unread feedback on a function a language model may be asked about, and by which ("": none)."""
+    from poet_hook.signals.reader import due
+
+    model = language_model().endpoint
+    return len(due(store(), name_of(function), model.model if model else "")), model.model if model else ""
 
 
 def wait_for_learning(seconds: float | None = None) -> bool:
@@ -356,11 +400,13 @@ __all__ = [
     "name_of",
     "own_text",
     "promote",
+    "read_feedback",
     "rollback",
     "settings",
     "show",
     "status",
     "store",
+    "to_be_read",
     "versions_of",
     "wait_for_learning",
 ]

@@ -72,6 +72,7 @@ def reset() -> None:
         api.store().close()
     api.belong_to([])
     api.settings.cache_clear()
+    activation.language_model.cache_clear()
     activation._store.cache_clear()
     record.recorder.lost = 0
     record.recent.results.clear()

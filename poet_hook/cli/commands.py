@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from poet_hook import __version__
 from poet_hook.cli import ask as question
 from poet_hook.cli import doctor as health
-from poet_hook.cli import exchange, explain, lint, llm, look, rule, startup, teach, vet
+from poet_hook.cli import exchange, explain, lint, llm, look, read, rule, startup, teach, vet
 from poet_hook.cli import feedback as say
 from poet_hook.cli.findings import FORMATS
 from poet_hook.cli.run import USAGE
@@ -84,6 +84,11 @@ def _teaching(commands: Commands) -> None:
     ask = _add(commands, "ask", question.ask, "the few executions without feedback whose label would decide most")
     ask.add_argument("function", nargs="?", metavar="FUNCTION", help="default: every function")
     ask.add_argument("--limit", type=_count, default=5, metavar="N", help="at most N of each function (default: 5)")
+    words = "have a language model read the feedback that no rule reads (POET_MODEL)"
+    made = _add(commands, "read", read.read, words)
+    made.add_argument("functions", nargs="*", metavar="FUNCTION", help="default: every function")
+    made.add_argument("--limit", type=_count, metavar="N", help="at most N feedbacks of each function")
+    made.add_argument("--dry-run", action="store_true", help="print what would be sent, and send and store nothing")
     learn = _add(commands, "learn", teach.learn, "look for better versions now, and judge them")
     learn.add_argument("functions", nargs="*", metavar="FUNCTION", help="default: every function")
     words = "print what a language model would be asked for other code; send, store and change nothing"

@@ -9,7 +9,7 @@ from typing import Any
 
 from poet_hook import api
 from poet_hook.cli.cost import Cost, cost_of, say_cost
-from poet_hook.cli.names import Found, find
+from poet_hook.cli.names import Found, find, nothing_recorded
 from poet_hook.cli.output import heading, plain, say, say_json, table
 from poet_hook.isolation.slice import slice_function
 from poet_hook.learning.aims import described
@@ -89,6 +89,8 @@ def _say_plan(plan: Plan, found: Found) -> None:
     say(f"in use: v{champion}{_level(version)}{other}")
     for reason in version.verdict.reasons if version and version.verdict else ():
         say(f"  {reason}")
+    for model, count in _readers(plan).items():
+        say(f"{count} of its feedbacks {'was' if count == 1 else 'were'} read by {model}")
 
 
 _FOUND = {False: "found in a comparison or in arithmetic", True: "another way to decide"}
@@ -218,6 +220,11 @@ def _champion(plan: Plan) -> tuple[int, Version | None]:
     return number, None if number == 1 else chain.read(number)
 
 
+def _readers(plan: Plan) -> dict[str, int]:
+    """How many feedbacks each language model read."""
+    return {} if nothing_recorded() else api.store().readers(plan.function)
+
+
 def _cost(plan: Plan) -> Cost:
     """What a call costs with the version in use, which may have other options than the pragma says."""
     number, version = _champion(plan) if plan.pragma.trains else (1, None)
@@ -252,6 +259,7 @@ def _document(plan: Plan, found: Found) -> dict[str, Any]:
         "other_code": _code(version),
         "level": version.level if version else None,
         "reasons": version.verdict.reasons if version and version.verdict else (),
+        "read_by": _readers(plan),
         "diagnostics": [
             {"code": item.code, "line": item.line, "message": item.message} for item in _problems(plan, found)
         ],

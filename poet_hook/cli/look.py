@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import ast
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from poet_hook import api
 from poet_hook.cli import startup
 from poet_hook.cli.names import find, nothing_recorded, recorded
-from poet_hook.cli.output import aside, before_and_after, local_time, plain, say, say_json, shown, table
+from poet_hook.cli.output import (
+    aside,
+    before_and_after,
+    local_time,
+    plain,
+    say,
+    say_json,
+    shown,
+    signal_words,
+    table,
+)
+from poet_hook.cli.read import to_be_read
 from poet_hook.errors import CodecError, NotEnhancedError, VersionError
 from poet_hook.learning.live import OnTrial
 from poet_hook.learning.opinions import contradictions
 from poet_hook.learning.study import value_of
-from poet_hook.model import Execution, Feedback, LeftAlone, Signal, Version
+from poet_hook.model import Execution, Feedback, LeftAlone, Version
 from poet_hook.store import codec
 from poet_hook.store.feedback import standing
+from poet_hook.transform.nodes import parameters_in
 from poet_hook.transform.render import render
 from poet_hook.transform.values import as_text
 from poet_hook.versions.chain import Chain
@@ -54,6 +65,8 @@ def status(options: argparse.Namespace) -> int:
             aside(f"{item.function}: {_trial_words(item.on_trial)}")
         if item.problem:
             aside(f"{item.function}: {item.problem}")
+        if item.unread and (words := to_be_read(item.function)):
+            aside(f"{item.function}: {words}")
         if own := api.own_text(item.function):
             aside(f"{item.function}: {_own_words(own)}")
         if item.requested:
@@ -103,20 +116,8 @@ class _ParameterNames:
     def of(self, source_hash: str) -> tuple[str, ...]:
         if source_hash not in self.known:
             text = api.store().source_of(self.function, source_hash) or ""
-            self.known[source_hash] = _parameters(text)
+            self.known[source_hash] = parameters_in(text)
         return self.known[source_hash]
-
-
-def _parameters(text: str) -> tuple[str, ...]:
-    try:
-        node = ast.parse(text).body[0]
-    except (SyntaxError, ValueError, RecursionError, MemoryError, IndexError):
-        return ()
-    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return ()
-    args = node.args
-    ordered = [*args.posonlyargs, *args.args, args.vararg, *args.kwonlyargs, args.kwarg]
-    return tuple(item.arg for item in ordered if item is not None)
 
 
 class _Row:
@@ -195,16 +196,7 @@ def _raw(item: Feedback) -> Any:
 
 def _feedback_words(item: Feedback) -> str:
     reason = f": {item.signal.reason}" if item.signal.reason else ""
-    return f"{shown(_raw(item))} = {_signal_words(item.signal)} ({item.source}{reason})"
-
-
-def _signal_words(signal: Signal) -> str:
-    if signal.kind == "fields":
-        return ", ".join(f"{name} {_signal_words(part)}" for name, part in signal.value.items())
-    if signal.kind == "requested":
-        return "requested " + ", ".join(f"{name} = {as_text(value)}" for name, value in signal.value.items())
-    told = signal.value is not None and signal.kind != "unread"
-    return f"{signal.kind} {shown(signal.value)}" if told else signal.kind
+    return f"{shown(_raw(item))} = {signal_words(item.signal)} ({item.source}{reason})"
 
 
 def feedback_document(item: Feedback) -> dict[str, Any]:

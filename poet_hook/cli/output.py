@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Any
 
 from poet_hook.errors import PoetError
-from poet_hook.model import Metric
+from poet_hook.model import Metric, Signal
+from poet_hook.transform.values import as_text
 
 NARROWEST = 8
 
@@ -101,6 +102,16 @@ def clean(text: str) -> str:
 def shown(value: Any) -> str:
     """A value as Python would write it, shortened; of a number what people read, which `--json` has in full."""
     return _short.repr(value)
+
+
+def signal_words(signal: Signal) -> str:
+    """What a signal says, in a few words."""
+    if signal.kind == "fields":
+        return ", ".join(f"{name} {signal_words(part)}" for name, part in signal.value.items())
+    if signal.kind == "requested":
+        return "requested " + ", ".join(f"{name} = {as_text(value)}" for name, value in signal.value.items())
+    told = signal.value is not None and signal.kind != "unread"
+    return f"{signal.kind} {shown(signal.value)}" if told else signal.kind
 
 
 def apart(one: Any, other: Any) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from poet_hook.errors import SettingsError
 from poet_hook.model import ANOMALY_FIELDS, UNSET
 
 KNOWN = ("generic", "ml_monitoring")
+YES_NO = ("yes", "no")
 MEANINGS = ("right", "wrong", "false_alarm", "normal", "miss", "too_high", "too_low")
 
 
@@ -23,7 +24,8 @@ class Domain:
     `normalise(kind, value)` takes the annotation ("float", "list[float]", ...) and an argument, and gives
     the argument to use: the same object where nothing needs doing or nothing can be done. It never raises.
     `violation(result)` names the broken invariant, or is None. It never raises either.
-    `options` are those of the pragma that learning may put in where calls have streams.
+    `options` are those of the pragma that learning may put in where calls have streams. `decisions` is what a yes and
+    a no of a function are called.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Domain:
     normalise: Callable[[str, Any], Any]
     violation: Callable[[Any], str | None]
     options: tuple[str, ...] = ()
+    decisions: tuple[str, str] = YES_NO
 
 
 def load(name: str) -> Domain:

@@ -180,4 +180,5 @@ DOMAIN = Domain(
     normalise=normalise,
     violation=violation,
     options=("cooldown",),
+    decisions=("an alert was raised", "no alert was raised"),
 )

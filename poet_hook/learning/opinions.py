@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from poet_hook.learning.results import WHOLE, Path, beyond, equal, field
 from poet_hook.model import ANOMALY_FIELDS, UNSET, Feedback, Signal
 
 _KNIFE_EDGE = 1e-9
+SILENT = ("unread", "requested", "cost")  # signals that say nothing of the result
 # how exactly a label says what would have been right: the better part of what agrees is kept
 _EXACT = ("decision", "value", "range", "direction", "not")
 
@@ -34,6 +35,12 @@ def label(execution_id: str, said: Sequence[Feedback], recorded: Any) -> Label |
         return replace(parts[0][1], order=order)
     sure = max(part.weight for _, part in parts)
     return Label(execution_id, "fields", tuple(parts), sure, all(part.approved for _, part in parts), order)
+
+
+def read_by_model(said: Iterable[Feedback]) -> frozenset[str]:
+    """Who said what is known of an execution, where nothing of it was read by the rules; else nobody."""
+    telling = [item for item in said if item.signal.kind not in SILENT]
+    return frozenset() if any(not item.signal.model for item in telling) else frozenset(i.source for i in telling)
 
 
 def alike(one: Label, other: Label) -> bool:
@@ -144,7 +151,7 @@ def _label(item: Feedback, signal: Signal, recorded: Any) -> Label | None:
 
 def _meaning(signal: Signal, recorded: Any) -> tuple[Kind, Any, bool] | None:
     decided = decision(recorded) if recorded is not UNSET else None
-    if signal.kind in ("unread", "requested", "cost"):
+    if signal.kind in SILENT:
         return None
     if signal.kind == "expected":
         expected = decision(signal.value)

@@ -6,6 +6,7 @@ import ast
 import contextlib
 import math
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -90,6 +91,10 @@ class Study:
     """What there is to judge, in the order in which it was spoken of, and then what nobody spoke of."""
     unlike: int = 0
     """How many executions that nobody spoke of were set aside, since their replay does not give what was recorded."""
+    readers: Mapping[str, int] = field(default_factory=dict)
+    """How many feedbacks each language model read, by its name."""
+    by_model: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Who spoke of an execution, by its id, of which the rules read nothing, and a model did."""
     in_use: int | None = None
     """Which version the pointer named when the run began; None where it was damaged."""
 
@@ -116,7 +121,11 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
     said: dict[str, list[Feedback]] = {}
     for item in store.all_for_function(plan.function):
         said.setdefault(item.execution_id, []).append(item)
-    unread = sum(item.signal.kind == "unread" for words in said.values() for item in standing(words))
+    words_now = {execution_id: standing(words) for execution_id, words in said.items()}
+    now = [item.signal for words in words_now.values() for item in words]
+    unread = sum(signal.kind == "unread" for signal in now)
+    readers = Counter(signal.model for signal in now if signal.model and signal.kind != "unread")
+    by_model = {execution_id: opinions.read_by_model(words) for execution_id, words in words_now.items()}
     aside: dict[str, int] = {}
     known: list[Known] = []
     spoken = store.executions(plan.function, with_feedback=True, newest_first=True, limit=MOST_LABELLED)
@@ -141,7 +150,8 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
     context, places = _context(plan, store, {item.execution.id for item in known}) if plan.may_remember else ([], {})
     calls = store.versions_used(plan.function) if plan.pragma.canary else {}
     champion = chain.champion(plan)
-    return Study(plan, source, chain, champion, known, unread, aside, context, places, calls, found, in_use=in_use)
+    study = Study(plan, source, chain, champion, known, unread, aside, context, places, calls, found, in_use=in_use)
+    return replace(study, readers=readers, by_model={name: who for name, who in by_model.items() if who})
 
 
 def _heard(execution: Execution, words: Sequence[Feedback]) -> tuple[Label, Feedback] | None:

@@ -268,6 +268,8 @@ def _failed(call: Served, number: int) -> bool:
 
 
 def _rating(signal: Signal) -> float | None:
+    if signal.model:  # ratings are what the rules read
+        return None
     return float(signal.value) if signal.kind == "reward" else _RATED.get(signal.kind)
 
 

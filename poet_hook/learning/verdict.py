@@ -50,7 +50,7 @@ def concluded(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> 
         judgement = replace(
             judgement, decision="promote", level="provisional", needed=None, reasons=(refined, *judgement.reasons)
         )
-    decided, why = _decided(study, judgement, challenger, values)
+    decided, why = _decided(search, judgement, challenger, values, after)
     verdict = _verdict(search, judgement, decided, after, values, why)
     if decided not in ("promote", "propose", "challenge"):
         return Learned(plan.function, study.champion.version, verdict, None, False, verdict.reasons, candidate)
@@ -69,10 +69,14 @@ def concluded(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> 
 
 
 def _decided(
-    study: Study, judgement: Judgement, challenger: Version | None, values: Mapping[str, Value]
+    search: Search,
+    judgement: Judgement,
+    challenger: Version | None,
+    values: Mapping[str, Value],
+    after: Sequence[Outcome],
 ) -> tuple[Decision, tuple[str, ...]]:
     """What becomes of the best candidate by `learn=` and `canary=`, and why it is not what the gate decided."""
-    pragma = study.plan.pragma
+    study, pragma = search.study, search.study.plan.pragma
     if pragma.learn == "shadow":
         return "challenge", ("learn=shadow: it runs beside the version in use, and its results are only recorded",)
     if judgement.decision != "promote" or judgement.level is None:
@@ -87,10 +91,37 @@ def _decided(
         return "propose", (why,)
     if pragma.learn == "proven" and judgement.level != "proven":
         return "wait", ("learn=proven: a provisional version waits for more evidence",)
+    if lone := _read_by_a_model_alone(search, after):
+        return "propose", (lone,)
     if pragma.canary is not None:
         decided, reason = canaried(study, challenger, values, judgement.level)
         return decided, (reason,)
     return "promote", ()
+
+
+def _read_by_a_model_alone(search: Search, after: Sequence[Outcome]) -> str:
+    """Why a person must promote it: all that speaks for it is what a model made of the words of one; "" otherwise.
+
+    Whoever writes feedback may write it for the model, and not for the person who reads it.
+    """
+    study, sources = search.study, set[str]()
+    for number in search.labels:
+        if search.now(number) <= search.loss(number, after):
+            continue
+        event = search.events[number]
+        spoken = {i for i in (*event.members, event.first) if study.known[i].label is not None}
+        for index in spoken:
+            who = study.by_model.get(study.known[index].execution.id)
+            if not who:
+                return ""
+            sources |= who
+    if len(sources) != 1:
+        return ""
+    models = " and ".join(study.readers)
+    return (
+        f"what speaks for it was read by {models}, and said by {next(iter(sources))} alone: it waits until somebody "
+        "promotes it, or others, or feedback that the rules can read, say the same"
+    )
 
 
 def values_of_best(search: Search, judgement: Judgement, offers: Sequence[Offer]) -> dict[str, Value] | None:
@@ -144,8 +175,7 @@ def _verdict(
         reasons.append(
             f"{study.unlike} executions without feedback were set aside: their replay does not give the recorded result"
         )
-    if study.unread:
-        reasons.append(_unread(study.unread))
+    reasons += _as_read(study)
     reasons += why
     told = judgement.bets and len(search.parts) == 1  # what is gained by several at once has no unit
     gains = mean_gain(judgement.bets, study.plan.pragma.alpha) if told else ()
@@ -213,18 +243,22 @@ def rolled_back(search: Search) -> Learned | None:
     return None
 
 
-def _unread(count: int) -> str:
+def _as_read(study: Study) -> list[str]:
+    """What a model read of the feedback, and what nobody did."""
+    count = study.unread
+    told = [f"{'1 feedback was' if n == 1 else f'{n} feedbacks were'} read by {m}" for m, n in study.readers.items()]
     if count == 1:
-        return "1 feedback could not be read and counts for nothing"
-    return f"{count} feedbacks could not be read and count for nothing"
+        told.append("1 feedback could not be read and counts for nothing")
+    elif count:
+        told.append(f"{count} feedbacks could not be read and count for nothing")
+    return told
 
 
 def nothing(study: Study, reason: str) -> Learned:
     """What a run says that could judge nothing."""
     reasons = [reason]
     reasons += [f"{count} executions with feedback were set aside: {why}" for why, count in study.set_aside.items()]
-    if study.unread:
-        reasons.append(_unread(study.unread))
+    reasons += _as_read(study)
     return Learned(study.plan.function, study.champion.version, None, None, False, tuple(reasons))
 
 

@@ -167,6 +167,8 @@ class Client:
         try:
             data = wire.chat(self.endpoint, body)
             reply = _read(data, entry, time.perf_counter() - started)
+            # it is kept, and whoever answers has the key
+            reply = replace(reply, text=self.secrets.hidden_in(reply.text))
         except BaseException as error:
             failed = error if isinstance(error, wire.Failed) else None
             spent = (entry.tokens_in, entry.reply_tokens) if failed is None or failed.sent else (0, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from poet_hook.model import Feedback, Signal
@@ -64,9 +65,19 @@ class Readings(FeedbackLog):
         rows = self.query(f"SELECT feedback.id, readings.reader, tries{_OF} AND readings.kind = 'unread'", (function,))
         return {number: (reader, tries) for number, reader, tries in rows}
 
+    def has_unread(self, function: str) -> bool:
+        """Return whether there is feedback on a function that nobody understood when it came."""
+        asked = "SELECT 1 FROM feedback JOIN executions ON executions.id = execution_id WHERE function = ?"
+        return bool(self.query(f"{asked} AND kind = 'unread' LIMIT 1", (function,)))
+
     def unread(self, function: str) -> list[Feedback]:
         """Return what stands of the feedback on a function and was not understood, in order of arrival."""
         return [item for item in self.for_function(function) if item.signal.kind == "unread"]
+
+    def readers(self, function: str) -> dict[str, int]:
+        """Return how much of what stands of the feedback on a function each language model read, by its name."""
+        said = self.for_function(function)
+        return dict(Counter(item.signal.model for item in said if item.signal.model and item.signal.kind != "unread"))
 
     def suggestions(self, function: str) -> list[Suggestion]:
         """Return what was suggested for a function in feedback that stands, newest first."""
