@@ -29,7 +29,8 @@ _MISREAD = (SyntaxError, ValueError, RecursionError, MemoryError)
 _COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _ADDRESSED = re.compile(
     r"\b(?:system (?:note|prompt|message|instruction)"
-    r"|(?:ignore|disregard|forget) (?:all|any|every|previous|prior|the above)"
+    r"|(?:ignore|disregard|forget) (?:(?:all|any|every) )?(?:the )?(?:previous|prior|above|earlier) "
+    r"(?:instruction|limit|message|policy|prompt|rule)"
     r"|without (?:replay|review|verification|judgement)|skip (?:the )?(?:replay|review|verification)"
     r"|(?:reviewer|verifier|grader|assistant|language model|llm)s? (?:must|should|shall|may|will|can)\b)",
     re.IGNORECASE,
