@@ -228,6 +228,13 @@ def down(n: int) -> int:
 
 def apply(f, x):
     return f(x)
+
+seen = 0
+
+def count(x: int) -> int:
+    global seen
+    seen += x
+    return seen
 '''
 
 
@@ -236,7 +243,7 @@ def of(qualname: str) -> Original:
 
 
 def test_the_original_itself_is_accepted() -> None:
-    for name in ("Judge.score", "ask", "numbers", "down", "apply"):
+    for name in ("Judge.score", "ask", "numbers", "down", "apply", "count"):
         original = of(name)
         text = ast.unparse(original.function)
         assert vet(text, original).refusals == (), name
@@ -269,6 +276,9 @@ def test_the_original_itself_is_accepted() -> None:
         ("numbers", "yield i", "yield i * 2", None),
         ("numbers", "yield i", "print(i)", "kind"),
         ("down", "n * down(n - 1)", "n + down(n - 2)", None),
+        ("count", "return seen", "return seen + x", None),
+        ("count", "seen += x", "seen = x * 2", "stored-outside"),
+        ("count", "global seen", "global seen, cache", "construct"),
         ("apply", "f(x)", "f(x + 1)", None),
         ("apply", "f(x)", "x(f)", "known-call"),
     ],

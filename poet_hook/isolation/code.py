@@ -217,7 +217,7 @@ def _with(_code: Code, node: ast.AST, scope: Scope) -> None:
 def _declared(_code: Code, node: ast.AST, scope: Scope) -> None:
     assert isinstance(node, (ast.Global, ast.Nonlocal))
     for name in node.names:
-        scope.add(name, Binding("unknown", None, node.lineno))
+        scope.add(name, Binding("declared", None, node.lineno))
 
 
 def _call(_code: Code, node: ast.AST, scope: Scope) -> None:

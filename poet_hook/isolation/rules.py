@@ -275,6 +275,15 @@ def changed_argument(code: Code, node: ast.Subscript) -> str | None:
     return None
 
 
+@rule(ast.Name)
+def stored_outside(code: Code, node: ast.Name) -> str | None:
+    """Return what is computed; a variable of the module, or of a function around, keeps its value."""
+    scope = None if isinstance(node.ctx, ast.Load) else code.scopes[node].find(node.id)
+    if scope is None or all(b.how != "declared" for b in scope.bindings[node.id]):
+        return None
+    return f"{node.id} is not its own, and is changed"
+
+
 @rule(ast.Call)
 def changing_call(code: Code, node: ast.Call) -> str | None:
     """Change only what the function made itself; make a copy first, such as list(x) under another name."""

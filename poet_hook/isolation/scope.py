@@ -6,7 +6,9 @@ import ast
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-How = Literal["parameter", "value", "element", "part", "rest", "function", "module", "member", "added", "unknown"]
+How = Literal[
+    "parameter", "value", "element", "part", "rest", "declared", "function", "module", "member", "added", "unknown"
+]
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _INSIDE: dict[How, How] = {"value": "element", "element": "part", "part": "unknown"}
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
