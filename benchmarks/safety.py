@@ -1,4 +1,5 @@
-"""What is refused of hostile code, accepted of harmless code, and survived of bad replies, with the time of each.
+"""What is refused of hostile code, accepted of harmless code, and survived of bad replies, with the time of each; and
+what it costs to judge code that is locked away.
 
     python benchmarks/safety.py [--corpora DIR] [--json]
 
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import isolated
 import msgspec
 
 from poet_hook.isolation.policy import Original, vet
@@ -171,10 +173,12 @@ def main() -> int:
         samples = of_folder(options.corpora) if options.corpora else of_tests()
     replies = survived(samples)
     policy = judged(samples)
+    isolation = isolated.costs()
     if options.json:
-        print(json.dumps({"policy": policy, "replies": replies}, indent=2))
+        print(json.dumps({"policy": policy, "replies": replies, "isolation": isolation}, indent=2))
     else:
         told(policy, replies)
+        isolated.told(isolation)
     failures = policy["hostile_accepted"], policy["benign_refused"], replies["raised"], replies["wrongly_taken"]
     return 1 if any(failures) else 0
 

@@ -11,6 +11,7 @@ from llm_server import Answer, LlmServer
 
 from poet_hook import api
 from poet_hook.cli.main import main
+from poet_hook.isolation.level import Tried, tried
 from poet_hook.llm import ledger
 
 CANARY = "sk-canary-0123456789abcdef"
@@ -163,3 +164,19 @@ def test_a_damaged_store_is_a_problem(capsys: pytest.CaptureFixture[str], projec
 def test_nothing_to_allow(capsys: pytest.CaptureFixture[str], project: Path) -> None:
     assert said(capsys, "trust-endpoint", code=1) == f"{project}: no file of it says anything of an endpoint\n"
     assert said(capsys, "trust-endpoint", "--revoke") == f"{project}: nothing was allowed\n"
+
+
+def test_how_well_other_code_is_locked_away(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = tried()
+    ((state, words),) = findings(capsys)["isolation"]
+    assert words.startswith(found.level)
+    assert state == ("ok" if found.level == "closed" else "note")
+    monkeypatch.setattr("poet_hook.isolation.level.tried", lambda: Tried("limits", "it can delete a file"))
+    assert findings(capsys)["isolation"] == [
+        (
+            "note",
+            "limits: while it is judged, it can delete a file; what a model writes is proposed, and never goes live by itself",
+        )
+    ]

@@ -155,7 +155,7 @@ def test_what_catches_everything_is_killed(warm: Replay) -> None:
 def test_where_no_limit_of_memory_holds_it_is_watched_from_outside() -> None:
     code = """
 from poet_hook.isolation import child, seal
-from poet_hook.isolation.attempts import _Open
+from poet_hook.isolation.attempts import Open
 seal._limit = lambda *_: None
 child.MEMORY = 64 << 20
 def work():

@@ -26,7 +26,7 @@ from poet_hook.errors import ReplayError
 _HEADER = struct.Struct(">I")
 _MEMORY = 2 << 30  # bytes of address space that the child may use
 # of numpy's library: what has threads can't be forked
-_ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1")
+ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1")
 _PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
 
 
@@ -59,7 +59,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env={**os.environ, **_ONE_THREAD},
+            env={**os.environ, **ONE_THREAD},
         )
         _workers.add(self)
 

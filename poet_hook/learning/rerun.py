@@ -82,6 +82,8 @@ class Rerun:
             "trace": self.trace,
             "names": self.names,
         }
+        if hasattr(signal, "SIGALRM"):
+            signal.signal(signal.SIGALRM, _rang)
         try:
             return operations[request["op"]](request)
         except Exception as error:  # noqa: BLE001 - a reason is better than a process that has gone
@@ -324,16 +326,15 @@ class _Alarm:
 
     def __enter__(self) -> None:
         if hasattr(signal, "setitimer"):
-            signal.signal(signal.SIGALRM, self._rang)
             signal.setitimer(signal.ITIMER_REAL, self.seconds)
 
     def __exit__(self, *_: object) -> None:
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
 
-    @staticmethod
-    def _rang(_number: int, _frame: Any) -> None:
-        raise _TooLongError
+
+def _rang(_number: int, _frame: Any) -> None:
+    raise _TooLongError
 
 
 def main() -> None:
