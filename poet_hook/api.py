@@ -157,7 +157,7 @@ def read_feedback(
 
     name, model = name_of(function), language_model()
     if model.endpoint is None:
-        return reader.ReadFeedback(name, "", (), len(reader.due(store(), name)), model.why_not)
+        return reader.ReadFeedback(name, "", (), len(reader.due(store(), settings(), name)), model.why_not)
     return reader.read_feedback(name, store(), settings(), model.endpoint, limit=limit, dry_run=dry_run)
 
 
@@ -166,7 +166,7 @@ def to_be_read(function: str | Callable[..., Any]) -> tuple[int, str]:
     from poet_hook.signals.reader import due
 
     model = language_model().endpoint
-    return len(due(store(), name_of(function), model.model if model else "")), model.model if model else ""
+    return len(due(store(), settings(), name_of(function), model.model if model else "")), model.model if model else ""
 
 
 def wait_for_learning(seconds: float | None = None) -> bool:

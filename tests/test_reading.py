@@ -223,6 +223,36 @@ def test_an_objective_in_words_is_not_rated_by_a_model(load: Load, serve: Serve)
     assert _rating(Signal("right", confidence=SURE, reader="model m")) is None
 
 
+def test_what_is_read_late_comes_when_it_is_read(load: Load, serve: Serve) -> None:
+    from poet_hook.learning.study import study_of
+    from poet_hook.versions.chain import Chain
+    from poet_hook.versions.current import plan_of
+
+    def order() -> list[tuple[float, bool]]:
+        plan, source = plan_of("m:is_hot", api.store(), api.settings())
+        study = study_of(plan, source, Chain(api.settings(), "m:is_hot"), api.store())
+        values = {name: value for value, name in named.items()}
+        return [(values[k.execution.id], bool(k.label and k.label.approved)) for k in study.known if k.label]
+
+    serve(competent)
+    is_hot = hot(load)
+    named: dict[float, str] = {}
+    named[31.0] = say(is_hot, 31.0, FINE)  # read late
+    named[32.0] = say(is_hot, 32.0, "good catch")
+    named[33.0] = say(is_hot, 33.0, FINE)  # of which the rules read the same before that
+    poet_hook.feedback(named[33.0], "false alarm", source="bob")
+    named[34.0] = say(is_hot, 34.0, "good catch")
+    poet_hook.feedback(named[34.0], FINE)  # which takes it back, once it is read
+    named[35.0] = say(is_hot, 35.0, "good catch")
+    assert order() == [(32.0, True), (33.0, False), (35.0, True)]
+    assert api.read_feedback(is_hot).understood == 3
+    named[36.0] = say(is_hot, 36.0, "good catch")
+    late = order()
+    assert late[:3] == [(32.0, True), (33.0, False), (35.0, True)]
+    assert late[3:5] == [(31.0, False), (34.0, False)]
+    assert late[5:] == [(36.0, True)]
+
+
 # --------------------------------------------------------------------------- what is sent
 
 
@@ -311,7 +341,26 @@ def test_what_is_not_for_a_model(load: Load, serve: Serve) -> None:
     for function in ("price", "is_hot"):
         api.read_feedback(function)
     assert server.asked == []
-    assert signal_of(failed.id).reason == "test-model: what the call returned is not recorded"
+    assert "no rule reads this" in signal_of(failed.id).reason
+    assert api.to_be_read("price") == (0, "test-model")
+
+
+def test_what_is_recorded_no_longer_is_not_sent(load: Load, serve: Serve) -> None:
+    server = serve(competent)
+    is_hot = hot(load)
+    first = say(is_hot, 40.5, FINE)
+    hot(load, more=", record.celsius=none")
+    assert api.read_feedback(is_hot).understood == 1
+    assert "40.5" not in json.dumps(server.asked[0].body)
+    assert signal_of(first).value is False
+    is_hot = hot(load)
+    say(is_hot, 41.5, FINE)
+    hot(load, more=", record=shape")
+    assert api.read_feedback(is_hot).left == 0
+    edited = HOT.replace("30.0", "31.0").format(after=1000, more="")
+    load(edited, "m")
+    assert api.read_feedback(is_hot).left == 0
+    assert len(server.asked) == 1
 
 
 def test_words_in_a_dict_are_read(load: Load, serve: Serve) -> None:

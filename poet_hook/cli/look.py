@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -28,7 +29,6 @@ from poet_hook.learning.study import value_of
 from poet_hook.model import Execution, Feedback, LeftAlone, Version
 from poet_hook.store import codec
 from poet_hook.store.feedback import standing
-from poet_hook.transform.nodes import parameters_in
 from poet_hook.transform.render import render
 from poet_hook.transform.values import as_text
 from poet_hook.versions.chain import Chain
@@ -116,8 +116,20 @@ class _ParameterNames:
     def of(self, source_hash: str) -> tuple[str, ...]:
         if source_hash not in self.known:
             text = api.store().source_of(self.function, source_hash) or ""
-            self.known[source_hash] = parameters_in(text)
+            self.known[source_hash] = _parameters(text)
         return self.known[source_hash]
+
+
+def _parameters(text: str) -> tuple[str, ...]:
+    try:
+        node = ast.parse(text).body[0]
+    except (SyntaxError, ValueError, RecursionError, MemoryError, IndexError):
+        return ()
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return ()
+    args = node.args
+    ordered = [*args.posonlyargs, *args.args, args.vararg, *args.kwonlyargs, args.kwarg]
+    return tuple(item.arg for item in ordered if item is not None)
 
 
 class _Row:

@@ -28,6 +28,7 @@ from poet_hook.learning.events import (
     thinned,
     told,
 )
+from poet_hook.learning.heard import heard, read_late
 from poet_hook.learning.objective import Label
 from poet_hook.learning.replay import Outcome
 from poet_hook.model import UNSET, Execution, Feedback, Plan, Value
@@ -119,7 +120,9 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
     with contextlib.suppress(VersionError):  # `champion` says it
         in_use = chain.champion_number()
     said: dict[str, list[Feedback]] = {}
-    for item in store.all_for_function(plan.function):
+    every = store.all_for_function(plan.function)
+    late = read_late(every)
+    for item in every:
         said.setdefault(item.execution_id, []).append(item)
     words_now = {execution_id: standing(words) for execution_id, words in said.items()}
     now = [item.signal for words in words_now.values() for item in words]
@@ -135,13 +138,12 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
             aside[reason] = aside.get(reason, 0) + 1
             continue
         words = said.get(execution.id, [])
-        heard = _heard(execution, words)
-        if heard is not None:  # what is unread or contradicts itself is no label, and no silence either
-            label, first = heard
+        word = heard(execution.id, words, value_of(execution.result), late)
+        if word is not None:  # what is unread or contradicts itself is no label, and no silence either
             # of an incident the first word decides, whatever was said of it later
-            given = first.given if plan.pragma.group is None else words[0].given
-            known.append(Known(execution, label, given, asked=first.source.partition(":")[0] == ASKED))
-    known.sort(key=lambda item: item.label.order if item.label else 0)
+            given = word.given if plan.pragma.group is None else words[0].given
+            known.append(Known(execution, word.label, given, asked=word.source.partition(":")[0] == ASKED))
+    known.sort(key=lambda item: (item.label.order if item.label else 0, item.given))
     found = None if plan.pragma.group is None else _incidents(plan, store, known, said)
     if found is None:
         known += sorted(_silent(plan, store, len(said)), key=lambda item: item.execution.started)
@@ -152,27 +154,6 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
     champion = chain.champion(plan)
     study = Study(plan, source, chain, champion, known, unread, aside, context, places, calls, found, in_use=in_use)
     return replace(study, readers=readers, by_model={name: who for name, who in by_model.items() if who})
-
-
-def _heard(execution: Execution, words: Sequence[Feedback]) -> tuple[Label, Feedback] | None:
-    """What is known of an execution by all that was said about it, and with which word it first was.
-
-    To say the same again, later or by another source, is nothing new: what helped to choose a version is no evidence
-    for the next. None where nothing is left.
-    """
-    recorded = value_of(execution.result)
-    label = opinions.label(execution.id, standing(words), recorded) if words else None
-    if label is None:
-        return None
-    first = words[-1]
-    for place, word in enumerate(words):
-        if place + 1 < len(words) and words[place + 1].given == word.given:
-            continue  # what was said at one time is one word
-        before = opinions.label(execution.id, standing(words[: place + 1]), recorded)
-        if before is not None and opinions.alike(before, label):
-            first = word
-            break
-    return replace(label, order=first.id), first
 
 
 def _context(plan: Plan, store: Store, known: Set[str]) -> tuple[list[Execution], dict[str, Place]]:

@@ -43,7 +43,10 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """One thing that was said about one execution. `raw` is it, encoded; `given` is seconds since the epoch."""
+    """One thing that was said about one execution. `raw` is it, encoded; `given` is seconds since the epoch.
+
+    `read` is when a language model made of it what `signal` says, 0 where the rules did that at once.
+    """
 
     id: int
     execution_id: str
@@ -51,6 +54,7 @@ class Feedback:
     source: str
     raw: bytes
     signal: Signal
+    read: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

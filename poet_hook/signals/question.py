@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from poet_hook.domains.base import YES_NO, Domain, decision
-from poet_hook.errors import CodecError, VersionError
-from poet_hook.model import Execution
+from poet_hook.errors import VersionError
+from poet_hook.llm.redact import shown_arguments, shown_outcome
+from poet_hook.model import Execution, Plan
 from poet_hook.signals.fields import fields_of
-from poet_hook.store import codec
-from poet_hook.store.codec import Summary
-from poet_hook.transform.nodes import parameters_in
 from poet_hook.versions.sign import signature
 
 MOST_TEXT = 4_000  # characters of feedback; of longer feedback that is all that is read
@@ -51,17 +49,17 @@ class Question(NamedTuple):
 
 
 def question(
-    text: str, execution: Execution, outcome: Any, source: str, domain: Domain | None, user_dir: Path
+    text: str, execution: Execution, outcome: Any, plan: Plan, domain: Domain | None, user_dir: Path
 ) -> Question:
-    """What is asked about feedback on an execution; of what was recorded of it, only what `record=` let through."""
+    """What is asked about feedback on an execution of this very text; of what was recorded, what `record=` allows."""
     shown = [
         "The function:",
-        _cut(source, MOST_SOURCE) or execution.function,
+        _cut(plan.source, MOST_SOURCE),
         "",
         "It was called with:",
-        *_arguments(execution, source),
+        *_arguments(plan, execution),
         "",
-        f"It returned: {_shown(outcome)}{_meaning(outcome, domain)}",
+        f"It returned: {_in_a_line(shown_outcome(plan, execution, MOST_VALUE))}{_meaning(outcome, domain)}",
     ]
     if domain is not None:
         shown += ["", f"The field is: {domain.title}.", *_phrases(domain, decision(outcome))]
@@ -90,35 +88,15 @@ def _plain(text: str) -> str:
     return kept if any(c.isalpha() or ord(c) > 0x2000 for c in kept) else ""
 
 
-def _arguments(execution: Execution, source: str) -> list[str]:
-    values = () if execution.arguments is None else _decoded(execution.arguments)
-    if not isinstance(values, tuple) or not values:
-        return ["(nothing that is recorded)"]
-    names = parameters_in(source)
-    named = names if len(names) == len(values) else [str(place + 1) for place in range(len(values))]
-    lines = [f"- {name} = {_shown(value)}" for name, value in zip(named, values, strict=True)]
+def _arguments(plan: Plan, execution: Execution) -> list[str]:
+    shown = shown_arguments(plan, execution, MOST_VALUE)
+    lines = [f"- {name} = {_in_a_line(value)}" for name, value in shown.items()]
     more = len(lines) - MOST_ARGUMENTS
-    return lines[:MOST_ARGUMENTS] + ([f"- and {more} more"] if more > 0 else [])
+    return lines[:MOST_ARGUMENTS] + ([f"- and {more} more"] if more > 0 else []) or ["(nothing)"]
 
 
-def _decoded(data: bytes) -> Any:
-    try:
-        return codec.decode(data, plain=True)
-    except CodecError:
-        return None
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Summary):
-        return f"(kept back: {value.mode})"
-    try:
-        return _cut(_plain_repr(value), MOST_VALUE)
-    except Exception:  # noqa: BLE001 - a `repr` may do anything
-        return f"(a {type(value).__name__})"
-
-
-def _plain_repr(value: Any) -> str:
-    return "".join(c if c.isprintable() else " " for c in repr(value))
+def _in_a_line(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _cut(text: str, most: int) -> str:

@@ -11,21 +11,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from poet_hook.domains.base import Domain, load
-from poet_hook.errors import CodecError, LlmError, SettingsError, StoreError
-from poet_hook.model import INSTRUCTION, UNSET, Execution, Feedback, Signal
+from poet_hook.errors import CodecError, LlmError, PoetError, SettingsError, StoreError
+from poet_hook.model import INSTRUCTION, UNSET, Execution, Feedback, Plan, Signal
 from poet_hook.model.feedback import MODEL
 from poet_hook.settings import Settings
 from poet_hook.signals.phrases import CONTRADICTS
-from poet_hook.signals.question import Question, question, readable
+from poet_hook.signals.question import question, readable
 from poet_hook.signals.scales import unread
 from poet_hook.signals.verified import SCHEMA, Said, Verified, verified
 from poet_hook.store import codec
 from poet_hook.store.database import FunctionRecord, Store
 from poet_hook.store.readings import Reading
 from poet_hook.versions.chain import Chain
+from poet_hook.versions.current import plan_of
 from poet_hook.versions.lock import alone
 
 if TYPE_CHECKING:
@@ -77,21 +78,44 @@ class ReadFeedback:
         return " ".join(told) + (f": {self.reason}" if self.reason else "")
 
 
-def due(store: Store, function: str, model: str = "") -> list[Feedback]:
+class Asking(NamedTuple):
+    """Feedback that a model may be asked about, what it is about, and how often it was asked in vain."""
+
+    item: Feedback
+    execution: Execution
+    outcome: Any
+    plan: Plan
+    tried: int
+
+
+def due(store: Store, settings: Settings, function: str, model: str = "") -> list[Asking]:
     """The unread feedback on a function that a model may be asked about: "" for any model, or this one.
 
-    Left out is what asks something of the function, what is about another result, what has no words in it, and what
-    this model was asked about often enough.
+    Left out is what asks something of the function, what can't be about this result, what has no words in it, what this
+    model was asked about often enough, and what could teach nothing: calls that failed, and those of an earlier text.
     """
+    plan = _plan(store, settings, function) if store.has_unread(function) else None
+    if plan is None or plan.pragma.record != "full":
+        return []
     tries = store.tries(function) if model else {}
-    return [
+    spent = {number for number, (reader, count) in tries.items() if reader == MODEL + model and count >= MOST_TRIES}
+    items = [
         item
         for item in store.unread(function)
-        if item.signal.value != INSTRUCTION
+        if item.id not in spent
+        and item.signal.value != INSTRUCTION
         and not item.signal.reason.startswith(CONTRADICTS)
         and _text(item)
-        and not (item.id in tries and tries[item.id][0] == MODEL + model and tries[item.id][1] >= MOST_TRIES)
     ]
+    executions = {each.id: each for each in store.some([item.execution_id for item in items])}
+    found = []
+    for item in items:
+        execution = executions.get(item.execution_id)
+        outcome = _result_of(execution) if execution and execution.source_hash == plan.source_hash else UNSET
+        if execution is not None and outcome is not UNSET:
+            tried = tries.get(item.id, ("", 0))
+            found.append(Asking(item, execution, outcome, plan, tried[1] if tried[0] == MODEL + model else 0))
+    return found
 
 
 def read_feedback(
@@ -114,7 +138,7 @@ def read_feedback(
 
     record = store.function(function)
     with _alone(settings, function, dry_run):
-        waiting = due(store, function, endpoint.model)
+        waiting = due(store, settings, function, endpoint.model)
         if record is None or not waiting:
             return ReadFeedback(function, endpoint.model, (), 0, "")
         if patient and (why := _resting(store, endpoint)):
@@ -157,70 +181,52 @@ class _Reader:
     """One run over the feedback on one function."""
 
     def __init__(self, record: FunctionRecord, store: Store, settings: Settings, client: Client) -> None:
-        self.record = record
+        self.function = record.function
         self.store = store
         self.settings = settings
         self.client = client
         self.model = client.endpoint.model
         self.domain = _domain(record)
-        self.tries = store.tries(record.function)
 
-    def run(self, waiting: list[Feedback], limit: int | None, seconds: float | None) -> ReadFeedback:
+    def run(self, waiting: list[Asking], limit: int | None, seconds: float | None) -> ReadFeedback:
         """Ask about one after the other, until something speaks against going on."""
         until = None if seconds is None else time.monotonic() + seconds
         items: list[OneRead] = []
         reason, odd = "", 0
-        for item in waiting[:limit]:
+        for asking in waiting[:limit]:
             if (until is not None and time.monotonic() > until) or odd == MOST_ODD:
                 break
             try:
-                items.append(self._item(item))
+                made = self._made_of(asking)
+                items.append(self._keep(asking, made, MOST_TRIES if made.usable else asking.tried + 1))
             except LlmError as error:
                 if error.kind == "dry run":
                     continue
                 reason = str(error)
+                failed = Verified(unread(f"it could not be asked: {reason}"))
                 if error.kind == "reply":  # of this question, perhaps, and not of another
                     odd += 1
-                    items.append(self._keep(item, Verified(unread(reason)), self._tried(item) + 1))
+                    items.append(self._keep(asking, failed, asking.tried + 1))
                     continue
-                self._failed(item, reason)
+                self._keep(asking, failed, asking.tried)  # it is no fault of this feedback
+                self.store.set_meta(f"reading:failed:{self.model}", f"{time.time()} {reason}")
                 break
-        return ReadFeedback(self.record.function, self.model, tuple(items), len(waiting) - len(items), reason)
+        return ReadFeedback(self.function, self.model, tuple(items), len(waiting) - len(items), reason)
 
-    def _failed(self, item: Feedback, reason: str) -> None:
-        """The endpoint gave no reply: that is no fault of this feedback, and is not counted as a try of it."""
-        self.store.set_meta(f"reading:failed:{self.model}", f"{time.time()} {reason}")
-        self._keep(item, Verified(unread(f"{self.model} could not be asked: {reason}")), self._tried(item))
-
-    def _item(self, item: Feedback) -> OneRead:
+    def _made_of(self, asking: Asking) -> Verified:
         """What the model makes of one feedback. Raises `LlmError`."""
-        text, tried = _text(item), self._tried(item)
-        execution = self.store.execution(item.execution_id)
-        outcome = UNSET if execution is None else _result_of(execution)
-        if execution is None or outcome is UNSET:
-            made, tries = Verified(unread("what the call returned is not recorded")), MOST_TRIES
-        else:
-            source = self.store.source_of(execution.function, execution.source_hash) or ""
-            asked = question(text, execution, outcome, source, self.domain, self.settings.user_dir)
-            made = self._asked(asked, outcome, source, tried)
-            tries = MOST_TRIES if made.usable else tried + 1
-        return self._keep(item, made, tries)
-
-    def _asked(self, asked: Question, outcome: Any, source: str, tried: int) -> Verified:
         from poet_hook.llm.extract import NotExtracted, extract_object
 
-        reply = self.client.ask(PURPOSE, asked.system, asked.user, SCHEMA, self.record.function, n=tried + 1)
+        text, plan = _text(asking.item), asking.plan
+        asked = question(text, asking.execution, asking.outcome, plan, self.domain, self.settings.user_dir)
+        reply = self.client.ask(PURPOSE, asked.system, asked.user, SCHEMA, self.function, n=asking.tried + 1)
         said = extract_object(reply.text, Said, reply.finish_reason)
         if isinstance(said, NotExtracted):
             return Verified(unread(f"its reply was of no use: {said.message}"), usable=False)
-        return verified(said, asked.text, outcome, self.domain, source)
+        return verified(said, asked.text, asking.outcome, self.domain, plan.source)
 
-    def _tried(self, item: Feedback) -> int:
-        reader, tries = self.tries.get(item.id, ("", 0))
-        return tries if reader == MODEL + self.model else 0
-
-    def _keep(self, item: Feedback, made: Verified, tries: int) -> OneRead:
-        signal = _by(made.signal, self.model, made.quote)
+    def _keep(self, asking: Asking, made: Verified, tries: int) -> OneRead:
+        item, signal = asking.item, _by(made.signal, self.model, made.quote)
         self.store.add_reading(Reading(item.id, time.time(), signal, made.quote, made.suggestion, tries))
         return OneRead(item.id, item.execution_id, item.source, _text(item), signal, made.suggestion)
 
@@ -233,6 +239,13 @@ def _by(signal: Signal, model: str, quote: str) -> Signal:
         )
     reason = f"{model}: {signal.reason}" if signal.kind == "unread" else f"read by {model} from {quote!r}"
     return replace(signal, reader=MODEL + model, reason=reason)
+
+
+def _plan(store: Store, settings: Settings, function: str) -> Plan | None:
+    try:
+        return plan_of(function, store, settings)[0]
+    except PoetError:  # its source has gone
+        return None
 
 
 def _domain(record: FunctionRecord) -> Domain | None:

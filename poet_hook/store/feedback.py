@@ -22,7 +22,7 @@ _LATEST = ", ".join(
     for name in ("kind", "value", "confidence", "reader", "reason")
 )
 _SELECT = (
-    f"SELECT id, execution_id, given, source, raw, {_LATEST}, comment"
+    f"SELECT id, execution_id, given, source, raw, {_LATEST}, comment, readings.at"
     " FROM feedback LEFT JOIN readings ON readings.feedback = feedback.id"
 )
 _INSERT = f"INSERT INTO feedback ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"
@@ -220,9 +220,10 @@ def _feedback(
     reader: str,
     reason: str,
     comment: str,
+    read: float | None,
 ) -> Feedback:
     try:
         signal = Signal(kind, _from_stored(kind, decode(value)), confidence, reader, reason, comment)
     except (CodecError, AttributeError, KeyError, TypeError) as error:  # of another poet_hook, perhaps
         signal = Signal("unread", None, confidence, reader, f"its value can't be read here: {error}", comment)
-    return Feedback(number, execution_id, given, source, raw, signal)
+    return Feedback(number, execution_id, given, source, raw, signal, (signal.kind != "unread" and read) or 0.0)

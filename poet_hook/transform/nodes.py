@@ -83,16 +83,3 @@ def blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
             block = getattr(part, name, None)
             if isinstance(block, list):
                 yield block
-
-
-def parameters_in(text: str) -> tuple[str, ...]:
-    """The names of the parameters of the function that a text defines, in order; none where it defines none."""
-    try:
-        node = ast.parse(text).body[0]
-    except (SyntaxError, ValueError, RecursionError, MemoryError, IndexError):
-        return ()
-    if not isinstance(node, FunctionNode):
-        return ()
-    args = node.args
-    ordered = [*args.posonlyargs, *args.args, args.vararg, *args.kwonlyargs, args.kwarg]
-    return tuple(item.arg for item in ordered if item is not None)
