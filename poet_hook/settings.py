@@ -34,6 +34,7 @@ _NAMES: Names = {
     "replay_modules": (None, "replay_modules", False),
     "assume": ("POET_ASSUME", "assume", False),
 }
+_LARGEST = 1_000_000  # bytes of .env
 _FURTHER = {"llm"}  # tables of which others make sense
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
@@ -169,13 +170,13 @@ def _load(here: Path, env: Mapping[str, str], script_folder: Path | None) -> Set
 
 
 def _found(names: Names, root: Path, env: Mapping[str, str], project: Mapping[str, Any]) -> Found:
-    dotenv = _dotenv(root)
+    in_file = dotenv(root)
     found: Found = {}
     for name, (variable, key, in_dotenv) in names.items():
         if variable and variable in env:
             found[name] = (env[variable], f"environment variable {variable}", True)
-        elif variable and in_dotenv and variable in dotenv:
-            found[name] = (dotenv[variable], f"{root / '.env'}: {variable}", False)
+        elif variable and in_dotenv and variable in in_file:
+            found[name] = (in_file[variable], f"{root / '.env'}: {variable}", False)
         elif key and key in project:
             found[name] = (project[key], f"{root / 'pyproject.toml'}: {key}", False)
     return found
@@ -283,13 +284,16 @@ def _pyproject(root: Path) -> Mapping[str, Any]:
     return table
 
 
-def _dotenv(root: Path) -> Mapping[str, str]:
+def dotenv(root: Path) -> Mapping[str, str]:
+    """All that `.env` of a project says, which is not trusted. Raises `SettingsError` where it can't be read."""
     path = root / ".env"
     if not path.is_file():
         return {}
     from dotenv import dotenv_values
 
     try:
+        if path.stat().st_size > _LARGEST:  # it may be anybody's, and is read before anything runs
+            raise SettingsError(f"{path}: it has more than {_LARGEST:,} bytes, and is not read; make it smaller")
         values = dotenv_values(_heeded(path), interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: can't be read: {error}") from error

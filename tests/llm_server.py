@@ -13,12 +13,16 @@ asked. A reply is a text, an `Answer`, or a function of the request that gives o
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+CERTIFICATE = Path(__file__).with_name("loopback.pem")  # of 127.0.0.1 and nobody else, with its key
 
 
 @dataclass
@@ -69,7 +73,9 @@ class Asked:
 class LlmServer:
     """`refuses` are the shapes (json_schema, json_object) and fields (max_tokens) that it answers 400 to."""
 
-    def __init__(self, *replies: Any, model: str = "test-model", refuses: Iterable[str] = (), key: str = "") -> None:
+    def __init__(
+        self, *replies: Any, model: str = "test-model", refuses: Iterable[str] = (), key: str = "", tls: bool = False
+    ) -> None:
         self.replies = list(replies)
         self.model = model
         self.models: list[str] | None = [model]
@@ -82,11 +88,18 @@ class LlmServer:
         self._end = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
+        self._scheme = "https" if tls else "http"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(CERTIFICATE)
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}/v1"
 
     @property
     def asked(self) -> list[Asked]:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +16,7 @@ from typing import Any
 
 import pytest
 from conftest import Load, Python, environment
-from llm_server import Answer, LlmServer
+from llm_server import CERTIFICATE, Answer, LlmServer
 
 from poet_hook import api
 from poet_hook import settings as settings_module
@@ -191,10 +194,11 @@ def test_a_connection_that_breaks_is_tried_once_more() -> None:
         assert len(server.asked) == 4
 
 
+@pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("answer", [Answer("late", delay=20), Answer("late", drip=0.1)])
-def test_time_is_up_however_slowly_bytes_come(answer: Answer) -> None:
-    with LlmServer(answer) as server:
-        client = at(server, POET_LLM_TIMEOUT="0.4")
+def test_time_is_up_however_slowly_bytes_come(answer: Answer, tls: bool) -> None:
+    with LlmServer(answer, tls=tls) as server:
+        client = at(server, POET_LLM_TIMEOUT="0.4", SSL_CERT_FILE=str(CERTIFICATE))
         started = time.monotonic()
         with pytest.raises(LlmError, match=r"no answer within 0.4 s; raise POET_LLM_TIMEOUT") as error:
             ask(client)
@@ -205,6 +209,34 @@ def test_time_is_up_however_slowly_bytes_come(answer: Answer) -> None:
         assert len(server.asked) == 1
         (line,) = ledger.calls(client.store, 5)
         assert (line.outcome, line.tokens_out) == ("failed: no answer within 0.4 s", 4096)  # it may be billed
+
+
+def test_headers_that_never_end_take_no_longer() -> None:
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\n")
+            while True:
+                connection.sendall(b"X: y\r\n")
+                time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,))
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        started = time.monotonic()
+        with pytest.raises(LlmError, match=r"no answer within 0\.4 s"):
+            ask(at(OPENAI_BASE_URL=url, POET_MODEL="m", POET_LLM_TIMEOUT="0.4"))
+        assert time.monotonic() - started < 3
+        thread.join()
+
+
+def test_a_certificate_that_is_not_trusted_ends_it() -> None:
+    with LlmServer("yes", tls=True, key=CANARY) as server:
+        with pytest.raises(LlmError, match=r"(?i)certificate verify failed.*is the server running there"):
+            ask(at(server))
+        assert server.requests == []
+        assert ask(at(server, SSL_CERT_FILE=str(CERTIFICATE))).text == "yes"
 
 
 def test_nobody_there() -> None:
@@ -550,11 +582,13 @@ def test_secrets_are_in_no_message_error_log_file_or_document(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     hidden = {"MY_API_KEY": CANARY, "DB_PASSWORD": 'p"a\\ss/word', "HF_TOKEN": "hf_abcdefgh"}
+    (project / ".env").write_text("DATABASE=postgres://me:opensesame@host/db\nMAIL_PASSWORD=correcthorse\n")
     echo = f"wrong key {CANARY}, {CANARY} and hf_abcdefgh"
     with LlmServer(Answer(echo, status=400), "{}", key="k-of-the-endpoint") as server:
         client = at(server, **hidden, TOKENIZER_PARALLEL="true")
         odd = hidden["DB_PASSWORD"]
         text = f"true: {CANARY} 'hf_abcdefgh' {odd} {odd!r} {json.dumps(odd)} p%22a%5Css%2Fword k-of-the-endpoint"
+        text += " opensesame correcthorse"
         with pytest.raises(LlmError) as error:
             ask(client, text)
         with pytest.raises(LlmError):
@@ -565,9 +599,9 @@ def test_secrets_are_in_no_message_error_log_file_or_document(
         everything = [sent, str(error.value), repr(error.value.__cause__), repr(error.value.__context__), caplog.text]
         everything += [repr(ledger.calls(client.store, 9)), repr(client.endpoint), repr(client), repr(vars(client))]
         client.store.close()
-        everything += [path.read_bytes().decode("latin-1") for path in project.rglob("*") if path.is_file()]
+        everything += [path.read_bytes().decode("latin-1") for path in project.glob(".poet/**/*") if path.is_file()]
         for text in everything:
-            for secret in ("canary", "hf_abcdefgh", "p%22a", "ss/word", "k-of-the"):
+            for secret in ("canary", "hf_abcdefgh", "p%22a", "ss/word", "k-of-the", "opensesame", "correcthorse"):
                 assert secret not in text
         assert "is it" not in caplog.text
 

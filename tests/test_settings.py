@@ -350,3 +350,10 @@ def test_dotenv_is_imported_only_where_there_is_one(project: Path, python: Pytho
         (project / ".env").write_text(env)
     done = python("import sys, poet_hook; poet_hook.activate(); print('dotenv' in sys.modules)")
     assert done.stdout == f"{bool(env)}\n"
+
+
+def test_a_huge_dotenv_is_not_read(root: Path) -> None:
+    with open(root / ".env", "wb") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(SettingsError, match="more than 1,000,000 bytes, and is not read"):
+        seen(root)

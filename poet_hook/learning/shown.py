@@ -11,13 +11,12 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from poet_hook.errors import CodecError
 from poet_hook.isolation.allowed import BUILTINS
 from poet_hook.isolation.code import MAX_NODES
 from poet_hook.isolation.original import Original
 from poet_hook.learning.objective import Label
 from poet_hook.learning.search import Search
-from poet_hook.learning.study import arguments_of, value_of
+from poet_hook.llm.redact import shown_arguments, shown_outcome
 from poet_hook.model import UNSET, Pragma
 from poet_hook.store import codec
 
@@ -102,18 +101,14 @@ def _in_words(search: Search, numbers: Sequence[int], wrong: Sequence[int]) -> s
 
 
 def _examples(search: Search, numbers: Sequence[int]) -> str:
-    names = [parameter.name for parameter in search.study.plan.parameters]
+    plan = search.study.plan
     lines = []
     for number in _spread(numbers, EXAMPLES):
         event = search.events[number]
         execution = search.study.known[event.first].execution
-        try:
-            values: Any = codec.decode(arguments_of(execution), plain=True)
-        except CodecError:
-            continue
-        given = ", ".join(f"{name}={_value(value)}" for name, value in zip(names, values, strict=False))
+        given = ", ".join(f"{name}={value}" for name, value in shown_arguments(plan, execution, LONGEST).items())
         said = _said(search.labels[number])
-        lines.append(f"({given}) returned {_value(value_of(execution.result))}{f'; {said}' if said else ''}")
+        lines.append(f"({given}) returned {shown_outcome(plan, execution, LONGEST)}{f'; {said}' if said else ''}")
     return "\n".join(lines)
 
 

@@ -74,6 +74,8 @@ _OTHER: dict[str, Cap] = {"max_tokens": "max_completion_tokens", "max_completion
 def known(store: Store, endpoint: Endpoint) -> Ability:
     """What is known of an endpoint, or what is tried first."""
     first = Ability(cap="max_completion_tokens" if endpoint.base_url == OPENAI else "max_tokens")
+    if store.is_absent():  # which looking does not make
+        return first
     try:
         kept = json.loads(store.get_meta(_key(endpoint)) or "{}")
         fresh = 0 <= time.time() - kept["made"] < _KEPT

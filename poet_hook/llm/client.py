@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,11 +15,11 @@ from poet_hook.errors import LlmError, StoreError
 from poet_hook.llm import ability as abilities
 from poet_hook.llm import wire
 from poet_hook.llm.ability import Ability
-from poet_hook.llm.endpoint import Endpoint, said
+from poet_hook.llm.endpoint import Endpoint
 from poet_hook.llm.ledger import Entry, Ledger, not_kept
 from poet_hook.llm.redact import Secrets
 from poet_hook.llm.reply import MAX_REPLY, NotExtracted, answer, completion, objects, strict_json
-from poet_hook.settings import Settings
+from poet_hook.settings import Settings, dotenv
 from poet_hook.store.database import Store
 
 logger = logging.getLogger("poet_hook")
@@ -64,10 +65,13 @@ class Client:
         self.store = store
         self.ledger = Ledger(store, endpoint)
         self.dry_run = dry_run
-        keys = [endpoint.key.reveal()] if endpoint.key else []
-        found = said(settings).get("api_key")
-        self.secrets = Secrets([*keys, *([found[0]] if found and isinstance(found[0], str) else [])])
+        self.secrets = Secrets([endpoint.key.reveal()] if endpoint.key else [], (os.environ, dotenv(settings.root)))
         self._resting: tuple[float, str, str] | None = None
+
+    @property
+    def rests(self) -> bool:
+        """Whether the endpoint can't be used, and is left alone for a while."""
+        return self._resting is not None and time.monotonic() < self._resting[0]
 
     def ask(
         self,
@@ -119,7 +123,7 @@ class Client:
 
     def _asked(self, question: _Question, form: Ability | None = None) -> Reply:
         """Ask, with one retry where that may help, and with less where the endpoint does not take all of it."""
-        if self._resting is not None and time.monotonic() < self._resting[0]:
+        if self.rests and self._resting:
             raise LlmError(*self._resting[1:])
         known = abilities.known(self.store, self.endpoint)
         able = form or known

@@ -62,7 +62,7 @@ def forms(client: Client) -> list[Tried]:
         try:
             reply = client.ask_as(able, "doctor", SYSTEM, USER, SCHEMA)
         except LlmError as error:
-            if error.kind not in ("refused", "reply"):
+            if error.kind not in ("refused", "reply") or client.rests:
                 raise
             tried.append(Tried(shape, None, str(error)))
             continue

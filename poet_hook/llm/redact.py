@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from poet_hook.model import Execution, Plan
 
 _NAMED = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
+_IN_URL = re.compile(r"://[^\s/:@]*:([^\s/@]+)@")
 _SHORTEST = 6  # characters: a shorter value is a word such as "true", and stands everywhere
 _LONGEST = 600  # characters of a value in a prompt
 HIDDEN = "<secret>"
@@ -24,11 +24,15 @@ NOT_SHOWN = "<not recorded>"
 
 
 class Secrets:
-    """The values that must not leave: those given, and those of variables whose names say that they are secret."""
+    """The values that must not leave: those `given`, and of `variables` those that are secret.
 
-    def __init__(self, given: Iterable[str] = (), environ: Mapping[str, str] | None = None) -> None:
-        named = os.environ if environ is None else environ
-        values = {value.strip() for name, value in named.items() if _NAMED.search(name)}
+    That are the values of those whose names say so, and passwords in URLs.
+    """
+
+    def __init__(self, given: Iterable[str], variables: Iterable[Mapping[str, str]]) -> None:
+        items = [item for mapping in variables for item in mapping.items()]
+        values = {value.strip() for name, value in items if _NAMED.search(name)}
+        values |= {password for _, value in items for password in _IN_URL.findall(value)}
         known = {value for value in values if len(value) >= _SHORTEST} | {value for value in given if value}
         written = {form for value in known for form in _forms(value)}
         longest_first = sorted(written, key=lambda form: (-len(form), form))

@@ -103,8 +103,7 @@ def _client(openai: Any, endpoint: Endpoint, watch: _Watch) -> Any:
     http = openai.DefaultHttpxClient(
         trust_env=not endpoint.is_loopback,
         follow_redirects=False,
-        # to load what is trusted takes 50 ms; without TLS nobody asks for it, and whoever did would be refused
-        verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if endpoint.base_url.startswith("http:") else True,
+        verify=_verify(endpoint),
         event_hooks={"request": [sending], "response": [received]},
     )
     return openai.OpenAI(
@@ -114,6 +113,14 @@ def _client(openai: Any, endpoint: Endpoint, watch: _Watch) -> Any:
         max_retries=0,
         http_client=http,
     )
+
+
+def _verify(endpoint: Endpoint) -> Any:
+    if endpoint.base_url.startswith("http:"):  # to load what is trusted takes 50 ms, and nobody asks for it
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return (
+        ssl.create_default_context() if endpoint.is_loopback else True
+    )  # which heeds SSL_CERT_FILE, as the other does
 
 
 class _TooLarge(Exception):

@@ -65,7 +65,9 @@ def _tested(client: Client) -> Iterator[Finding]:
             yield Finding("models", "ok", f"{client.endpoint.model} is one of {len(listed)}")
         else:
             has = ", ".join(sorted(listed)[:10]) or "none"
-            yield Finding("models", "problem", f"{client.endpoint.model} is not among them; it has {has}")
+            yield Finding(
+                "models", "note", f"{client.endpoint.model} is not among them, which may be well; it has {has}"
+            )
     tried = probe.forms(client)
     for item in tried:
         yield _form(item)
