@@ -22,6 +22,8 @@ import msgspec
 import pytest
 import test_policy
 from conftest import environment
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from poet_hook.errors import ReplayError
 from poet_hook.isolation import landlock, seccomp
@@ -53,11 +55,10 @@ closed = pytest.mark.skipif(level() != "closed", reason=f"this system does not c
 def warm() -> Iterator[Replay]:
     plan = plan_module(MODULE, "m.py", "m").targets[0].plan
     part = slice_function(MODULE, plan.qualname, plan.line, also=LOADED)
-    os.environ["POET_CANARY"] = "sk-canary"
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POET_CANARY", "sk-canary")
+        patch.setenv("OPENAI_API_KEY", "sk-" + "of-an-endpoint")
         replay = Replay(plan, part, MODULE, [codec.encode(a) for a in ARGUMENTS])
-    finally:
-        del os.environ["POET_CANARY"]
     with replay:
         yield replay
 
@@ -215,6 +216,22 @@ def test_what_it_writes_into_the_reply_is_no_more_than_a_reply(warm: Replay, dat
     assert (kind, text) == ("x", reason)
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        st.binary(max_size=60),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from("rex"),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+        ).map(lambda item: json.dumps(item).encode() + b"\n"),
+    )
+)
+def test_whatever_it_writes_is_an_outcome_or_no_reply(warm: Replay, data: bytes) -> None:
+    ((kind, what),) = sealed(warm, REPLIES % repr(data) + "os._exit(0)", [0])
+    assert kind in ("r", "e", "x")
+    assert isinstance(what, bytes if kind == "r" else str)
+
+
 def test_bytes_that_are_no_value_are_an_outcome_that_fits_nothing(warm: Replay) -> None:
     (outcome,) = sealed(warm, REPLIES % 'b\'["r", "AAAA"]\\n\'' + "time.sleep(9)", [0])
     assert outcome == ("r", b"\0\0\0")
@@ -332,6 +349,13 @@ return found
     variables, by_os, by_c, strings = value(sealed(warm, body, [0])[0])  # type: ignore[misc]
     assert (variables, by_os, by_c) == ({}, None, None)
     assert set(strings) <= {b""}
+
+
+@linux
+def test_our_own_keys_do_not_even_reach_the_process_that_forks(warm: Replay) -> None:
+    started_with = Path(f"/proc/{warm.worker.process.pid}/environ").read_bytes()
+    assert b"POET_CANARY" in started_with
+    assert b"sk-of-an-endpoint" not in started_with
 
 
 def test_no_descriptor_but_the_reply(warm: Replay) -> None:
@@ -534,7 +558,7 @@ def test_harmless_code_makes_the_same_of_it_behind_the_seal() -> None:
     ]
     late = ["return np.fft.fft(history or [1.0]).real.tolist()", "return datetime.strptime('2024-05', '%Y-%m')"]
     with Replay(plan, part, test_policy.MODULE, arguments) as running:
-        for body in [*late, *test_policy.samples("accepted.txt")]:
+        for body in [*late, *test_policy.samples("accepted.txt")[::2]]:
             text = test_policy.candidate(body)
             found = running.run({CODE: text})
             plain = running.worker.ask({"op": "run", "text": text, "chosen": None, "seconds": 9.0}, 20.0)

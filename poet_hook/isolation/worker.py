@@ -27,6 +27,7 @@ _HEADER = struct.Struct(">I")
 _MEMORY = 2 << 30  # bytes of address space that the child may use
 # of numpy's library: what has threads can't be forked
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1")
+_OUR_KEYS = frozenset({"OPENAI_API_KEY", "AITOMATIC_API_KEY"})  # which nothing that is judged is to see
 _PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
 
 
@@ -42,7 +43,7 @@ def end_all(reason: str) -> None:
     global _refused
     _refused = reason
     for worker in list(_workers):
-        worker.process.kill()
+        worker.kill()
 
 
 class Worker:
@@ -59,7 +60,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env={**os.environ, **ONE_THREAD},
+            env={name: value for name, value in os.environ.items() if name not in _OUR_KEYS} | ONE_THREAD,
         )
         _workers.add(self)
 
@@ -101,9 +102,16 @@ class Worker:
             size -= len(part)
         return b"".join(parts)
 
-    def end(self) -> None:
-        """Kill the child; only SIGKILL stops what runs in C."""
+    def kill(self) -> None:
+        """Kill the child, and those that it forked; only SIGKILL stops what runs in C."""
+        if hasattr(os, "killpg") and self.process.returncode is None:  # so its number is still its own
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)  # it leads a group of its own
         self.process.kill()
+
+    def end(self) -> None:
+        """Kill the child, and wait for its end."""
+        self.kill()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 try:
