@@ -25,7 +25,7 @@ from poet_hook.llm import allowed, ledger, wire
 from poet_hook.llm import client as client_module
 from poet_hook.llm.client import Client
 from poet_hook.llm.endpoint import OPENAI, Secret, configured, endpoint, said
-from poet_hook.llm.redact import shown_arguments, shown_outcome, shown_value
+from poet_hook.llm.redact import Secrets, shown_arguments, shown_outcome, shown_value
 from poet_hook.settings import Settings
 from poet_hook.store.database import Store
 from poet_hook.transform.plan import plan_module
@@ -377,14 +377,17 @@ def test_processes_share_the_limits(project: Path) -> None:
 def test_a_store_that_came_with_a_checkout_does_not_raise_the_limits(store: Store) -> None:
     with LlmServer("yes") as server:
         client = at(server, POET_LLM_TOKENS="500")
+        add = "INSERT INTO llm_calls (day, started, purpose, function, model, outcome, tokens_in, tokens_out, cost, seconds)"
         with store.write() as connection:
-            row = (ledger._today(), "{}", -1_000_000, -1_000_000, -5.0)
-            connection.execute(
-                "INSERT INTO llm_calls (day, started, purpose, function, model, outcome, tokens_in, tokens_out, cost,"
-                " seconds) VALUES (?, 0, '', '', ?, 'ok', ?, ?, ?, 0)",
-                row,
-            )
+            row = (ledger._today(), -1_000_000, -1_000_000, -5.0)
+            connection.execute(f"{add} VALUES (?, 0, '', '', '', 'ok', ?, ?, ?, 0)", row)
         assert client.ledger.left().tokens == 500
+        ask(client)
+        with store.write() as connection:
+            connection.execute(f"{add} VALUES (?, 'x', x'ff', 0, 0, 0, 1e999, 'many', 1e999, '')", row[:1])
+        with pytest.raises(LlmError, match="are used up"):
+            ask(client, "more")
+        assert [call.outcome for call in ledger.calls(store, 9)] == ["ok", "ok"]
 
 
 def test_where_no_account_can_be_kept_nothing_is_sent(project: Path) -> None:
@@ -393,6 +396,33 @@ def test_where_no_account_can_be_kept_nothing_is_sent(project: Path) -> None:
         with pytest.raises(LlmError, match="no account can be kept of what is asked, so nothing was sent"):
             ask(at(server))
         assert server.requests == []
+
+
+def test_the_package_that_asks_is_imported_when_something_is_sent_and_may_be_missing(python: Python) -> None:
+    code = """
+        import sys
+        from poet_hook import api
+        from poet_hook.errors import LlmError
+        from poet_hook.llm.client import Client
+        from poet_hook.llm.endpoint import endpoint
+
+        client = Client(endpoint(api.settings()), api.store(), api.settings())
+        print({"openai", "httpx2", "pydantic"} & set(sys.modules))
+        sys.modules["openai"] = None
+        try:
+            client.ask("read", "s", "u")
+        except LlmError as error:
+            print(error.kind, error)
+        print(client.ledger.left().calls)
+    """
+    with LlmServer("yes") as server:
+        done = python(code, **server.environ())
+        assert server.requests == []
+    assert done.stdout.splitlines() == [
+        "set()",
+        "missing the package openai is not installed; say: pip install 'poet_hook[llm]'",
+        "500",
+    ]
 
 
 def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(project: Path) -> None:
@@ -604,6 +634,20 @@ def test_secrets_are_in_no_message_error_log_file_or_document(
             for secret in ("canary", "hf_abcdefgh", "p%22a", "ss/word", "k-of-the", "opensesame", "correcthorse"):
                 assert secret not in text
         assert "is it" not in caplog.text
+
+
+def test_a_limit_of_tokens_is_no_secret() -> None:
+    secrets = Secrets(
+        [], [{"POET_LLM_TOKENS": "1000000", "MAX_TOKENS": "1000000", "MY_TOKENS": "abcdefg", "A_TOKEN": "7654321"}]
+    )
+    assert secrets.hidden_in("1000000 abcdefg 7654321") == "1000000 <secret> <secret>"
+    assert Secrets([], []).hidden_in("as it is") == "as it is"
+
+
+def test_characters_that_no_server_takes_are_spelled_out() -> None:
+    with LlmServer("yes") as server:
+        assert ask(at(server), "lone \ud800 \x00 ü").text == "yes"
+        assert server.asked[0].user == "lone \\ud800 \x00 ü"
 
 
 LEARNS = """

@@ -20,6 +20,7 @@ from poet_hook.llm.ledger import Entry, Ledger, not_kept
 from poet_hook.llm.redact import Secrets
 from poet_hook.llm.reply import MAX_REPLY, NotExtracted, answer, completion, objects, strict_json
 from poet_hook.settings import Settings, dotenv
+from poet_hook.store.codec import utf8
 from poet_hook.store.database import Store
 
 logger = logging.getLogger("poet_hook")
@@ -118,7 +119,7 @@ class Client:
             raise not_kept(error) from error
 
     def _question(self, purpose: str, function: str, system: str, user: str, schema: Any) -> _Question:
-        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        messages = [{"role": "system", "content": utf8(system)}, {"role": "user", "content": utf8(user)}]
         return _Question(purpose, function, self.secrets.hidden_within(messages), self.secrets.hidden_within(schema))
 
     def _asked(self, question: _Question, form: Ability | None = None) -> Reply:

@@ -22,9 +22,11 @@ FEWEST = 64  # tokens: a shorter reply is of no use
 OPEN, CACHED = "open", "cached"
 
 _COLUMNS = "id, started, purpose, function, model, outcome, tokens_in, tokens_out, cost, seconds"
+_TYPES = [int, float, str, str, str, str, int, int, float, float]
 # a store may come with a checkout: nothing in it makes the day's account smaller than it is
 _SPENT = (
-    "SELECT COUNT(*), TOTAL(MAX(tokens_in, 0) + MAX(tokens_out, 0)), TOTAL(MAX(cost, 0)) FROM llm_calls"
+    "SELECT COUNT(*), TOTAL(MIN(MAX(tokens_in, 0), 1e15) + MIN(MAX(tokens_out, 0), 1e15)),"
+    " TOTAL(MIN(MAX(cost, 0), 1e15)) FROM llm_calls"
     f" WHERE day = ? AND outcome != '{CACHED}'"
 )
 _ENTER = (
@@ -133,7 +135,8 @@ class Ledger:
 
 def calls(store: Store, limit: int) -> list[Call]:
     """The last `limit` lines of the account, newest first."""
-    return [Call(*row) for row in store.query(f"SELECT {_COLUMNS} FROM llm_calls ORDER BY id DESC LIMIT ?", (limit,))]
+    rows = store.query(f"SELECT {_COLUMNS} FROM llm_calls ORDER BY id DESC LIMIT ?", (limit,))
+    return [Call(*row) for row in rows if [type(value) for value in row] == _TYPES]
 
 
 def today(store: Store) -> Mapping[str, float]:

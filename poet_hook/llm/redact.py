@@ -31,7 +31,7 @@ class Secrets:
 
     def __init__(self, given: Iterable[str], variables: Iterable[Mapping[str, str]]) -> None:
         items = [item for mapping in variables for item in mapping.items()]
-        values = {value.strip() for name, value in items if _NAMED.search(name)}
+        values = {value.strip() for name, value in items if _is_secret(name, value)}
         values |= {password for _, value in items for password in _IN_URL.findall(value)}
         known = {value for value in values if len(value) >= _SHORTEST} | {value for value in given if value}
         written = {form for value in known for form in _forms(value)}
@@ -49,6 +49,11 @@ class Secrets:
         if isinstance(tree, Mapping):
             return {self.hidden_in(str(key)): self.hidden_within(item) for key, item in tree.items()}
         return [self.hidden_within(item) for item in tree] if isinstance(tree, (list, tuple)) else tree
+
+
+def _is_secret(name: str, value: str) -> bool:
+    is_limit = name.upper().endswith("TOKENS") and value.strip().isdecimal()  # POET_LLM_TOKENS=1000000, and others'
+    return bool(_NAMED.search(name)) and not is_limit
 
 
 def _forms(value: str) -> tuple[str, ...]:

@@ -59,28 +59,29 @@ def package() -> Any:
         import openai  # nearly a second: only where something is sent
     except ImportError:
         raise LlmError("the package openai is not installed; say: pip install 'poet_hook[llm]'", "missing") from None
+    except Exception as error:  # noqa: BLE001 - one that does not fit what else is installed
+        raise LlmError(f"the package openai can't be imported: {type(error).__name__}: {error}", "missing") from None
     return openai
 
 
 def _exchanged(endpoint: Endpoint, ask: Any) -> bytes:
     openai = package()
-    failed = None
-    with _Watch(endpoint.timeout) as watch:
-        try:
-            with _client(openai, endpoint, watch) as client, ask(client) as response:
-                return b"".join(response.iter_bytes())
-        except _TooLarge:
-            failed = Failed("reply", f"the answer has more than {MAX_BYTES:,} bytes")
-        except _Compressed:
-            failed = Failed("reply", "the answer is compressed, which was not asked for")
-        except openai.APITimeoutError:
-            failed = _late(endpoint)
-        except openai.APIStatusError as error:
-            failed = _late(endpoint) if watch.expired else _status(error)
-        except openai.APIConnectionError as error:
-            failed = _late(endpoint) if watch.expired else _broken(error.__cause__ or error)
-        except Exception as error:  # noqa: BLE001 - a stream of bytes may break in any way, and so may a TLS
-            failed = _late(endpoint) if watch.expired else _broken(error)
+    watch, failed = _Watch(endpoint.timeout), None
+    try:
+        with watch, _client(openai, endpoint, watch) as client, ask(client) as response:
+            return b"".join(response.iter_bytes())
+    except _TooLarge:
+        failed = Failed("reply", f"the answer has more than {MAX_BYTES:,} bytes")
+    except _Compressed:
+        failed = Failed("reply", "the answer is compressed, which was not asked for")
+    except openai.APITimeoutError:
+        failed = _late(endpoint)
+    except openai.APIStatusError as error:
+        failed = _late(endpoint) if watch.expired else _status(error)
+    except openai.APIConnectionError as error:
+        failed = _late(endpoint) if watch.expired else _broken(error.__cause__ or error)
+    except Exception as error:  # noqa: BLE001 - a stream of bytes may break in any way, and so may TLS
+        failed = _late(endpoint) if watch.expired else _broken(error)
     raise failed  # outside, so that it does not hold what was caught
 
 
