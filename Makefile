@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench transparency docs rules clean
+.PHONY: help demo test test-llm check bench transparency docs rules clean
 
 help: ## what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 $(VENV)/.demo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "poet_hook needs Python 3.11 or newer; say: make PYTHON=python3.11 ...")'
@@ -41,6 +41,9 @@ bench: $(VENV)/.dev ## figures: ns per call, false promotions of the gate, regre
 transparency: $(VENV)/.dev ## the suites of real packages, enhanced and plain (fetches them)
 	$(BIN)/python -m tests.transparency.run
 
+test-llm: $(VENV)/.dev ## the tests with a small real model on loopback (fetches it)
+	$(BIN)/python -m tests.real_llm.run
+
 docs: $(VENV)/.dev ## run every code block of the documentation
 	$(BIN)/python -m pytest --quiet tests/test_docs.py
 
@@ -49,6 +52,6 @@ rules: $(VENV)/.dev ## write docs/rules.md from poet_hook/cli/rules
 	mv docs/rules.md.new docs/rules.md
 
 clean: ## remove the virtual environment and all that was made
-	rm -rf $(VENV) .transparency .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov build dist
+	rm -rf $(VENV) .venv-llm .transparency .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf examples/*/out benchmarks/out
