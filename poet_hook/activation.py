@@ -10,7 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from poet_hook import settings as settings_module
-from poet_hook.errors import PoetError, PoetWarning, PragmaError, PragmaWarning, SettingsError, VersionWarning, warn
+from poet_hook.errors import (
+    PoetError,
+    PoetWarning,
+    PragmaError,
+    PragmaWarning,
+    SettingsError,
+    VersionError,
+    VersionWarning,
+    warn,
+)
 from poet_hook.runtime import handed
 from poet_hook.settings import Settings
 
@@ -140,7 +149,7 @@ def _follow(live: bool) -> None:
     from poet_hook.runtime.early import when_bad
 
     when_bad(lambda function: background().ask(function, look))
-    if live:
+    if live and settings().trust == "local":
         from poet_hook.runtime.trial import when_due
 
         when_due(lambda function: background().ask(function))
@@ -160,6 +169,8 @@ def learned(function: str, progress: Callable[[str, float], None] | None = None)
     from poet_hook.learning import loop
     from poet_hook.versions.watch import refresh
 
+    if settings().trust != "local":
+        raise VersionError(f"{function}: nothing is learned where POET_TRUST={settings().trust}")
     read = _read(function)
     found = loop.learn(function, store(), settings(), progress)
     refresh(settings())

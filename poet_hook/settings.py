@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from keyword import iskeyword
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, cast, get_args
 
 from poet_hook.errors import SettingsError
 from poet_hook.owner import home_objection, is_heeded
@@ -31,11 +31,13 @@ _NAMES: Names = {
     "strict": ("POET_STRICT", "strict", True),
     "api_url": ("AITOMATIC_API_URL", None, True),
     "user_dir": ("POET_USER_DIR", None, False),
+    "trust": ("POET_TRUST", None, False),
     "replay_modules": (None, "replay_modules", False),
     "assume": ("POET_ASSUME", "assume", False),
 }
 _LARGEST = 1_000_000  # bytes of .env
 _FURTHER = {"llm"}  # tables of which others make sense
+Trust = Literal["local", "verify", "original"]
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
@@ -76,9 +78,10 @@ class Settings:
     `root` is the project: the nearest folder at or above the working directory that has a pyproject.toml or a
     .git (or a store of ours); that of the main script where the script belongs to another project, or the
     working directory to none; else the folder of the main script; else the working directory. `home` is where
-    executions and versions are kept. `user_dir` holds the signing key. `replay_modules` are further modules
-    that replay may import. `assume` are the options for code that can't be edited. `sources` says of each value
-    where it came from.
+    executions and versions are kept. `user_dir` holds the signing key. `trust` says which versions may run: those that
+    this user signed (local), those that the key in the environment did (verify), or none (original). `replay_modules`
+    are further modules that replay may import. `assume` are the options for code that can't be edited. `sources` says
+    of each value where it came from.
     """
 
     root: Path
@@ -86,6 +89,7 @@ class Settings:
     strict: bool
     api_url: str
     user_dir: Path
+    trust: Trust
     replay_modules: tuple[str, ...]
     assume: tuple[Assumption, ...]
     sources: Mapping[str, str]
@@ -96,6 +100,17 @@ class Settings:
         values["assume"] = "; ".join(f"{entry.target}: {entry.text}" for entry in self.assume)
         shown = {n: ", ".join(v) if isinstance(v, tuple) else str(v) for n, v in values.items()}
         return [(name, shown.get(name, str(self.root)), self.sources[name]) for name in ("root", *_NAMES)]
+
+    def own_file(self, name: str) -> Path:
+        """A file in `user_dir`; raises `SettingsError` where that lies in the project, and may have come with it."""
+        path = self.user_dir / name
+        said = self.sources["user_dir"].startswith("environment variable")
+        if not said and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root)):
+            raise SettingsError(
+                f"{path} lies in the project {self.root}, and may have come with a checkout: set the environment "
+                "variable POET_USER_DIR to a folder outside"
+            )
+        return path
 
     @property
     def trusts_home(self) -> bool:
@@ -163,6 +178,7 @@ def _load(here: Path, env: Mapping[str, str], script_folder: Path | None) -> Set
         strict=_flag(found.get("strict")),
         api_url=_api_url(found.get("api_url")),
         user_dir=_user_dir(found.get("user_dir"), here, env),
+        trust=_trust(found.get("trust")),
         replay_modules=_modules(found.get("replay_modules")),
         assume=assume,
         sources=sources,
@@ -344,6 +360,14 @@ def _api_url(found: tuple[Any, str, bool] | None) -> str:
     if value != "local":
         raise SettingsError(f"{source}: {value!r} can't be used: this version works locally only; set it to local")
     return "local"
+
+
+def _trust(found: tuple[Any, str, bool] | None) -> Trust:
+    if found is None:
+        return "local"
+    if found[0].strip() in get_args(Trust):
+        return cast("Trust", found[0].strip())
+    raise SettingsError(f"{found[1]}: {found[0]!r} is none of {', '.join(get_args(Trust))}")
 
 
 def _modules(found: tuple[Any, str, bool] | None) -> tuple[str, ...]:

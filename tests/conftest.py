@@ -102,8 +102,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (root / "pyproject.toml").write_text('[project]\nname = "monitor"\n', encoding="utf-8")
     monkeypatch.setenv("POET_USER_DIR", str(tmp_path / "user"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for name in ("POET_HOME", "POET_STRICT", "POET_ASSUME", "POET_MODEL", "AITOMATIC_API_URL"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("HOME", "STRICT", "TRUST", "SIGNING_KEY", "ASSUME", "MODEL"):
+        monkeypatch.delenv(f"POET_{name}", raising=False)
+    monkeypatch.delenv("AITOMATIC_API_URL", raising=False)
     monkeypatch.chdir(root)
     monkeypatch.syspath_prepend(str(root))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)

@@ -463,7 +463,7 @@ def test_a_version_stored_before_there_were_metrics_is_still_verified_and_read(l
     for name in ("metric", "gain", "gain_low", "gain_high"):
         del record["verdict"]["evidence"][name]
     del record["signature"]
-    record["signature"] = signature(_canonical(record), api.settings().user_dir)
+    record["signature"] = signature(_canonical(record), api.settings())
     path.write_text(json.dumps(record))
     found = Chain(api.settings(), "m:is_hot").read(2)
     assert isinstance(found, Version)

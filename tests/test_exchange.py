@@ -119,7 +119,7 @@ def test_another_users_project(
     (tmp_path / "it.jsonl").write_text(capsys.readouterr().out)
     monkeypatch.setenv("POET_USER_DIR", str(tmp_path / "other"))
     api.settings.cache_clear()
-    with pytest.warns(VersionWarning, match="was not made by this user"):
+    with pytest.warns(VersionWarning, match="was not written by this user"):
         assert load(None).f(3)
     shutil.rmtree(project / ".poet")  # a clone: nothing was recorded here yet
     activation._store.cache_clear()

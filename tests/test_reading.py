@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -288,13 +289,15 @@ def test_what_is_sent(load: Load, serve: Serve) -> None:
 def test_the_lines_around_feedback_are_of_this_user_alone(load: Load, serve: Serve, tmp_path: Path) -> None:
     from poet_hook.signals.question import _line
 
-    one = _line("content", "text", tmp_path / "one")
-    assert one == _line("content", "text", tmp_path / "one")
-    assert one != _line("content", "text", tmp_path / "two")
-    assert one != _line("content", f"text {one[6:22]}", tmp_path / "one")
-    blocked = tmp_path / "blocked"
-    blocked.write_text("no folder")
-    assert _line("content", "text", blocked) != _line("content", "text", blocked)
+    def line(text: str, user: str) -> str:
+        return _line("content", text, replace(api.settings(), user_dir=tmp_path / user))
+
+    one = line("text", "one")
+    assert one == line("text", "one")
+    assert one != line("text", "two")
+    assert one != line(f"text {one[6:22]}", "one")
+    (tmp_path / "blocked").write_text("no folder")
+    assert line("text", "blocked") != line("text", "blocked")
 
 
 def test_a_dry_run_shows_it_and_sends_nothing(load: Load, serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from poet_hook.transform.compile import ORIGINAL, Champion
 from poet_hook.transform.values import with_values
 from poet_hook.versions import promote as steps
 from poet_hook.versions.chain import Chain
+from poet_hook.versions.pointer import Pointer
 from poet_hook.versions.rebase import allowed, carry, same_code
 from poet_hook.versions.watch import refresh
 
@@ -455,7 +456,7 @@ def test_what_is_added_is_not_in_use_by_its_number(load: Load) -> None:
     assert add(9.5) == 4
     steps.rollback(chain_of())
     shutil.rmtree(folder(4))
-    (folder() / "champion.json").write_text(f'{{"champion": {1 << 60}, "history": [7], "since": 0.0}}')
+    chain_of()._put(Pointer(1 << 60, (7,), 0.0))
     assert add(9.5) == 8
     (folder() / "champion.json").write_text("{}")
     assert add(9.5) == 9

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from pathlib import Path
 from statistics import NormalDist
 from types import ModuleType
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 import poet_hook
 from poet_hook import api
 from poet_hook.versions.chain import Chain
+from poet_hook.versions.pointer import Pointer, Turn
 
 BELOW = NormalDist().cdf
 Load = Callable[..., ModuleType]
@@ -124,13 +124,12 @@ def test_what_a_person_chose_is_not_refined(load: Load) -> None:
     assert not poet_hook.learn(is_hot).promoted
 
 
-def test_a_pointer_of_before_there_were_turns_is_read(load: Load, project: Path) -> None:
+def test_a_pointer_without_turns_and_one_without_a_history(load: Load) -> None:
     is_hot = hot(load)
     first(is_hot)
-    path = project / ".poet" / "functions" / "m.is_hot" / "champion.json"
-    path.write_text('{"champion": 2, "history": [1], "since": 1.0}')
+    chain()._put(Pointer(2, (1,), 1.0))
     assert chain().pointer().turns == ()
-    path.write_text('{"champion": 2, "history": [], "since": 1.0, "turns": [{"version": 2, "since": 1.0}]}')
+    chain()._put(Pointer(2, (), 1.0, turns=(Turn(2, 1.0),)))
     teach(is_hot, [33, 35])
     assert not poet_hook.learn(is_hot).promoted
 

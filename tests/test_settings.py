@@ -40,9 +40,10 @@ def test_defaults(root: Path) -> None:
         strict=False,
         api_url="local",
         user_dir=Path("/home/nobody/.config/poet_hook"),
+        trust="local",
         replay_modules=(),
         assume=(),
-        sources=dict.fromkeys(["home", "strict", "api_url", "user_dir", "replay_modules", "assume"], "default")
+        sources=dict.fromkeys(["home", "strict", "api_url", "user_dir", "trust", "replay_modules", "assume"], "default")
         | {"root": "project of the working directory"},
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -222,7 +223,9 @@ def test_a_project_reached_through_a_link_is_itself(root: Path, tmp_path: Path) 
     assert load(tmp_path / "link", NOBODY).home == root / "data"
 
 
-@pytest.mark.parametrize("name", ["POET_USER_DIR", "OPENAI_API_KEY", "HOME", "XDG_CONFIG_HOME", "PATH"])
+@pytest.mark.parametrize(
+    "name", ["POET_USER_DIR", "POET_TRUST", "POET_SIGNING_KEY", "OPENAI_API_KEY", "HOME", "XDG_CONFIG_HOME", "PATH"]
+)
 def test_dotenv_says_nothing_else(root: Path, name: str) -> None:
     before = dict(os.environ)
     settings = seen(root, env=f"{name}=/evil\nPOET_STRICT=1\n")

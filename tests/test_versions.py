@@ -303,7 +303,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "text is a device": (replaced("operate.py", lambda p: p.symlink_to("/dev/zero")), "is damaged"),
     "no signature": (edit(signature=None), "is damaged"),
     "signature is a number": (edit(signature=3), "is damaged"),
-    "signature is no ASCII": (edit(signature="é"), "is damaged"),
+    "signature is no ASCII": (edit(signature="é"), "was not made by this user, or was edited"),
     "wrong signature": (edit(signature="0" * 64), "was not made by this user, or was edited"),
     "empty signature": (edit(signature=""), "was not made by this user, or was edited"),
     "number": (edit(number=3), "was not made by this user, or was edited"),
@@ -363,21 +363,27 @@ def test_versions_of_another_user(load: Load, monkeypatch: pytest.MonkeyPatch, t
     promote()
     monkeypatch.setenv("POET_USER_DIR", str(tmp_path / "other"))
     if not gone:
-        sign.signature(b"", tmp_path / "other")
+        sign.make_key(made_folder(tmp_path / "other") / "signing.key")
     api.settings.cache_clear()
-    with pytest.warns(VersionWarning, match="was not made by this user, or was edited"):
+    with pytest.warns(VersionWarning, match="was not written by this user, or was edited"):
         assert load(SOURCE).f(3)
     assert (tmp_path / "other" / "signing.key").exists() is not gone
 
 
+def made_folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
 def test_the_key_is_private_and_made_once(project: Path, tmp_path: Path) -> None:
     place = tmp_path / "user" / "deep"
-    assert not sign.verified(b"a", "", place)
+    settings = replace(api.settings(), user_dir=place)
+    assert not sign.verified(b"a", "", settings)
     assert not place.exists()
-    first = sign.signature(b"a", place)
-    assert sign.signature(b"a", place) == first != sign.signature(b"b", place)
-    assert sign.verified(b"a", first, place)
-    assert not sign.verified(b"b", first, place)
+    first = sign.signature(b"a", settings)
+    assert sign.signature(b"a", settings) == first != sign.signature(b"b", settings)
+    assert sign.verified(b"a", first, settings)
+    assert not sign.verified(b"b", first, settings)
     key = place / "signing.key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
@@ -395,7 +401,7 @@ def test_keys_that_are_none(load: Load, tmp_path: Path) -> None:
         add()
     shutil.rmtree(key.parent)
     key.parent.write_text("in the way")
-    with pytest.warns(VersionWarning, match="was not made by this user"):
+    with pytest.warns(VersionWarning, match="was not written by this user"):
         assert load(SOURCE).f(3)
     with pytest.raises(VersionError, match="can't be read or made"):
         add()

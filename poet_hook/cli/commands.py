@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from poet_hook import __version__
 from poet_hook.cli import ask as question
 from poet_hook.cli import doctor as health
-from poet_hook.cli import exchange, explain, lint, llm, look, read, rule, startup, teach, vet
+from poet_hook.cli import exchange, explain, lint, llm, look, read, rule, startup, teach, trust, vet
 from poet_hook.cli import feedback as say
 from poet_hook.cli.findings import FORMATS
 from poet_hook.cli.run import USAGE
@@ -120,6 +120,16 @@ def _carrying(commands: Commands) -> None:
 
 
 def _vetting(commands: Commands) -> None:
+    words = "sign versions that you did not make, after a look at them; or list what is trusted; or change the key"
+    made = _add(commands, "trust", trust.trust, words)
+    made.add_argument("functions", nargs="*", metavar="FUNCTION", help="default: every function that has versions")
+    made.add_argument("--yes", action="store_true", help="sign without asking")
+    instead = made.add_mutually_exclusive_group()
+    instead.add_argument("--list", action="store_true", help="each version, trusted or not; 1 where one is not")
+    instead.add_argument("--rotate", action="store_true", help="make a new key, and sign with it what you had signed")
+    words = "put the function's own text in use, and take the signatures from its other versions"
+    made = _add(commands, "untrust", trust.untrust, words, json=False)
+    made.add_argument("functions", nargs="+", metavar="FUNCTION", help="module:function, or the end of that name")
     words = "may this code run in the place of a function? 0 yes, 1 no and why, 2 wrong usage"
     made = _add(commands, "vet", vet.judge, words)
     made.add_argument("candidate", nargs="?", metavar="CANDIDATE", help="a file with the function rewritten, or -")

@@ -27,7 +27,8 @@ _HEADER = struct.Struct(">I")
 _MEMORY = 2 << 30  # bytes of address space that the child may use
 # of numpy's library: what has threads can't be forked
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1")
-_OUR_KEYS = frozenset({"OPENAI_API_KEY", "AITOMATIC_API_KEY"})  # which nothing that is judged is to see
+# which nothing that is judged is to see
+_OUR_KEYS = frozenset({"OPENAI_API_KEY", "AITOMATIC_API_KEY", "POET_SIGNING_KEY"})
 _PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
 
 

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import secrets
-from pathlib import Path
 from typing import Any
 
 from poet_hook.errors import SettingsError
@@ -60,7 +59,7 @@ def _digest(settings: Settings, name: str, value: Any) -> str:
 
 def _read(settings: Settings) -> dict[str, list[str]]:
     try:
-        with open(settings.user_dir / _FILE, "rb") as file:
+        with open(settings.own_file(_FILE), "rb") as file:
             read = json.loads(file.read(_LIMIT))
     except FileNotFoundError:
         return {}
@@ -70,7 +69,7 @@ def _read(settings: Settings) -> dict[str, list[str]]:
 
 
 def _write(settings: Settings, kept: dict[str, list[str]]) -> None:
-    path: Path = settings.user_dir / _FILE
+    path = settings.own_file(_FILE)
     draft = path.with_name(f".{_FILE}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         settings.user_dir.mkdir(parents=True, exist_ok=True, mode=0o700)

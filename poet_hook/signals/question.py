@@ -7,13 +7,13 @@ whatever it says, no more than a right, a wrong and a value comes of it (`verifi
 from __future__ import annotations
 
 import secrets
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from poet_hook.domains.base import YES_NO, Domain, decision
 from poet_hook.errors import VersionError
 from poet_hook.llm.redact import shown_arguments, shown_outcome
 from poet_hook.model import Execution, Plan
+from poet_hook.settings import Settings
 from poet_hook.signals.fields import fields_of
 from poet_hook.versions.sign import signature
 
@@ -49,7 +49,7 @@ class Question(NamedTuple):
 
 
 def question(
-    text: str, execution: Execution, outcome: Any, plan: Plan, domain: Domain | None, user_dir: Path
+    text: str, execution: Execution, outcome: Any, plan: Plan, domain: Domain | None, settings: Settings
 ) -> Question:
     """What is asked about feedback on an execution of this very text; of what was recorded, what `record=` allows."""
     shown = [
@@ -64,7 +64,7 @@ def question(
     if domain is not None:
         shown += ["", f"The field is: {domain.title}.", *_phrases(domain, decision(outcome))]
     head = "\n".join(shown)
-    line = _line(f"{head}\n{text}", text, user_dir)
+    line = _line(f"{head}\n{text}", text, settings)
     ask = "Does the person say that this result was right or wrong?"
     return Question(
         SYSTEM, f"{head}\n\nThe feedback stands between the lines {line}\n{line}\n{text}\n{line}\n{ask}", text
@@ -131,10 +131,10 @@ def _phrases(domain: Domain, decided: bool | None) -> list[str]:
     ]
 
 
-def _line(content: str, text: str, user_dir: Path) -> str:
+def _line(content: str, text: str, settings: Settings) -> str:
     """A line that nobody can foresee without this user's key, and the same for the same question."""
     try:
-        token = signature(content.encode("utf-8", "surrogatepass"), user_dir)[:16]
+        token = signature(b"question " + content.encode("utf-8", "surrogatepass"), settings)[:16]
     except VersionError:  # no key can be made here
         token = secrets.token_hex(8)
     while token in text:

@@ -218,7 +218,7 @@ class _Reader:
         from poet_hook.llm.extract import NotExtracted, extract_object
 
         text, plan = _text(asking.item), asking.plan
-        asked = question(text, asking.execution, asking.outcome, plan, self.domain, self.settings.user_dir)
+        asked = question(text, asking.execution, asking.outcome, plan, self.domain, self.settings)
         reply = self.client.ask(PURPOSE, asked.system, asked.user, SCHEMA, self.function, n=asking.tried + 1)
         said = extract_object(reply.text, Said, reply.finish_reason)
         if isinstance(said, NotExtracted):

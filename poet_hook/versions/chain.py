@@ -1,7 +1,7 @@
 """The stored versions of a function: files that a person reads, signed by this user.
 
 <home>/functions/<module>.<qualname>/
-    champion.json            which version is in use, those before it, and which one challenges it
+    champion.json            which version is in use, those before it, and which one challenges it; signature
     v2/operate.py            the function's own text
     v2/enhanced.py           what really runs (shown, never executed)
     v2/version.json          values, evidence, verdict, signature
@@ -24,7 +24,8 @@ from poet_hook.errors import MovedError, StoreError, VersionError, VersionWarnin
 from poet_hook.settings import Settings
 from poet_hook.versions.files import read_file, read_version, write_atomic, write_version
 from poet_hook.versions.lock import alone
-from poet_hook.versions.pointer import FIRST, Pointer, Turn, decoded, encoded
+from poet_hook.versions.pointed import PointerFile
+from poet_hook.versions.pointer import FIRST, Pointer, Turn
 
 # what a version is held against is imported when one is in use: most processes run originals
 TYPE_CHECKING = False
@@ -45,6 +46,7 @@ class Chain:
         self.settings = settings
         self.function = function
         self.folder = settings.home / "functions" / function.replace(":", ".")
+        self.pointed = PointerFile(self.folder, function, settings)
 
     # -- reading
 
@@ -59,7 +61,7 @@ class Chain:
 
     def read(self, number: int) -> Version:
         """One version, checked: raises `VersionError` where it is missing, damaged, edited or foreign."""
-        return read_version(self.folder, number, self.function, self.settings.user_dir)
+        return read_version(self.folder, number, self.function, self.settings)
 
     def versions(self) -> list[Version]:
         """All stored versions that can be read, ascending."""
@@ -102,6 +104,8 @@ class Chain:
 
     def is_in_use(self, number: int, source_hash: str, values: Mapping[str, Value]) -> bool:
         """Whether `champion` would say just this once more, for the text of that hash."""
+        if self.settings.trust == "original":
+            return number == 1
         try:
             if self.champion_number() != number:
                 return False
@@ -117,6 +121,8 @@ class Chain:
         import, and nowhere else) it is stored and made the champion, if that was not done yet. Raises `VersionError`
         where there is none, and `StoreError` where it can't be stored.
         """
+        if self.settings.trust == "original":
+            return None
         number = self.champion_number()
         if number == 1:
             return None
@@ -125,7 +131,8 @@ class Chain:
         try:
             version = self.read(number)
         except VersionError as error:
-            raise VersionError(f"{error}. Go back with: python -m poet_hook rollback {self.function}") from error
+            look, back = (f"python -m poet_hook {word} {self.function}" for word in ("trust", "rollback"))
+            raise VersionError(f"{error}. Look at it with: {look}, or go back with: {back}") from error
         if version.source_hash != plan.source_hash or not same_options(version, plan):
             if same_code(version.source, plan.source):  # the user's own text says the same by now
                 if carry_over:
@@ -164,7 +171,7 @@ class Chain:
 
         for place in (f"v{version.number}/original.py", "v1/operate.py"):
             with contextlib.suppress(OSError, ValueError):
-                data = read_file(self.folder / place)
+                data = read_file(self.folder / place, self.settings)
                 if hashlib.sha256(data).hexdigest() == version.source_hash:
                     return data.decode("utf-8")
         raise edited(version, MISFIT)
@@ -175,7 +182,7 @@ class Chain:
         found = []
         for number in self.numbers():
             with contextlib.suppress(OSError, ValueError):  # `VersionError` is one
-                if number > 1 and read_file(self.folder / f"v{number}" / "operate.py") == data:
+                if number > 1 and read_file(self.folder / f"v{number}" / "operate.py", self.settings) == data:
                     stored = self.read(number)
                     if stored.source_hash == version.source_hash:
                         found.append(stored)
@@ -183,15 +190,7 @@ class Chain:
 
     def pointer(self) -> Pointer:
         """Which version is in use, and which challenges it. Raises `VersionError`."""
-        path = self.folder / "champion.json"
-        try:
-            return decoded(read_file(path))
-        except (FileNotFoundError, NotADirectoryError):
-            return FIRST
-        except (OSError, ValueError) as error:
-            raise VersionError(
-                f"{path} is damaged: {error}. Choose again: poet_hook promote {self.function} VERSION"
-            ) from error
+        return self.pointed.read()
 
     # -- writing
 
@@ -246,15 +245,16 @@ class Chain:
         """False where another process took the number meanwhile."""
         self._refuse_link()
         kept = "" if self._is_first(original) else original
-        return write_version(self.folder, version, enhanced, kept, self.settings.user_dir)
+        return write_version(self.folder, version, enhanced, kept, self.settings)
 
     def _refuse_link(self) -> None:
-        if self.folder.is_symlink() and not self.settings.trusts_home:
-            raise StoreError(f"{self.folder} is a symbolic link, which may have come with a checkout: remove it")
+        for folder in (self.folder, self.folder.parent):
+            if folder.is_symlink() and not self.settings.trusts_home:
+                raise StoreError(f"{folder} is a symbolic link, which may have come with a checkout: remove it")
 
     def _is_first(self, original: str) -> bool:
         try:
-            return read_file(self.folder / "v1" / "operate.py") == original.encode()
+            return read_file(self.folder / "v1" / "operate.py", self.settings) == original.encode()
         except (OSError, ValueError):
             return False
 
@@ -324,8 +324,13 @@ class Chain:
         except OSError as error:
             raise StoreError(f"{self.folder}: the champion can't be changed: {error}") from error
 
+    def put(self, pointer: Pointer) -> None:
+        """Put a pointer that somebody looked at in the place of the one that is there, and tell running processes."""
+        with self._moving():
+            self._put(pointer)
+
     def _put(self, pointer: Pointer) -> None:
-        write_atomic(self.folder / "champion.json", encoded(pointer))
+        self.pointed.write(pointer)
         write_atomic(generation_path(self.settings), secrets.token_hex(8) + "\n")
 
 
@@ -337,7 +342,7 @@ def functions_with_versions(settings: Settings) -> list[str]:
     found = set()
     for path in (settings.home / "functions").glob("*/v*/version.json"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            name = json.loads(read_file(path))["function"]
+            name = json.loads(read_file(path, settings))["function"]
             if name.replace(":", ".") == path.parts[-3]:
                 found.add(name)
     return sorted(found)

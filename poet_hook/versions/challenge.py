@@ -30,6 +30,8 @@ def follow_challengers(settings: Settings) -> None:
 
 
 def _challenger_of(settings: Settings, slot: Slot, known: Challenger | None) -> Challenger | None:
+    if settings.trust == "original":
+        return None
     chain = Chain(settings, slot.function)
     try:
         number = chain.pointer().challenger

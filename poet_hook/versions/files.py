@@ -8,12 +8,15 @@ import json
 import os
 import secrets
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from poet_hook.errors import StoreError, VersionError
+from poet_hook.owner import open_inside
+from poet_hook.settings import Settings
 from poet_hook.store.journal import open_file
 from poet_hook.versions.sign import signature, verified
 
@@ -22,20 +25,21 @@ if TYPE_CHECKING:
     from poet_hook.model import Version
 
 _LIMIT = 1_000_000
+Check = Callable[[bytes, str, Settings], bool]
 
 
-def read_version(chain: Path, number: int, function: str, user_dir: Path) -> Version:
-    """The version of that number in a chain's folder, signed by the user whose key lies in `user_dir`.
+def read_version(chain: Path, number: int, function: str, settings: Settings, check: Check = verified) -> Version:
+    """The version of that number in a chain's folder, signed by this user; `check` says whether it is.
 
     Raises `VersionError` where it is missing, damaged, edited, foreign, or of another function.
     """
     folder = chain / f"v{number}"
     try:
-        data = read_file(folder / "version.json")
-        operate = read_file(folder / "operate.py").decode("utf-8")
+        data = read_file(folder / "version.json", settings)
+        operate = read_file(folder / "operate.py", settings).decode("utf-8")
         record = json.loads(data)
         claimed = record.pop("signature")
-        signed = verified(_canonical(record), claimed, user_dir)
+        signed = check(_canonical(record), claimed, settings)
         version = _version(record, operate)
     except FileNotFoundError as error:
         raise VersionError(f"{function} has no version {number} ({error.filename} is missing)") from error
@@ -58,13 +62,12 @@ def read_version(chain: Path, number: int, function: str, user_dir: Path) -> Ver
     return version
 
 
-def write_version(chain: Path, version: Version, enhanced: str, original: str, user_dir: Path) -> bool:
+def write_version(chain: Path, version: Version, enhanced: str, original: str, settings: Settings) -> bool:
     """Write a version into a chain's folder; False where another process took its number meanwhile.
 
     What is "" of the texts `enhanced` and `original` is left out. Raises `StoreError`.
     """
-    record = _record(version)
-    record["signature"] = signature(_canonical(record), user_dir)
+    record = _signed(version, settings)
     draft = chain / f".draft-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         draft.mkdir(parents=True)
@@ -87,8 +90,8 @@ def write_version(chain: Path, version: Version, enhanced: str, original: str, u
     return True
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Replace a file as a whole: a reader sees the old or the new text, also after a crash."""
+def write_atomic(path: Path, text: str, durable: bool = False) -> None:
+    """Replace a file as a whole: a reader sees the old or the new text, also after a crash; if `durable`, the new."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         with open(draft, "w", encoding="utf-8", newline="\n") as file:
@@ -96,18 +99,48 @@ def write_atomic(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)
+        if durable:
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
 
 
-def read_file(path: Path) -> bytes:
-    """The bytes of a file of ours; raises `OSError`, and `ValueError` where it is too large to be one."""
-    with open(open_file(path), "rb") as file:  # no link, pipe or device: they came with a checkout
+def read_file(path: Path, settings: Settings) -> bytes:
+    """The bytes of a file of ours; raises `OSError`, and `ValueError` where it is too large to be one.
+
+    No link, pipe or device is read in its place: they came with a checkout.
+    """
+    trusted = settings.trusts_home
+    with open(open_file(path) if trusted else open_inside(settings.home, path, settings.root), "rb") as file:
         data = file.read(_LIMIT + 1)
     if len(data) > _LIMIT:
         raise ValueError(f"{path.name} is larger than {_LIMIT} bytes")
     return data
+
+
+def sign_again(chain: Path, version: Version, settings: Settings | None) -> None:
+    """Write what is said of a stored version anew, and sign it; without settings, leave it unsigned.
+
+    Raises `StoreError`.
+    """
+    record = _signed(version, settings) if settings else {**_record(version), "signature": ""}
+    path = chain / f"v{version.number}" / "version.json"
+    try:
+        write_atomic(path, json.dumps(record, indent=2) + "\n")
+    except OSError as error:
+        raise StoreError(f"{path} can't be written: {error}") from error
+
+
+def _signed(version: Version, settings: Settings) -> dict[str, Any]:
+    if settings.trust == "verify":
+        raise VersionError("no version is made where POET_TRUST=verify: they are made and signed elsewhere")
+    record = _record(version)
+    return {**record, "signature": signature(_canonical(record), settings)}
 
 
 def _record(version: Version) -> dict[str, Any]:

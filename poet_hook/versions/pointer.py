@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
@@ -37,7 +38,8 @@ class Pointer:
     where a person chose the champion. `withdrawn` are the challengers that this champion has seen off, oldest first.
     Where it is `held_back`, the challenger is what the champion replaced, and is served so that both go on being
     compared; `upheld` says how that ended for the champion. `undone` are versions that were in use and were rolled back
-    by their own calls or feedback, the latest last. Times are seconds since the epoch.
+    by their own calls or feedback, the latest last. `count` is how often any of this was
+    changed. Times are seconds since the epoch.
     """
 
     champion: int
@@ -50,6 +52,7 @@ class Pointer:
     held_back: bool = False
     upheld: str = ""
     undone: tuple[Withdrawn, ...] = ()
+    count: int = 0
 
     def moved(self, number: int, history: Sequence[int], now: float, turns: Sequence[Turn] | None = None) -> Pointer:
         """After `number` came into use; `turns` as in `Chain.point`."""
@@ -72,20 +75,33 @@ class Pointer:
 FIRST = Pointer(1, (), 0.0)
 
 
-def decoded(data: bytes) -> Pointer:
-    """The pointer in a file's bytes; raises `ValueError` for any other bytes."""
+def decoded(data: bytes) -> tuple[Pointer, str]:
+    """The pointer in a file's bytes, and the signature that it claims; raises `ValueError` for any other bytes."""
     try:
-        return msgspec.json.decode(data, type=Pointer)
+        return msgspec.json.decode(data, type=Pointer), msgspec.json.decode(data, type=_Claim).signature
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(str(error)) from error
 
 
-def encoded(pointer: Pointer) -> str:
+def encoded(pointer: Pointer, signature: str) -> str:
     """The text of the file; of what there never was, nothing is said."""
-    fields = msgspec.to_builtins(pointer)
+    return json.dumps({**_fields(pointer), "signature": signature}) + "\n"
+
+
+def signed_bytes(pointer: Pointer, function: str) -> bytes:
+    """What the signature of a function's pointer is over."""
+    return b"champion " + json.dumps([function, _fields(pointer)], sort_keys=True).encode()
+
+
+class _Claim(msgspec.Struct):
+    signature: str = ""
+
+
+def _fields(pointer: Pointer) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(pointer)
     for name in ("withdrawn", "turns", "held_back", "upheld", "undone"):
         if not fields[name]:
             del fields[name]
     if pointer.challenger is None:
         del fields["challenger"], fields["challenged"]
-    return json.dumps(fields) + "\n"
+    return fields

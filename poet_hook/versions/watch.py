@@ -44,6 +44,8 @@ def refresh(settings: Settings) -> list[tuple[str, int]]:
 
 
 def _wanted(slot: Slot, settings: Settings) -> int:
+    if settings.trust == "original":
+        return 1
     try:
         return Chain(settings, slot.function).champion_number()
     except Exception:  # noqa: BLE001 - a damaged pointer changes nothing that runs

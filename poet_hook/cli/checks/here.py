@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from poet_hook import __version__
 from poet_hook.cli.checks.base import Finding, Patient
-from poet_hook.errors import StoreError
+from poet_hook.errors import StoreError, VersionError
+from poet_hook.versions.sign import verified
 
 
 def versions(_: Patient) -> Iterator[Finding]:
@@ -35,4 +36,9 @@ def store(patient: Patient) -> Iterator[Finding]:
 def signing_key(patient: Patient) -> Iterator[Finding]:
     """Whether there is a key that signs versions."""
     path = patient.settings.user_dir / "signing.key"
+    try:
+        verified(b"", "", patient.settings)
+    except VersionError as error:
+        yield Finding("signing key", "problem", str(error))
+        return
     yield Finding("signing key", "ok", f"{path}" if path.exists() else f"{path}: made with the first version")
