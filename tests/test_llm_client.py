@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from conftest import Load, Python, environment
+from hypothesis import strategies as st
 from llm_server import CERTIFICATE, Answer, LlmServer
 
 from poet_hook import api
@@ -279,6 +281,48 @@ def test_odd_answers_are_errors_in_words(answer: Answer, words: str) -> None:
         assert str(error.value).isprintable()
         assert len(server.requests) == 1
         assert ledger.calls(client.store, 1)[0].outcome.startswith("failed: ")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from("choices message content finish_reason usage prompt_tokens error text type".split()), inner
+        )
+    ),
+    max_leaves=12,
+)
+
+
+def test_whatever_a_server_answers_is_a_reply_or_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "_PAUSE", 0.0)
+    answers = st.builds(
+        Answer,
+        status=st.sampled_from([200, 200, 200, 204, 302, 400, 404, 429, 500]),
+        body=st.binary(max_size=200) | JSON.map(lambda tree: json.dumps(tree).encode()),
+        headers=st.dictionaries(
+            st.sampled_from(["Retry-After", "Content-Type", "Content-Encoding", "Location"]),
+            st.sampled_from(["0", "-1", "nan", "1e400", "text/event-stream", "br", "Wed, 21 Oct 2015 07:28:00 GMT"]),
+        ),
+    )
+    with LlmServer() as server:
+        at(server, POET_LLM_CALLS="1000000", POET_LLM_TOKENS="1000000000")
+
+        @hypothesis.settings(max_examples=80, deadline=None, database=None)
+        @hypothesis.given(answers, st.booleans())
+        def odd(answer: Answer, shaped: bool) -> None:
+            server.say(answer)
+            told = "fine"
+            try:
+                reply = ask(at(), "again", schema=SCHEMA if shaped else None, cache=False)
+            except LlmError as error:
+                told = str(error)
+            else:
+                assert reply.text.strip()
+            assert told.isprintable()
+
+        odd()
 
 
 def test_odd_numbers_of_tokens_are_not_believed() -> None:
@@ -591,7 +635,9 @@ def test_values_that_can_not_be_used(project: Path, given: dict[str, str], words
 
 def test_a_value_of_another_type_in_pyproject_is_refused(project: Path) -> None:
     settings = seen(project, toml='[tool.poet_hook.llm]\nmodel = ["m"]\ncalls = true\n')
-    with pytest.raises(SettingsError, match="must be a short text"):
+    assert endpoint(settings) is None  # what was not allowed is not even called wrong
+    allowed.allow(settings, said(settings))
+    with pytest.raises(SettingsError, match=r"pyproject\.toml: calls: 'True' can't be used"):
         endpoint(settings)
 
 

@@ -116,20 +116,20 @@ def configured(settings: Settings, environ: Mapping[str, str] | None = None) -> 
     """The endpoint, and where each of its settings came from. Raises `SettingsError` as `endpoint` does."""
     found = said(settings, environ)
     rows = tuple(_row(name, found.get(name)) for name in NAMES)
-    if not _text("model", found):
+    if not str(found.get("model", ("",))[0]).strip():
         return Configured(None, "no endpoint is configured (POET_MODEL is not set): nothing is sent", rows)
+    foreign = allowed.not_allowed(settings, found)
+    if foreign:  # before anything of it is heeded, were it only to say that it is wrong
+        where = ", ".join(sorted({found[name][1].rpartition(": ")[0] for name in foreign}))
+        why = f"{where} may have come with a checkout, and you have not allowed what it says of {', '.join(foreign)}"
+        fix = "read it, then say: python -m poet_hook trust-endpoint"
+        return Configured(None, f"{why}: nothing is sent; {fix}", rows)
     numbers = {name: _number(name, found.get(name)) for name in _NUMBERS}
     if math.isfinite(numbers["money"]) and not (numbers["price_in"] or numbers["price_out"]):
         raise SettingsError(
             f"{found['money'][1]}: a limit in money needs prices per million tokens: set POET_LLM_PRICE_IN and "
             "POET_LLM_PRICE_OUT"
         )
-    foreign = allowed.not_allowed(settings, found)
-    if foreign:
-        where = ", ".join(sorted({found[name][1].rpartition(": ")[0] for name in foreign}))
-        why = f"{where} may have come with a checkout, and you have not allowed what it says of {', '.join(foreign)}"
-        fix = "read it, then say: python -m poet_hook trust-endpoint"
-        return Configured(None, f"{why}: nothing is sent; {fix}", rows)
     base_url = _base_url(found)
     key, own, notes = _key(found, base_url)
     made: Any = {name: int(value) if name in _WHOLE else value for name, value in numbers.items()}
