@@ -176,6 +176,21 @@ with child.Child(work, 9.0) as running:
     assert done.stdout == "it took too much memory True\n"
 
 
+@linux
+def test_where_nothing_can_be_forked_the_reason_is_told() -> None:
+    code = """
+import resource
+from poet_hook.isolation import child
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+try:
+    child.Child(list, 1.0)
+except child.EndedError as ended:
+    print(ended)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENV, check=True)
+    assert done.stdout.startswith("no process could be forked to judge generated code: [Errno 24]")
+
+
 def test_endless_recursion(warm: Replay) -> None:
     ((kind, text),) = sealed(warm, "return f(x, history)", [0])
     assert kind == "e"

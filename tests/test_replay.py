@@ -3,11 +3,14 @@ from __future__ import annotations
 import ast
 import os
 import signal
+import socket
 import time
+from pathlib import Path
 
 import pytest
 
 from poet_hook.errors import ReplayError
+from poet_hook.isolation import landlock
 from poet_hook.isolation.effects import why_not_replay
 from poet_hook.isolation.slice import slice_function
 from poet_hook.isolation.worker import Worker
@@ -126,6 +129,49 @@ def f(x: float) -> bool:
         running.run({})
     written = os.path.join(os.fspath(tmp_path), "log")  # type: ignore[call-overload]
     assert not os.path.exists(written) or os.path.getsize(written) == 0
+
+
+@pytest.mark.skipif(landlock.version() < 6, reason="the kernel's Landlock is not there, or too old")
+def test_the_users_own_code_changes_nothing_outside_either(tmp_path: Path) -> None:
+    source = """
+import os
+import signal
+import socket
+
+# poet: optimize_for=accuracy
+def f(act: str, what: object, pid: int) -> object:
+    try:
+        if act == "connect":
+            socket.create_connection(("127.0.0.1", what), 1.5).close()
+        elif act == "signal":
+            os.kill(pid, 0)
+        elif act == "write":
+            with open(what, "w"):
+                pass
+        elif act == "read":
+            return open(what).read()
+        else:
+            os.unlink(what)
+        return "done"
+    except PermissionError:
+        return "no"
+"""
+    place = tmp_path / "file"
+    place.write_text("kept")
+    plan, source = planned(source)
+    part = slice_function(source, plan.qualname, plan.line, also=["os", "signal", "socket"])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        acts = [
+            ("connect", server.getsockname()[1]),
+            ("signal", 0),
+            *((act, str(place)) for act in ("write", "delete", "read")),
+            ("write", os.devnull),
+        ]
+        encoded = [codec.encode((act, what, os.getpid())) for act, what in acts]
+        with Replay(plan, part, source, encoded) as running:
+            found = [codec.decode(data) for _, data in running.run({})]  # type: ignore[arg-type]
+    assert found == ["no", "no", "no", "no", "kept", "done"]
+    assert place.read_text() == "kept"
 
 
 # --------------------------------------------------------------------------- what is loaded

@@ -138,5 +138,5 @@ def _tried(attempt: Callable[[str, int], None], path: str, port: int) -> Iterato
 
 
 def main() -> None:
-    """Serve attempts to the parent until it goes."""
-    serve(handle)
+    """Serve attempts to the parent until it goes; what is tried plainly must be possible."""
+    serve(handle, may_write=True)

@@ -44,8 +44,11 @@ class Child:
         self._look = time.monotonic() + _LOOK
         self._read = 0
         self._rest = b""
-        self._replies, reply = os.pipe()
-        self.pid = os.fork()
+        try:
+            self._replies, reply = os.pipe()
+            self.pid = _forked(self._replies, reply)
+        except OSError as error:
+            raise EndedError(f"no process could be forked to judge generated code: {error}") from None
         if not self.pid:
             _compute(work, seal, reply, seconds)
         os.close(reply)
@@ -121,6 +124,15 @@ _SIGNALS = {
     signal.SIGTERM: "it was ended",
     getattr(signal, "SIGKILL", 0): "it was killed, as where it takes too much memory or time",
 }
+
+
+def _forked(*pipe: int) -> int:
+    try:
+        return os.fork()
+    except OSError:
+        for end in pipe:
+            os.close(end)
+        raise
 
 
 def _compute(

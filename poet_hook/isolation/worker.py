@@ -26,7 +26,7 @@ from poet_hook.errors import ReplayError
 _HEADER = struct.Struct(">I")
 _MEMORY = 2 << 30  # bytes of address space that the child may use
 # of numpy's library: what has threads can't be forked
-ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1")
+ONE_THREAD = dict.fromkeys([f"{name}_NUM_THREADS" for name in ("OPENBLAS", "OMP", "MKL", "BLIS", "NUMEXPR")], "1")
 # which nothing that is judged is to see
 _OUR_KEYS = frozenset({"OPENAI_API_KEY", "AITOMATIC_API_KEY", "POET_SIGNING_KEY"})
 _PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
@@ -122,14 +122,19 @@ class Worker:
         self.process.wait()
 
 
-def serve(handle: Callable[[Any], Any]) -> None:
-    """The child's side: answer each request with `handle(request)` until the parent goes."""
+def serve(handle: Callable[[Any], Any], *, may_write: bool = False) -> None:
+    """The child's side: answer each request with `handle(request)` until the parent goes.
+
+    Where the system can see to that, it writes and deletes no file, connects to nothing, and signals nobody outside.
+    """
     source, sink = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
     _die_with_parent()
     _limit()
+    if not may_write:
+        _only_read()
     with os.fdopen(source, "rb") as requests, os.fdopen(sink, "wb") as replies:
         while True:
             header = requests.read(_HEADER.size)
@@ -148,6 +153,17 @@ def _die_with_parent() -> None:
             import ctypes
 
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def _only_read() -> None:
+    if sys.platform == "linux":
+        with contextlib.suppress(ImportError, OSError, AttributeError):
+            import ctypes
+
+            from poet_hook.isolation import landlock
+
+            ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+            landlock.restrict(landlock.version(), may_read=True)
 
 
 def _limit() -> None:

@@ -164,7 +164,7 @@ class Rerun:
 
         A candidate that ends its child has failed that execution, and begins anew with the next one.
         """
-        from poet_hook.isolation.child import Child, EndedError  # which not every system has the modules for
+        from poet_hook.isolation.child import Child, EndedError  # which most workers do not need
 
         for name, late in _IMPORTED_LATE.items():
             for needed in late if name in sys.modules else ():
