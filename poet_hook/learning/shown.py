@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from poet_hook.domains.base import load
 from poet_hook.isolation.allowed import BUILTINS
 from poet_hook.isolation.code import MAX_NODES
 from poet_hook.isolation.original import Original
@@ -55,12 +56,14 @@ def question(
     variant: int,
 ) -> str:
     """What is asked: about the code in use, the events `numbers`, what people suggested, and what was tried before."""
+    pragma = search.study.plan.pragma
     wrong = [n for n in numbers if not search.labels[n].approved]
     right = [n for n in numbers if search.labels[n].approved]
     parts = [
         ("function", source),
         ("what the module has", _names(original)),
-        ("what counts", f"optimize_for={search.study.plan.pragma.optimize_for}{_cost(search.study.plan.pragma)}"),
+        ("the field", load(pragma.domain).title if pragma.domain else ""),
+        ("what counts", f"optimize_for={pragma.optimize_for}{_cost(pragma)}"),
         ("what was said", _in_words(search, numbers, wrong)),
         ("results that were called wrong", _examples(search, wrong)),
         ("results that were called right", _examples(search, right)),
