@@ -110,6 +110,17 @@ def test_what_was_asked_before_is_not_sent_again_but_another_reply_is() -> None:
         assert {(line.purpose, line.function) for line in lines} == {("read", "")}
 
 
+def test_replies_that_came_with_a_checkout_are_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with LlmServer("theirs", "mine") as server:
+        assert ask(at(server)).text == "theirs"
+        monkeypatch.setenv("POET_USER_DIR", str(tmp_path / "another"))
+        assert ask(at(server)).text == "mine"
+        (tmp_path / "another" / "signing.key").write_text("broken")
+        assert ask(at(server)).text == "mine"  # without a key, nothing is kept and nothing found
+        assert ask(at(server)).cached is False
+        assert len(server.asked) == 4
+
+
 def test_a_reply_that_was_cut_off_is_told_and_not_kept() -> None:
     with LlmServer(Answer("ye", finish_reason="length"), "yes") as server:
         client = at(server)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -11,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from poet_hook.errors import LlmError, StoreError
+from poet_hook.errors import LlmError, StoreError, VersionError
 from poet_hook.llm import ability as abilities
 from poet_hook.llm import wire
 from poet_hook.llm.ability import Ability
@@ -22,6 +21,7 @@ from poet_hook.llm.reply import MAX_REPLY, NotExtracted, answer, completion, obj
 from poet_hook.settings import Settings, dotenv
 from poet_hook.store.codec import utf8
 from poet_hook.store.database import Store
+from poet_hook.versions.sign import signature
 
 logger = logging.getLogger("poet_hook")
 
@@ -64,6 +64,7 @@ class Client:
     ) -> None:
         self.endpoint = endpoint
         self.store = store
+        self.settings = settings
         self.ledger = Ledger(store, endpoint)
         self.dry_run = dry_run
         self.secrets = Secrets([endpoint.key.reveal()] if endpoint.key else [], (os.environ, dotenv(settings.root)))
@@ -95,12 +96,12 @@ class Client:
         try:
             question = self._question(purpose, function, system, user, schema)
             self._end_dry_run(question)
-            key = self._key(question, n)
-            kept = self.ledger.reply(key, purpose, function) if cache else None
+            key = self._key(question, n) if cache else ""
+            kept = self.ledger.reply(key, purpose, function) if key else None
             if kept is not None:
                 return Reply(kept[0], "stop", kept[1], kept[2], True, 0.0)
             reply = self._asked(question)
-            if cache and reply.finish_reason == "stop":
+            if key and reply.finish_reason == "stop":
                 self.ledger.keep(key, reply.text, reply.tokens_in, reply.tokens_out)
         except StoreError as error:
             raise not_kept(error) from error
@@ -207,8 +208,12 @@ class Client:
         return LlmError(f"{self.endpoint.base_url}: {words}{_advice(failed, self.endpoint)}", failed.kind)
 
     def _key(self, question: _Question, n: int) -> str:
+        """Under which a reply is kept, "" where none can be: signed, so that no checkout can bring replies along."""
         asked = [self.endpoint.base_url, self.endpoint.model, question.messages, question.schema, n]
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        try:
+            return signature(b"a reply to " + json.dumps(asked, sort_keys=True).encode(), self.settings)
+        except VersionError:
+            return ""
 
     def _end_dry_run(self, question: _Question, form: Ability | None = None) -> None:
         if self.dry_run is None:
