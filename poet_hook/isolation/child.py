@@ -118,8 +118,9 @@ class Child:
         return status
 
 
+FORBIDDEN = "it tried to change something outside of its process, and was ended"
 _SIGNALS = {
-    getattr(signal, "SIGSYS", 0): "it tried to change something outside of its process, and was ended",
+    getattr(signal, "SIGSYS", 0): FORBIDDEN,
     getattr(signal, "SIGXCPU", 0): "took too long",
     signal.SIGTERM: "it was ended",
     getattr(signal, "SIGKILL", 0): "it was killed, as where it takes too much memory or time",

@@ -44,8 +44,8 @@ class Seal:
         sys.stdin, sys.stdout, sys.stderr = io.StringIO(), _Nowhere(), _Nowhere()
         landlock.restrict(self.landlock)
         _limit(seconds, self.space)
-        if self.machine:
-            seccomp.install(seccomp.program(self.machine, reply))
+        if self.machine and not seccomp.install(seccomp.program(self.machine, reply)):
+            os._exit(1)  # what can be locked is not judged unlocked
 
 
 def size(pid: int | str) -> tuple[int, int]:

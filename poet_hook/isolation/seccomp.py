@@ -16,6 +16,7 @@ import platform
 import struct
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32 = 0x40000000  # calls of x86-64 with this bit mean other ones
@@ -55,9 +56,13 @@ _OPEN = (((2, -1), 1), ((257, 56), 2))  # open and openat, and which argument sa
 
 
 def machine() -> str:
-    """The kind of this machine as the filter has it; "" where there is no filter for it."""
+    """The kind of this machine as the filter has it; "" where there is no filter for it, or the kernel takes none."""
     known = sys.platform == "linux" and platform.machine() in _ARCHITECTURES
-    return platform.machine() if known and sys.maxsize > 1 << 32 and sys.byteorder == "little" else ""
+    if not (known and sys.maxsize > 1 << 32 and sys.byteorder == "little"):
+        return ""
+    # a kernel that takes filters looks for this one, and finds none at this place
+    taken = _prctl(None) != 0 and ctypes.get_errno() == errno.EFAULT
+    return platform.machine() if taken else ""
 
 
 def program(kind: str, reply: int) -> bytes:
@@ -82,14 +87,17 @@ def program(kind: str, reply: int) -> bytes:
 
 
 def install(filter_: bytes) -> bool:
-    """Put the filter on this process, for good; it must have given up new privileges. False where there is no such."""
+    """Put the filter on this process, for good; it must have given up new privileges. False where that failed."""
+    return _prctl(ctypes.byref(_Program(len(filter_) // 8, filter_))) == 0
 
-    class Program(ctypes.Structure):
-        _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
-    of_it = Program(len(filter_) // 8, filter_)
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+def _prctl(of_it: Any) -> int:
     prctl = ctypes.CDLL(None, use_errno=True).prctl
-    return prctl(22, 2, ctypes.byref(of_it), 0, 0) == 0  # type: ignore[no-any-return] # PR_SET_SECCOMP, with a filter
+    return int(prctl(22, 2, of_it, 0, 0))  # PR_SET_SECCOMP, with a filter
 
 
 def _numbers(table: str, column: int) -> Iterable[int]:
