@@ -140,7 +140,7 @@ def test_the_log_shows_each_request_without_its_words(capsys: pytest.CaptureFixt
     assert not (project / ".poet").exists()
     with LlmServer(Answer("no schema here", status=400), '{"answer": "yes"}') as server:
         os.environ.update(server.environ() | {"POET_LLM_PRICE_IN": "1000", "POET_LLM_PRICE_OUT": "0"})
-        findings(capsys)
+        assert "tokens/s, 0.011 of money)" in findings(capsys)["form"][1][1]
     lines = said(capsys, "llm-log").splitlines()
     assert lines[0].split() == ["time", "for", "function", "model", "tokens", "took", "outcome"]
     assert [line.split()[1] for line in lines[1:3]] == ["doctor", "doctor"]

@@ -429,6 +429,24 @@ def test_processes_share_the_limits(project: Path) -> None:
         assert sorted(word for words in said for word in words) == ["budget"] * 13
 
 
+def test_what_a_killed_process_had_sent_stays_counted(project: Path) -> None:
+    with LlmServer(Answer("yes", delay=30)) as server:
+        code = "\n".join(line[4:] for line in SHARED.splitlines())
+        env = environment(**server.environ(), COVERAGE_PROCESS_CONFIG="")
+        process = subprocess.Popen([sys.executable, "-c", code, "a"], env=env)
+        deadline = time.monotonic() + 30
+        while not server.asked and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+        client = at(server)
+        (call,) = ledger.calls(client.store, 5)
+        assert (call.outcome, call.tokens_out) == ("open", 4096)
+        left = client.ledger.left()
+        assert left.calls == 499
+        assert left.tokens == 1_000_000 - 4096 - call.tokens_in
+
+
 def test_a_store_that_came_with_a_checkout_does_not_raise_the_limits(store: Store) -> None:
     with LlmServer("yes") as server:
         client = at(server, POET_LLM_TOKENS="500")
@@ -621,6 +639,8 @@ def test_what_else_the_environment_says_to_openai_goes_to_an_endpoint_of_ones_ow
     [
         ({"POET_LLM_CALLS": "many"}, "POET_LLM_CALLS: 'many' can't be used; it takes a whole number from 0 on"),
         ({"POET_LLM_CALLS": "1.5"}, "a whole number"),
+        ({"POET_LLM_CALL": "5"}, "POET_LLM_CALL: there is no such setting; did you mean POET_LLM_CALLS?"),
+        ({"POET_LLM_X": "5"}, "there is no such setting; there are POET_LLM_CALLS, POET_LLM_MONEY"),
         ({"POET_LLM_TIMEOUT": "0"}, "a number from 0.1 on"),
         ({"POET_LLM_TIMEOUT": "nan"}, "a number from 0.1 on"),
         ({"POET_LLM_MONEY": "5"}, "needs prices per million tokens"),

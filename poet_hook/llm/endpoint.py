@@ -7,6 +7,7 @@ key goes only to an endpoint that was named in the same place.
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import math
 import os
@@ -44,6 +45,7 @@ _NUMBERS: dict[str, tuple[float, float, float]] = {
     "reply_tokens": (4096, 16, 1e6),
 }
 _WHOLE = {"calls", "tokens", "reply_tokens"}
+_OURS = "POET_LLM_"
 _LONGEST = 500  # characters of a setting
 
 
@@ -124,6 +126,7 @@ def configured(settings: Settings, environ: Mapping[str, str] | None = None) -> 
         why = f"{where} may have come with a checkout, and you have not allowed what it says of {', '.join(foreign)}"
         fix = "read it, then say: python -m poet_hook trust-endpoint"
         return Configured(None, f"{why}: nothing is sent; {fix}", rows)
+    _refuse_unknown(os.environ if environ is None else environ)
     numbers = {name: _number(name, found.get(name)) for name in _NUMBERS}
     if math.isfinite(numbers["money"]) and not (numbers["price_in"] or numbers["price_out"]):
         raise SettingsError(
@@ -139,6 +142,16 @@ def configured(settings: Settings, environ: Mapping[str, str] | None = None) -> 
 def said(settings: Settings, environ: Mapping[str, str] | None = None) -> Found:
     """What is said of the endpoint, allowed or not."""
     return further("llm", NAMES, settings.root, os.environ if environ is None else environ)
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    """A limit that is misspelt limits nothing. Raises `SettingsError`."""
+    known = {variable for variable, *_ in NAMES.values() if variable and variable.startswith(_OURS)}
+    for name in environ:
+        if name.startswith(_OURS) and name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.8)
+            fix = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
+            raise SettingsError(f"environment variable {name}: there is no such setting; {fix}")
 
 
 def _row(name: str, found: tuple[Any, str, bool] | None) -> tuple[str, str, str]:

@@ -70,17 +70,19 @@ def _tested(client: Client) -> Iterator[Finding]:
             )
     tried = probe.forms(client)
     for item in tried:
-        yield _form(item)
+        yield _form(client, item)
     if not any(not item.problem for item in tried):
         yield Finding("form", "problem", "it keeps to no form: take another model")
 
 
-def _form(tried: Tried) -> Finding:
+def _form(client: Client, tried: Tried) -> Finding:
     if tried.problem or tried.reply is None:
         return Finding("form", "note", f"{tried.shape}: {tried.problem}")
     reply = tried.reply
     speed = f"{reply.tokens_out / reply.seconds:.0f} tokens/s" if reply.seconds else "at once"
-    took = f"{reply.tokens_in} + {reply.tokens_out} tokens in {reply.seconds:.2f} s, {speed}"
+    cost = client.endpoint.cost(reply.tokens_in, reply.tokens_out)
+    paid = f", {cost:.4g} of money" if cost else ""
+    took = f"{reply.tokens_in} + {reply.tokens_out} tokens in {reply.seconds:.2f} s, {speed}{paid}"
     return Finding("form", "ok", f"{_FORMS[tried.shape]} ({took})")
 
 
