@@ -576,6 +576,23 @@ def test_the_numbers_are_those_of_the_kernel() -> None:
                     assert answer(seccomp.program(kind, 7), own, int(column)) == expected, name
 
 
+@closed
+def test_the_kernel_answers_as_the_filter_says(warm: Replay) -> None:
+    program = seccomp.program(seccomp.machine(), 7)
+    own = X86 if seccomp.machine() == "x86_64" else ARM
+    refused = [number for number in range(470) if answer(program, own, number) == seccomp.REFUSE]
+    refused = [number for number in refused if own == ARM or number not in (335, 336)]  # probes are no filter's concern
+    ended = [number for number in range(470) if answer(program, own, number) == seccomp.END]
+    assert len(refused) > 300
+    call = "libc = ctypes.CDLL(None, use_errno=True)\ndef answered(n):\n    ctypes.set_errno(0)\n"
+    call += "    return libc.syscall(n, -1, 0, 0, 0, 0, 0), ctypes.get_errno()\n"
+    (outcome,) = sealed(warm, f"{call}return [n for n in {refused} if answered(n) != (-1, 1)]", [0])
+    assert value(outcome) == []
+    for number in ended:
+        ((kind, why),) = sealed(warm, f"{call}return answered({number})", [0])
+        assert (kind, str(why).endswith("(SIGSYS)")) == ("x", True), (number, why)
+
+
 # --------------------------------------------------------------------------- samples
 
 
