@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import socket
 import stat
@@ -160,6 +161,7 @@ SOURCE = """\
 def is_hot(celsius):
     return celsius > 45.0  # poet: tune 0..100
 """
+HOSTILE = "def is_hot(celsius):\n    return __import__('os').system('touch owned') == 0\n"
 KEY = "5a" * 32  # in no output, file or log
 
 
@@ -255,6 +257,7 @@ def test_what_was_written_since_the_look_is_not_signed(
             "can't run: v2 changes more of m:is_hot than its values",
         ),
         ({"function": "m:other"}, "belongs to m:other v2"),
+        ({"values": {"def": HOSTILE}, "source": HOSTILE}, "and can't run: "),
     ],
 )
 def test_what_may_not_run_is_not_trusted(
@@ -298,6 +301,25 @@ def test_a_store_of_yesterday_is_noticed(load: Load, project: Path, tmp_path: Pa
         assert limits(load) == [50]
 
 
+def test_a_version_of_yesterday_that_has_the_number_of_the_one_in_use(
+    load: Load, project: Path, tmp_path: Path, capsys: Said
+) -> None:
+    promoted(20.0)
+    shutil.copytree(chain().folder / "v2", tmp_path / "yesterday")
+    shutil.rmtree(project / ".poet")
+    promoted(30.0)
+    assert chain().champion_number() == 2
+    shutil.copytree(tmp_path / "yesterday", chain().folder / "v2", dirs_exist_ok=True)
+    with pytest.warns(
+        VersionWarning, match=r"v2 is not the one that was put in use.*python -m poet_hook trust m:is_hot"
+    ):
+        assert limits(load) == [50]
+    assert main(["trust", "is_hot"]) == 1
+    assert "is not the one that was put in use" in capsys.readouterr().out
+    assert main(["trust", "is_hot", "--yes"]) == 0
+    assert limits(load) == [25, 35, 50]
+
+
 def test_what_is_running_is_not_changed_by_a_store_of_yesterday(load: Load, project: Path, tmp_path: Path) -> None:
     promoted(20.0)
     shutil.copytree(chain().folder, tmp_path / "yesterday")
@@ -332,6 +354,28 @@ def test_a_count_that_was_edited(load: Load) -> None:
         assert limits(load) == [50]
     assert main(["trust", "is_hot", "--yes"]) == 0
     assert limits(load) == [25, 35, 50]
+
+
+@pytest.mark.parametrize(("answer", "signed"), [("y", True), ("no", False), ("", False)])
+def test_in_a_terminal_it_asks(
+    load: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: str, signed: bool
+) -> None:
+    promoted(20.0)
+    another_user(monkeypatch, tmp_path / "other")
+    here, there = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "poet_hook", "trust", "is_hot"],
+        env=environment(COVERAGE_PROCESS_CONFIG=""), stdin=there, stdout=there, stderr=there,
+    ) as process:  # fmt: skip
+        os.close(there)
+        said = b""
+        while b"[y/N] " not in said:
+            said += os.read(here, 10_000)
+        os.write(here, f"{answer}\n".encode())
+        assert process.wait(30) == (0 if signed else 1)
+    os.close(here)
+    assert b"return celsius > 20.0" in said
+    assert examine(chain(), plan_now()).open is not signed
 
 
 @pytest.mark.parametrize("way", ["rewritten", "unsigned", "of another function", "number", "no ASCII"])

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from poet_hook.errors import MovedError, StoreError, VersionError, VersionWarning, warn
 from poet_hook.settings import Settings
-from poet_hook.versions.files import read_file, read_version, write_atomic, write_version
+from poet_hook.versions.files import mark_of, read_file, read_version, write_atomic, write_version
 from poet_hook.versions.lock import alone
 from poet_hook.versions.pointed import PointerFile
 from poet_hook.versions.pointer import FIRST, Pointer, Turn
@@ -123,13 +123,16 @@ class Chain:
         """
         if self.settings.trust == "original":
             return None
-        number = self.champion_number()
+        pointer = self.pointer()
+        number = pointer.champion
         if number == 1:
             return None
         from poet_hook.versions.rebase import fits, same_code, same_options
 
         try:
             version = self.read(number)
+            if pointer.mark not in ("", mark_of(version)):
+                raise VersionError(f"{self.folder / f'v{number}'} is not the one that was put in use")
         except VersionError as error:
             look, back = (f"python -m poet_hook {word} {self.function}" for word in ("trust", "rollback"))
             raise VersionError(f"{error}. Look at it with: {look}, or go back with: {back}") from error
@@ -330,7 +333,10 @@ class Chain:
             self._put(pointer)
 
     def _put(self, pointer: Pointer) -> None:
-        self.pointed.write(pointer)
+        mark = ""
+        with contextlib.suppress(VersionError):  # what can't be read does not run
+            mark = mark_of(self.read(pointer.champion)) if pointer.champion != 1 else ""
+        self.pointed.write(replace(pointer, mark=mark))
         write_atomic(generation_path(self.settings), secrets.token_hex(8) + "\n")
 
 

@@ -143,6 +143,12 @@ def _signed(version: Version, settings: Settings) -> dict[str, Any]:
     return {**record, "signature": signature(_canonical(record), settings)}
 
 
+def mark_of(version: Version) -> str:
+    """What tells a version from any other of its number, whoever signed it and whatever is found of it later."""
+    told = json.dumps([version.source, version.source_hash, version.created])
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
+
+
 def _record(version: Version) -> dict[str, Any]:
     record = dataclasses.asdict(version)
     source = record.pop("source")

@@ -39,7 +39,7 @@ class Pointer:
     Where it is `held_back`, the challenger is what the champion replaced, and is served so that both go on being
     compared; `upheld` says how that ended for the champion. `undone` are versions that were in use and were rolled back
     by their own calls or feedback, the latest last. `count` is how often any of this was
-    changed. Times are seconds since the epoch.
+    changed; `mark` tells the champion from another version that had its number. Times are seconds since the epoch.
     """
 
     champion: int
@@ -53,6 +53,7 @@ class Pointer:
     upheld: str = ""
     undone: tuple[Withdrawn, ...] = ()
     count: int = 0
+    mark: str = ""
 
     def moved(self, number: int, history: Sequence[int], now: float, turns: Sequence[Turn] | None = None) -> Pointer:
         """After `number` came into use; `turns` as in `Chain.point`."""

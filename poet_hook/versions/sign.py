@@ -11,6 +11,8 @@ import hmac
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from poet_hook.errors import SettingsError, VersionError
@@ -34,7 +36,7 @@ def verified(data: bytes, claimed: str, settings: Settings) -> bool:
 
 def is_current(data: bytes, claimed: str, settings: Settings) -> bool:
     """True where `claimed` is the signature that `signature` would make. Raises `VersionError`."""
-    return any(_matches(key, data, claimed) for key in _keys(settings)[:1])
+    return any(_matches(key, data, claimed) for key in islice(_keys(settings), 1))
 
 
 def _matches(key: bytes, data: bytes, claimed: str) -> bool:
@@ -45,15 +47,18 @@ def _signed_with(key: bytes, data: bytes) -> str:
     return hmac.new(key, data, hashlib.sha256).hexdigest()
 
 
-def _keys(settings: Settings) -> list[bytes]:
+def _keys(settings: Settings) -> Iterator[bytes]:
     """The keys that count here, the one that signs first."""
     shared = _shared()
+    if settings.trust == "verify" and shared is None:
+        raise VersionError(f"POET_TRUST=verify needs the key in the environment variable {SHARED}")
+    if shared is not None:
+        yield shared
     if settings.trust == "verify":
-        if shared is None:
-            raise VersionError(f"POET_TRUST=verify needs the key in the environment variable {SHARED}")
-        return [shared]
-    own = [settings.user_dir / name for name in (KEY, BEFORE) if os.path.lexists(settings.user_dir / name)]
-    return [*([shared] if shared else []), *(read_key(path, settings) for path in own)]
+        return
+    for path in (settings.user_dir / KEY, settings.user_dir / BEFORE):
+        if os.path.lexists(path):
+            yield read_key(path, settings)
 
 
 def _shared() -> bytes | None:

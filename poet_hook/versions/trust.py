@@ -13,7 +13,7 @@ from poet_hook.model import Plan, Version
 from poet_hook.settings import Settings
 from poet_hook.versions.chain import Chain, functions_with_versions
 from poet_hook.versions.counts import sign_all
-from poet_hook.versions.files import read_version, sign_again
+from poet_hook.versions.files import mark_of, read_version, sign_again
 from poet_hook.versions.lock import alone
 from poet_hook.versions.pointer import FIRST, Pointer
 from poet_hook.versions.rebase import fits
@@ -59,8 +59,10 @@ def examine(chain: Chain, plan: Plan | None) -> Examined:
     pointer, reason = None, ""
     try:
         pointer = chain.pointed.claimed()
-        chain.pointer()
-        if not chain.pointed.is_current():
+        used = {each.number: each.version for each in found}.get(chain.pointer().champion)
+        if used is not None and pointer.mark not in ("", mark_of(used)) and used.number != 1:
+            reason = f"{chain.folder / f'v{used.number}'} is not the one that was put in use"
+        elif not chain.pointed.is_current():
             reason = f"{chain.pointed.path} bears another signature of this user's"
     except VersionError as error:
         reason = str(error).partition(". Look at it with")[0]
@@ -98,9 +100,13 @@ def trust(chain: Chain, examined: Examined) -> None:
     for each in examined.doubted:
         if each.version is not None:
             sign_again(chain.folder, each.version if each.own else _as_claimed(each.version), chain.settings)
-    if examined.reason and examined.pointer is not None:
-        usable = {1, *(each.number for each in examined.versions if each.version is not None)}
+    if examined.pointer is None:
+        return
+    usable = {1, *(each.number for each in examined.versions if each.version is not None)}
+    if examined.reason:
         chain.put(_kept(examined.pointer, usable))
+    elif chain.pointed.path.exists() and examined.doubted:  # it was about them as they were
+        chain.put(examined.pointer if examined.pointer.champion in usable else _kept(examined.pointer, usable))
 
 
 def _as_claimed(version: Version) -> Version:
