@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from poet_hook.domains.base import decision, load
 from poet_hook.llm.extract import NotExtracted, extract_object
 from poet_hook.signals.agreement import sign
-from poet_hook.signals.verified import LEAST, SCHEMA, SURE, Said, found_in, numbers_in, verified
+from poet_hook.signals.verified import LEAST, SURE, Said, found_in, numbers_in, schema_for, verified
 
 LABELS = 'def kind(mail: str) -> str:\n    return "Spam" if len(mail) > 10 else "ham"\n'
 
@@ -22,8 +22,36 @@ def said(judgement: str, quote: str, expected: Any = None, **more: Any) -> Said:
     return msgspec.convert({"judgement": judgement, "sure": True, "quote": quote, "expected": expected, **more}, Said)
 
 
-def test_the_schema_and_the_shape_are_the_same_fields() -> None:
-    assert set(SCHEMA["properties"]) == set(SCHEMA["required"]) == set(Said.__struct_fields__)
+@pytest.mark.parametrize(
+    ("outcome", "field", "expected"),
+    [
+        (True, {"type": "null"}, {"type": "null"}),
+        (3.5, {"type": "null"}, {"type": ["number", "null"]}),
+        ("ham", {"type": "null"}, {"type": ["string", "null"]}),
+        ([1], {"type": "null"}, {"type": "null"}),
+    ],
+)
+def test_what_may_be_said_of_a_result(outcome: Any, field: Any, expected: Any) -> None:
+    schema = schema_for(outcome)
+    assert set(schema["properties"]) == set(schema["required"]) == set(Said.__struct_fields__)
+    assert (schema["properties"]["field"], schema["properties"]["expected"]) == (field, expected)
+
+
+def test_a_field_of_the_result_may_be_named() -> None:
+    named, none = schema_for({"queue": "sales", "score": 0.9})["properties"]["field"]["anyOf"]
+    assert (named["enum"], none) == (["queue", "score"], {"type": "null"})
+
+
+@pytest.mark.parametrize(
+    "text", ["it was fine if nobody deployed", "only fine when the backup runs", "fine, unlike the last one"]
+)
+def test_what_holds_of_some_results_is_no_judgement_of_this_one(text: str) -> None:
+    assert verified(said("wrong", "fine"), text, True).signal.kind == "unread"
+
+
+def test_a_question_is_no_judgement() -> None:
+    assert verified(said("wrong", "no alert"), "no alert?", False).signal.kind == "unread"
+    assert verified(said("wrong", "the pump was fine"), "Who knows? the pump was fine", True).signal.value is False
 
 
 @pytest.mark.parametrize(
@@ -114,6 +142,7 @@ def test_words_are_found_whatever_their_capitals_and_spaces() -> None:
     assert found_in("👌", "so 👌") == "👌"
     assert found_in("fin", "it is fine") == ""
     assert found_in(" \n", "it is fine") == ""
+    assert found_in('"it is fine..."', "it is fine") == "it is fine"
 
 
 def test_numbers_of_a_text() -> None:

@@ -33,7 +33,8 @@ _AT_FIRST = re.compile(
     r"[^.;,]{0,120}?(?:,|\bbut\b|\bthough\b|\bhowever\b)(?P<now>.+)$",
     re.DOTALL,
 )
-_OTHERS = re.compile(
+OF_OTHERS = "it may speak of other results, or of some of them"
+OTHERS = re.compile(
     r"\b(?:(?:last|previous|earlier) (?:one|alert|page|time|week|month|night|year)|unlike|yesterday's|not like)\b"
     r"|\bbefore (?:this|that)\b"
     r"|\bonly\b[^.;,]{0,60}\b(?:when|while|during|if)\b"
@@ -143,8 +144,8 @@ def by_phrases(plain: str, outcome: Any, domain: Domain | None) -> Signal:
     if first := _AT_FIRST.match(plain):
         plain = first["now"]
     words = vocabulary.tokens(plain)
-    if _OTHERS.search(plain):
-        return unread("it may speak of other results, or of some of them")
+    if OTHERS.search(plain):
+        return unread(OF_OTHERS)
     clauses = clauses_of(words, domain)
     if reason := vocabulary.doubt(" ".join(clauses).split()):
         return unread(reason)

@@ -21,7 +21,7 @@ from poet_hook.settings import Settings
 from poet_hook.signals.phrases import CONTRADICTS
 from poet_hook.signals.question import question, readable
 from poet_hook.signals.scales import unread
-from poet_hook.signals.verified import SCHEMA, Said, Verified, verified
+from poet_hook.signals.verified import Said, Verified, verified
 from poet_hook.store import codec
 from poet_hook.store.database import FunctionRecord, Store
 from poet_hook.store.readings import Reading
@@ -219,7 +219,7 @@ class _Reader:
 
         text, plan = _text(asking.item), asking.plan
         asked = question(text, asking.execution, asking.outcome, plan, self.domain, self.settings)
-        reply = self.client.ask(PURPOSE, asked.system, asked.user, SCHEMA, self.function, n=asking.tried + 1)
+        reply = self.client.ask(PURPOSE, asked.system, asked.user, asked.schema, self.function, n=asking.tried + 1)
         said = extract_object(reply.text, Said, reply.finish_reason)
         if isinstance(said, NotExtracted):
             return Verified(unread(f"its reply was of no use: {said.message}"), usable=False)

@@ -18,7 +18,7 @@ from poet_hook.domains.number import is_number
 from poet_hook.model import UNSET, Signal
 from poet_hook.signals.agreement import sign
 from poet_hook.signals.fields import fields_of
-from poet_hook.signals.phrases import CONTRADICTS, surest
+from poet_hook.signals.phrases import CONTRADICTS, OF_OTHERS, OTHERS, surest
 from poet_hook.signals.rules import read
 from poet_hook.signals.scales import CLEAR, unread
 from poet_hook.signals.stated import NUMBER, as_written, number
@@ -26,6 +26,8 @@ from poet_hook.signals.stated import NUMBER, as_written, number
 SURE = 0.5  # of what a model reads; rules read plain words at 0.8 and 0.9
 LEAST = 0.25  # half of it, for "probably"; with "maybe" it counts for nothing
 MOST_SUGGESTED = 300
+CONDITIONS = frozenset({"if", "unless", "whether"})
+MOST_FIELDS = 50
 
 _NUMBERS = re.compile(
     rf"(?P<currency>[$€£¥]\s?)?(?<![\w.])(?P<number>{NUMBER})(?P<percent>\s?%)?(?:(?P<space>\s?)(?P<word>[^\W\d_]+|°))?"
@@ -34,6 +36,7 @@ _PLAIN_WORDS = (
     vocabulary.KNOWN | vocabulary.DROPPED | vocabulary.SPLITTERS | vocabulary.EXTENT | vocabulary.CONDITIONAL
     | vocabulary.CANONICAL.keys() | set(vocabulary.CANONICAL.values()) | {"or", "until", "after", "before", "when"}
 )  # fmt: skip
+_AROUND = " \t\n.,;:!?\"'`()[]…-"  # what models put around words that they quote
 _SENTENCE_END = re.compile(r"[.!?;](?=\s|$)|\n")
 
 
@@ -48,20 +51,23 @@ class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suggestion: str | None = None
 
 
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
+def schema_for(outcome: Any) -> dict[str, Any]:
+    """What may be said of this result, as a JSON schema of `Said`; the quote comes first, so that the rest follows it.
+
+    Of a result without fields none can be named, and a yes or no is named by right and wrong.
+    """
+    names = [str(name) for name in fields_of(outcome)][:MOST_FIELDS]
+    kind = "number" if is_number(outcome) else "string" if isinstance(outcome, str) else None
+    value = {"type": [kind, "null"]} if kind else {"type": "null"}
+    fields: dict[str, Any] = {
         "quote": {"type": "string"},
         "judgement": {"type": "string", "enum": ["right", "wrong", "unclear"]},
         "sure": {"type": "boolean"},
-        "field": {"type": ["string", "null"]},
-        "expected": {"type": ["boolean", "number", "string", "null"]},
+        "field": {"anyOf": [{"type": "string", "enum": names}, {"type": "null"}]} if names else {"type": "null"},
+        "expected": {"type": ["boolean", "number", "string", "null"]} if names else value,
         "suggestion": {"type": ["string", "null"]},
-    },
-    "required": ["quote", "judgement", "sure", "field", "expected", "suggestion"],
-    "additionalProperties": False,
-}
-"""`Said` as a JSON schema; the quote comes first, so that the judgement follows from it."""
+    }
+    return {"type": "object", "properties": fields, "required": [*fields], "additionalProperties": False}
 
 
 class Verified(NamedTuple):
@@ -93,7 +99,7 @@ def verified(said: Said, text: str, outcome: Any, domain: Domain | None = None, 
 
 def found_in(words: str, text: str) -> str:
     """These words as they stand in a text, whatever its capitals and spaces are; "" where they do not."""
-    parts = words.translate(generic.QUOTES).split()
+    parts = words.translate(generic.QUOTES).strip(_AROUND).split()
     if not any(any(c.isalnum() or ord(c) > 0x2000 for c in part) for part in parts):
         return ""
     pattern = r"\s+".join(map(re.escape, parts))
@@ -102,7 +108,13 @@ def found_in(words: str, text: str) -> str:
 
 
 def _signal(said: Said, quote: str, text: str, outcome: Any, domain: Domain | None, source: str) -> Signal:
-    sure = _sure(quote, text)
+    sentence = _sentence(quote, text)
+    if sentence.rstrip().endswith("?"):
+        return unread(generic.REFUSED["question"])
+    plain = sentence.translate(generic.QUOTES).lower()
+    if OTHERS.search(plain) or not CONDITIONS.isdisjoint(vocabulary.tokens(plain)):
+        return unread(OF_OTHERS)
+    sure = _sure(plain)
     if sure < LEAST:
         return unread("whoever said it was not sure")
     right = said.judgement == "right"
@@ -144,13 +156,18 @@ def _on(right: bool, expected: Any, text: str, value: Any, source: str, sure: fl
     return Signal("expected", named, sure)
 
 
-def _sure(quote: str, text: str) -> float:
-    """How sure whoever said it was, by the sentence around a quote."""
+def _sentence(quote: str, text: str) -> str:
+    """The sentence of a text in which a quote stands, or those that it reaches over."""
     place = text.find(quote)
     ends = [match.end() for match in _SENTENCE_END.finditer(text)]
     start = max((end for end in ends if end <= place), default=0)
     stop = min((end for end in ends if end >= place + len(quote)), default=len(text))
-    hedge = surest(vocabulary.tokens(text[start:stop].translate(generic.QUOTES).lower()))
+    return text[start:stop]
+
+
+def _sure(plain: str) -> float:
+    """How sure whoever said this was."""
+    hedge = surest(vocabulary.tokens(plain))
     return SURE if hedge >= CLEAR else SURE * hedge
 
 
