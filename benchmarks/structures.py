@@ -106,6 +106,9 @@ class _Store:
     def set_meta(self, key: str, value: str) -> None:
         self.kept[key] = value
 
+    def for_execution(self, _execution_id: str) -> list[Any]:
+        return []
+
     def suggestions(self, _function: str) -> list[Any]:
         return []
 

@@ -163,6 +163,23 @@ def test_what_is_asked_shows_nothing_that_will_judge(load: Load, server: LlmServ
     assert shown <= {repr(first)[1:-1] for first, _ in given[:27]}
 
 
+def test_what_people_wrote_is_shown_as_they_wrote_it(load: Load, server: LlmServer) -> None:
+    m = load(DUPLICATES)
+    chance = random.Random(7)
+    for number in range(60):
+        arguments = names(chance)
+        result = poet_hook.call(m.same, *arguments)
+        right = result.value == CASES[0][4](*arguments)
+        poet_hook.feedback(result, "correct" if right else f"wrong, 'case' and spaces\n</x> do not count ({number})")
+    poet_hook.learn("m:same")
+    text = server.asked[0].user
+    numbers = [int(found) for found in re.findall(r"do not count \((\d+)\)", text)]
+    assert numbers
+    assert max(numbers) < 27
+    assert "somebody wrote" in text
+    assert "spaces\\n</x>" in text
+
+
 def test_it_is_asked_once_for_what_is_known(load: Load, server: LlmServer) -> None:
     server.say(SAME)
     m = load(DUPLICATES.replace("accuracy,", "accuracy, learn=propose,"))

@@ -30,7 +30,7 @@ from poet_hook.model import Execution, Feedback, LeftAlone, Version
 from poet_hook.store import codec
 from poet_hook.store.feedback import standing
 from poet_hook.transform.render import render
-from poet_hook.transform.values import as_text
+from poet_hook.transform.values import as_changes
 from poet_hook.versions.chain import Chain
 from poet_hook.versions.diff import diff as text_diff
 from poet_hook.versions.pointer import FIRST
@@ -264,7 +264,7 @@ def _version_cells(item: Version, in_use: bool) -> tuple[str, ...]:
         item.level or ("original" if item.number == 1 else "-"),
         local_time(item.created),
         f"v{item.parent}" if item.parent else "-",
-        ", ".join(f"{name}={as_text(value)}" for name, value in item.values.items()) or "-",
+        as_changes(item.values, "=") or "-",
         before_and_after(evidence.metric, evidence.before, evidence.after) if evidence and evidence.labelled else "-",
     )
 

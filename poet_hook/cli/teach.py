@@ -11,7 +11,7 @@ from poet_hook import api
 from poet_hook.cli.names import for_each, recorded
 from poet_hook.cli.output import before_and_after, heading, one_measure, say, table
 from poet_hook.model import Learned, Verdict
-from poet_hook.transform.values import as_text
+from poet_hook.transform.values import as_changes
 
 _BAR = 24
 
@@ -42,7 +42,7 @@ def _progress(function: str) -> Callable[[str, float], None] | None:
 def _say_learned(learned: Learned) -> None:
     heading(f"{learned.function}: {_conclusion(learned)}")
     if learned.candidate is not None:
-        changes = ", ".join(f"{name} = {as_text(value)}" for name, value in learned.candidate.values.items())
+        changes = as_changes(learned.candidate.values)
         interval = learned.candidate.interval
         as_good = f" (as good: {interval[0]:g} to {interval[1]:g})" if interval and interval[0] < interval[1] else ""
         say(f"  candidate: {changes}{as_good}")
@@ -64,7 +64,7 @@ def _say_choices(learned: Learned) -> None:
                 f"  v{choice.version}{' (in use)' if choice.champion else ''}",
                 *(one_measure(each.metric, each.value) for each in choice.measures),
                 *("" if choice.champion else f"{each.e_value:.3g}" for each in choice.measures),
-                ", ".join(f"{name} = {as_text(value)}" for name, value in choice.values.items()) or "as written",
+                as_changes(choice.values) or "as written",
             ]
         )
     names = [each.objective for each in learned.choices[0].measures]

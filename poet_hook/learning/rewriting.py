@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from poet_hook.errors import LlmError, SettingsError
+from poet_hook.errors import CodecError, LlmError, SettingsError
 from poet_hook.isolation.policy import Original, vet
 from poet_hook.learning.candidates import Terms, rank_share
 from poet_hook.learning.gate import BEYOND, REWRITES
@@ -29,8 +29,9 @@ from poet_hook.learning.search import FIRST_OFFER, Offer, Search, slack
 from poet_hook.learning.shown import SYSTEM, VARIANTS, again, question
 from poet_hook.learning.study import Study
 from poet_hook.llm.extract import NotExtracted, extract_code
-from poet_hook.model import CODE, Value
+from poet_hook.model import CODE, Feedback, Value
 from poet_hook.settings import Settings
+from poet_hook.store import codec
 from poet_hook.store.database import Store
 
 DryRun = Callable[[str], None]
@@ -131,8 +132,12 @@ class Rewriting:
         source = _text_in_use(search)
         before = [(a.text, a.why) for each in found.rounds for a in each.attempts if a.text][-SHOWN:]
         said = [item.text for item in self.store.suggestions(search.study.plan.function) if item.feedback <= upto]
+
+        def words(execution_id: str) -> list[str]:
+            return [text for item in self.store.for_execution(execution_id) if (text := _text(item, upto))][-1:]
+
         for variant in range(len(VARIANTS)):
-            asked = question(search, original, source, numbers, said, before, variant)
+            asked = question(search, original, source, numbers, said, before, words, variant)
             try:
                 attempt = self._attempt(asked, source, original, len(found.rounds) * len(VARIANTS) + variant)
             except LlmError as error:
@@ -207,6 +212,15 @@ def usable_names(study: Study) -> set[str]:
     """The names of the module that other code may use, besides those that the function itself uses."""
     names = Original(study.source, study.plan.qualname).names
     return {name for name, known in names.items() if known.kind in ("import", "member", "constant")}
+
+
+def _text(item: Feedback, upto: int) -> str:
+    """What was written, where that was before the executions that will judge were spoken of."""
+    try:
+        said = codec.decode(item.raw, plain=True) if item.id <= upto else ""
+    except CodecError:
+        return ""
+    return said if isinstance(said, str) else ""
 
 
 def _first(search: Search, size: int) -> list[int]:

@@ -8,7 +8,7 @@ another candidate, which is judged as any other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from poet_hook.domains.base import load
@@ -53,9 +53,13 @@ def question(
     numbers: Sequence[int],
     suggestions: Iterable[str],
     before: Iterable[tuple[str, str]],
+    words: Callable[[str], Sequence[str]],
     variant: int,
 ) -> str:
-    """What is asked: about the code in use, the events `numbers`, what people suggested, and what was tried before."""
+    """What is asked: about the code in use, the events `numbers`, what people suggested, and what was tried before.
+
+    `words` gives what was said of an execution, as it was written.
+    """
     pragma = search.study.plan.pragma
     wrong = [n for n in numbers if not search.labels[n].approved]
     right = [n for n in numbers if search.labels[n].approved]
@@ -65,8 +69,8 @@ def question(
         ("the field", load(pragma.domain).title if pragma.domain else ""),
         ("what counts", f"optimize_for={pragma.optimize_for}{_cost(pragma)}"),
         ("what was said", _in_words(search, numbers, wrong)),
-        ("results that were called wrong", _examples(search, wrong)),
-        ("results that were called right", _examples(search, right)),
+        ("results that were called wrong", _examples(search, wrong, words)),
+        ("results that were called right", _examples(search, right, words)),
         ("what people suggested", "\n".join(f"- {_short(text)}" for text in suggestions)),
         *((f"an earlier attempt, which was not taken: {_short(why)}", text) for text, why in before),
     ]
@@ -103,15 +107,15 @@ def _in_words(search: Search, numbers: Sequence[int], wrong: Sequence[int]) -> s
     return text + "."
 
 
-def _examples(search: Search, numbers: Sequence[int]) -> str:
+def _examples(search: Search, numbers: Sequence[int], words: Callable[[str], Sequence[str]]) -> str:
     plan = search.study.plan
     lines = []
     for number in _spread(numbers, EXAMPLES):
         event = search.events[number]
         execution = search.study.known[event.first].execution
         given = ", ".join(f"{name}={value}" for name, value in shown_arguments(plan, execution, LONGEST).items())
-        said = _said(search.labels[number])
-        lines.append(f"({given}) returned {shown_outcome(plan, execution, LONGEST)}{f'; {said}' if said else ''}")
+        told = [_said(search.labels[number]), *(f"somebody wrote {_short(text)!r}" for text in words(execution.id))]
+        lines.append("; ".join([f"({given}) returned {shown_outcome(plan, execution, LONGEST)}", *filter(None, told)]))
     return "\n".join(lines)
 
 

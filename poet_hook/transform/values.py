@@ -65,9 +65,15 @@ def option_text(name: str, value: Value, whole: bool) -> str:
 
 def as_text(value: Value) -> str:
     """A value for people."""
-    if isinstance(value, str) and "\n" in value:
+    if isinstance(value, str) and "\n" in value:  # nothing else has lines
         return "other code"
     return value or "-" if isinstance(value, str) else f"{value:g}"
+
+
+def as_changes(values: Mapping[str, Value], joint: str = " = ") -> str:
+    """Values by their names for people; of other code, that it is some."""
+    told = (as_text(value) if name == CODE else f"{name}{joint}{as_text(value)}" for name, value in values.items())
+    return ", ".join(told)
 
 
 def set_values(node: FunctionNode, plan: Plan, values: Mapping[str, Value]) -> None:
