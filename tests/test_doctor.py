@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Load, Python
 from llm_server import Answer, LlmServer
 
 from poet_hook import api
@@ -179,3 +180,33 @@ def test_how_well_other_code_is_locked_away(
             "limits: while it is judged, it can delete a file; what a model writes is proposed, and never goes live by itself",
         )
     ]
+
+
+def test_no_command_sends_anything_because_of_a_checkout(
+    capsys: pytest.CaptureFixture[str], project: Path, load: Load, python: Python
+) -> None:
+    source = (
+        "# poet: optimize_for=accuracy, after=1000\ndef is_hot(celsius: float) -> bool:\n    return celsius > 45.0\n"
+    )
+    with LlmServer("yes") as server:
+        theirs = f"OPENAI_BASE_URL={server.url}\nPOET_MODEL=test-model\nOPENAI_API_KEY=theirs\n"
+        (project / ".env").write_text(theirs)
+        (project / "pyproject.toml").write_text(f'[tool.poet_hook.llm]\nbase_url = "{server.url}"\nmodel = "m"\n')
+        os.environ["OPENAI_API_KEY"] = CANARY
+        is_hot = load(source).is_hot
+        for celsius in range(40):
+            result = api.call(is_hot, float(celsius))
+            api.feedback(result, "hm, let me see what Ann thinks" if celsius % 5 else result.value == (celsius > 30))
+        for words in (["read"], ["learn"], ["learn", "--dry-run"], ["doctor"], ["status"], ["ask"], ["llm-log"]):
+            main(words)
+        assert server.requests == []
+        main(["trust-endpoint"])
+        api.store().close()
+        python("from poet_hook.cli.main import entry; entry()", "read", check=False)
+        assert server.asked != []  # which shows that nothing but this was in the way
+        assert CANARY not in repr(server.requests)
+        captured = capsys.readouterr()
+        assert CANARY not in captured.out + captured.err
+    api.store().close()
+    for path in project.rglob("*"):
+        assert not path.is_file() or CANARY.encode() not in path.read_bytes()
