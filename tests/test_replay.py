@@ -17,7 +17,7 @@ from poet_hook.isolation.worker import Worker
 from poet_hook.learning.objective import objective, score
 from poet_hook.learning.opinions import label
 from poet_hook.learning.replay import Replay
-from poet_hook.model import UNSET, Feedback, Plan, Signal
+from poet_hook.model import CODE, UNSET, Feedback, Plan, Signal
 from poet_hook.store import codec
 from poet_hook.transform.plan import plan_module
 
@@ -80,6 +80,23 @@ def test_a_body_that_does_not_end_is_cut_off() -> None:
     )
     with replay(source, (3.0,), (1.0,)) as running:
         assert [kind for kind, _ in running.run({})] == ["x", "r"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="a matter of Unix")
+def test_what_the_program_ignores_and_holds_back_does_not_matter() -> None:
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    ignored = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    source = (
+        "# poet: optimize_for=accuracy\ndef f(x: float) -> bool:\n    while x > 2.5:\n        pass\n    return True\n"
+    )
+    try:
+        running = replay(source, (3.0,))
+    finally:
+        signal.signal(signal.SIGCHLD, ignored)
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    with running:
+        assert running.run({}) == [("x", "took too long")]
+        assert running.run({CODE: "def f(x):\n    import os\n    os._exit(0)\n"}) == [("x", "it ended its process")]
 
 
 def test_a_call_that_hangs_in_c_is_killed_from_outside() -> None:

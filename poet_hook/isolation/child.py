@@ -111,10 +111,13 @@ class Child:
     def _end(self) -> int:
         """Kill the child, and take its status: of one that has ended by itself, how."""
         pid, self.pid = self.pid, 0
-        gone, status = os.waitpid(pid, os.WNOHANG)
-        if not gone:
-            os.kill(pid, signal.SIGKILL)
-            _, status = os.waitpid(pid, 0)
+        try:
+            gone, status = os.waitpid(pid, os.WNOHANG)
+            if not gone:
+                os.kill(pid, signal.SIGKILL)
+                _, status = os.waitpid(pid, 0)
+        except ChildProcessError:  # the judged module had SIGCHLD ignored
+            return 0
         return status
 
 

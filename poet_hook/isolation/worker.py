@@ -131,6 +131,7 @@ def serve(handle: Callable[[Any], Any], *, may_write: bool = False) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
+    _hear()
     _die_with_parent()
     _limit()
     if not may_write:
@@ -144,6 +145,13 @@ def serve(handle: Callable[[Any], Any], *, may_write: bool = False) -> None:
             data = msgspec.msgpack.encode(reply)
             replies.write(_HEADER.pack(len(data)) + data)
             replies.flush()
+
+
+def _hear() -> None:
+    """What the program ignores or holds back, this process inherits: it needs its alarms, and how its children end."""
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _die_with_parent() -> None:
