@@ -411,7 +411,7 @@ def test_any_file_says_what_it_is_and_changes_no_champion(project: Path, rows: l
     data = end.join(rows)
     plans = {"m:f": plan_of(), "": plan_of()}
     found = list(read(io.BytesIO(data), plans.get, api.settings()))
-    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")  # a file that begins with the mark of UTF-8 says no more by it
+    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")  # which is no part of the text
     assert [fate.line for fate in found] == [n for n, row in enumerate(lines, 1) if row.strip()]
     assert (folder() / "champion.json").read_bytes() == before
     assert chain_of().champion(plan_of()) == Champion(2, {"x_limit": 7.5})
