@@ -89,6 +89,13 @@ def test_without_a_candidate_the_nearest_to_the_limit_on_both_sides(load: Load) 
     assert {q.challenger for q in found.questions} == {None}
 
 
+def test_a_function_without_any_number_is_asked_about_too(load: Load) -> None:
+    same = load("# poet: optimize_for=accuracy\ndef same(a: str, b: str) -> bool:\n    return a == b\n").same
+    for other in "abc":
+        poet_hook.call(same, "a", other)
+    assert len(poet_hook.ask(same).questions) == 3
+
+
 def test_asking_twice_asks_the_same_and_writes_nothing(load: Load, project: Path) -> None:
     function = taught(load)
     first = poet_hook.ask(function)

@@ -219,6 +219,27 @@ def f(x):
     ]
 
 
+def test_what_might_be_used_is_loaded_where_it_has_no_effects() -> None:
+    source = """import math, http.client, statistics
+import os as system
+from json import loads
+from . import near
+LIMIT = 3.0
+if system.environ:
+    OTHER = 4.0
+MADE = near.made()
+
+def f(x):
+    return math.sqrt(x) > 2.0
+"""
+    might = ["http", "statistics", "system", "loads", "near", "LIMIT", "OTHER", "MADE", "nothing"]
+    part = slice_function(source, "f", 10, perhaps=might)
+    assert part.reason is None
+    kept = [ast.unparse(part.tree.body[i]) for i in part.keep]
+    assert kept == ["import math, statistics", "from json import loads", "LIMIT = 3.0"]
+    assert not part.names & {"http", "system", "near", "OTHER", "MADE"}
+
+
 def test_a_name_that_nobody_defines_is_a_reason() -> None:
     reason = slice_function("def f(x):\n    return x > limit\n", "f", 1).reason
     assert reason is not None

@@ -198,6 +198,37 @@ def test_nothing_is_asked_where_numbers_settle_it(load: Load, server: LlmServer)
     assert server.asked == []
 
 
+@pytest.mark.parametrize("imports", ["import http.client", "import http.client, math\nif math.floor(1):\n    N = 3"])
+def test_what_a_module_imports_besides_hinders_nothing(load: Load, server: LlmServer, imports: str) -> None:
+    server.say(SAME)
+    m = load(f"{imports}\n{DUPLICATES}")
+    teach(m.same, names, CASES[0][4], 90)
+    learned = poet_hook.learn("m:same")
+    assert learned.promoted, learned.reasons
+
+
+def test_other_code_is_asked_about_and_judged_where_no_model_is_configured_any_more(
+    load: Load, server: LlmServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.say(SPIKE)
+    m = load(SPIKES)
+    teach(m.spike, readings, CASES[1][4], 90)
+    assert poet_hook.learn("m:spike").promoted
+    monkeypatch.delenv("POET_MODEL")
+    api.settings.cache_clear()
+    with api.store().write() as connection:
+        connection.execute("DELETE FROM meta WHERE key LIKE 'rewrites:%'")
+    chance = random.Random(3)
+    for _ in range(9):
+        m.spike(*readings(chance))
+    asked = poet_hook.ask("m:spike", 4)
+    assert len(asked.questions) == 4, asked.reason
+    teach(m.spike, readings, lambda value, history: abs(value - sum(history) / 9) > 8, 30)
+    learned = poet_hook.learn("m:spike")
+    assert "rolled back to v1" in learned.reasons[0]
+    assert learned.champion == 1
+
+
 def test_no_endpoint_nothing_sent(load: Load) -> None:
     m = load(DUPLICATES)
     teach(m.same, names, CASES[0][4], 24)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Collection, Iterable
+import copy
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,11 +31,17 @@ class Slice:
 
 
 def slice_function(
-    source: str, qualname: str, line: int, modules: Collection[str] = (), also: Collection[str] = ()
+    source: str,
+    qualname: str,
+    line: int,
+    modules: Collection[str] = (),
+    also: Collection[str] = (),
+    perhaps: Collection[str] = (),
 ) -> Slice:
     """The slice for the function at `line`; `reason` says why it can't be replayed, None where it can.
 
-    `also` are names that other versions of it use.
+    `also` are names that other versions of it use, `perhaps` those that one might: of these, what can't be loaded is
+    left out.
 
     Raises what `ast.parse` raises, and LookupError where there is no such function.
     """
@@ -53,11 +60,33 @@ def slice_function(
     function.args.defaults = [ast.copy_location(ast.Constant(None), d) for d in function.args.defaults]
     function.args.kw_defaults = [d and ast.copy_location(ast.Constant(None), d) for d in function.args.kw_defaults]
     binders = _binders(tree)
-    keep: set[int] = set()
     wanted = [*_free_names(function), *classes, *also]
     seen: set[str] = {name} if "." in qualname else set()
-    while wanted:
-        item = wanted.pop()
+    keep = _needed(wanted, tree, function, binders, seen)
+    reason = reason or why_not_replay(function, _narrowed(tree, keep, seen), modules)
+    for item in () if reason else sorted(perhaps):
+        names = {*seen}
+        more = _needed([item], tree, function, binders, names)
+        if why_not_replay(function, _narrowed(tree, more, names), modules) is None:
+            keep, seen = keep | more, names
+    narrow([tree.body[index] for index in keep], seen)
+    missing = sorted(n for n in _free_names(function) if n not in binders and not hasattr(builtins, n))
+    if reason is None and missing:
+        reason = f"line {function.lineno}: it uses {missing[0]}, which the module does not define"
+    return Slice(tree, function, tuple(sorted(keep)), frozenset(seen), reason)
+
+
+def _needed(
+    wanted: Iterable[str],
+    tree: ast.Module,
+    function: ast.FunctionDef,
+    binders: Mapping[str, Sequence[int]],
+    seen: set[str],
+) -> set[int]:
+    """Which statements bind these names and all that they need; what is looked at on the way is `seen` then."""
+    stack, keep = [*wanted], set[int]()
+    while stack:
+        item = stack.pop()
         if item in seen:
             continue
         seen.add(item)
@@ -66,14 +95,16 @@ def slice_function(
             if statement is function or index in keep:
                 continue
             keep.add(index)
-            wanted += _free_names(statement)
-    chosen = tuple(sorted(keep))
-    narrow([tree.body[index] for index in chosen], seen)
-    reason = reason or why_not_replay(function, [tree.body[index] for index in chosen], modules)
-    missing = sorted(n for n in _free_names(function) if n not in binders and not hasattr(builtins, n))
-    if reason is None and missing:
-        reason = f"line {function.lineno}: it uses {missing[0]}, which the module does not define"
-    return Slice(tree, function, chosen, frozenset(seen), reason)
+            stack += _free_names(statement)
+    return keep
+
+
+def _narrowed(tree: ast.Module, keep: Iterable[int], names: Collection[str]) -> list[ast.stmt]:
+    """These statements, of each import only what is used; the tree stays as it is."""
+    kept = [tree.body[index] for index in sorted(keep)]
+    made = [copy.deepcopy(item) if isinstance(item, (ast.Import, ast.ImportFrom)) else item for item in kept]
+    narrow(made, names)
+    return made
 
 
 def plain(function: _NamedFunction) -> ast.FunctionDef:

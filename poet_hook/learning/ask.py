@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from poet_hook.errors import CodecError
-from poet_hook.isolation.slice import slice_function
 from poet_hook.learning.gate import Judgement
 from poet_hook.learning.own_loss import LossError, own_loss
+from poet_hook.learning.rewriting import slice_of
 from poet_hook.learning.search import Offer, Search
 from poet_hook.learning.several import search_of
 from poet_hook.learning.silence import ranked
@@ -48,7 +48,6 @@ from poet_hook.runtime.trial import unchanged
 from poet_hook.settings import Settings
 from poet_hook.store import codec
 from poet_hook.store.database import Store
-from poet_hook.transform.choices import names_of
 from poet_hook.versions.chain import Chain
 from poet_hook.versions.current import plan_of
 
@@ -143,7 +142,7 @@ def asked(function: str, store: Store, settings: Settings, limit: int) -> Asked:
         return nothing("there is nothing in it that learning may change, so no label would decide anything")
     if all(item.label is not None for item in study.known):
         return nothing(_why_none(study))
-    part = slice_function(source, plan.qualname, plan.line, settings.replay_modules, names_of(plan))
+    part = slice_of(study, settings)
     if part.reason:
         return nothing(f"it can't be replayed: {part.reason}")
     try:

@@ -7,11 +7,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from poet_hook.errors import MovedError, ReplayError, StoreError
-from poet_hook.isolation.slice import Slice, slice_function
 from poet_hook.learning.front import choices_of
 from poet_hook.learning.own_loss import LossError, own_loss
 from poet_hook.learning.requested import Proposed, proposed
-from poet_hook.learning.rewriting import Rewriting, usable_names, writer_of
+from poet_hook.learning.rewriting import slice_of, writer_of
 from poet_hook.learning.search import Progress
 from poet_hook.learning.several import Together, search_of
 from poet_hook.learning.streams import replayed
@@ -20,11 +19,10 @@ from poet_hook.learning.study import Study, keep_reproduced, study_of
 from poet_hook.learning.trial import tried
 from poet_hook.learning.trip import tripped
 from poet_hook.learning.verdict import concluded, nothing, objectives_of, rolled_back
-from poet_hook.model import Learned
+from poet_hook.model import CODE, Learned
 from poet_hook.pragma.options import LIVE_OBJECTIVES
 from poet_hook.settings import Settings
 from poet_hook.store.database import Store
-from poet_hook.transform.choices import names_of
 from poet_hook.versions.chain import Chain
 from poet_hook.versions.current import plan_of
 from poet_hook.versions.lock import alone
@@ -75,7 +73,7 @@ def would_ask(function: str, store: Store, settings: Settings, sink: Callable[[s
     writer = writer_of(study, store, settings, send)
     if writer is None or writer.ask is None:
         return nothing(study, "; ".join(writer.notes if writer else ()) or "no language model is configured")
-    part = _part(study, settings, writer)
+    part = slice_of(study, settings, writes=True)
     if part.reason:
         return nothing(study, f"it can't be replayed: {part.reason}")
     with replayed(study, part) as replay:
@@ -85,14 +83,6 @@ def would_ask(function: str, store: Store, settings: Settings, sink: Callable[[s
         search = search_of(study, replay, champion, objectives, lambda _what, _share: None)
         offered(search, lambda _what, _share: None, writer)
     return nothing(study, f"{len(sent)} requests would be sent" if sent else "no other code would be asked for now")
-
-
-def _part(study: Study, settings: Settings, writer: Rewriting | None) -> Slice:
-    """What of the module is loaded to replay the function, with what other versions of it may use."""
-    plan, also = study.plan, names_of(study.plan)
-    if writer is not None:
-        also = also | usable_names(study)
-    return slice_function(study.source, plan.qualname, plan.line, settings.replay_modules, also)
 
 
 def _learn(study: Study, store: Store, settings: Settings, progress: Progress) -> Learned:
@@ -106,13 +96,14 @@ def _learn(study: Study, store: Store, settings: Settings, progress: Progress) -
     if plan.pragma.optimize_for in LIVE_OBJECTIVES:
         return tried(study, store)
     writer = writer_of(study, store, settings)
-    if writer is None and not plan.tunables_with(study.champion.values):
+    values = study.champion.values
+    if writer is None and CODE not in values and not plan.tunables_with(values):
         return nothing(
             study, "there is nothing in it that learning may change; mark a number with: # poet: tune LOW..HIGH"
         )
     if not labelled:
         return nothing(study, "no execution of this source has feedback that could be read yet")
-    part = _part(study, settings, writer)
+    part = slice_of(study, settings, writes=writer is not None)
     if part.reason:
         return nothing(study, f"it can't be replayed: {part.reason}")
     own = own_loss(plan.pragma.optimize_for, settings)

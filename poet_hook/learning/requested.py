@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from poet_hook.errors import ReplayError
-from poet_hook.isolation.slice import slice_function
 from poet_hook.learning.aims import Aims, Labelled
 from poet_hook.learning.gate import ALPHA
 from poet_hook.learning.own_loss import LossError, own_loss
 from poet_hook.learning.replay import Outcome
+from poet_hook.learning.rewriting import slice_of
 from poet_hook.learning.streams import replayed
 from poet_hook.learning.study import Study, keep_reproduced, results_of
 from poet_hook.learning.verdict import objectives_of
@@ -22,7 +22,6 @@ from poet_hook.model import CODE, Evidence, Feedback, Value, Verdict
 from poet_hook.pragma.options import LIVE_OBJECTIVES
 from poet_hook.settings import Settings
 from poet_hook.store.database import Store
-from poet_hook.transform.choices import names_of
 from poet_hook.transform.compile import Champion
 from poet_hook.transform.render import render
 from poet_hook.transform.values import as_text, with_values
@@ -123,7 +122,7 @@ def _replayed(
     plan = study.plan
     if plan.pragma.optimize_for in LIVE_OBJECTIVES:
         raise ReplayError(f"only live calls tell the {plan.pragma.optimize_for}")
-    part = slice_function(study.source, plan.qualname, plan.line, settings.replay_modules, names_of(plan))
+    part = slice_of(study, settings)
     if part.reason:
         raise ReplayError(f"it can't be replayed: {part.reason}")
     if not study.known:

@@ -23,16 +23,18 @@ import msgspec
 
 from poet_hook.errors import CodecError, LlmError, SettingsError
 from poet_hook.isolation.policy import Original, vet
+from poet_hook.isolation.slice import Slice, slice_function
 from poet_hook.learning.candidates import Terms, rank_share
 from poet_hook.learning.gate import BEYOND, REWRITES
 from poet_hook.learning.search import FIRST_OFFER, Offer, Search, slack
 from poet_hook.learning.shown import SYSTEM, VARIANTS, again, question
-from poet_hook.learning.study import Study
+from poet_hook.learning.study import Study, values_of
 from poet_hook.llm.extract import NotExtracted, extract_code
-from poet_hook.model import CODE, Feedback, Value
+from poet_hook.model import CODE, Feedback, Plan, Value
 from poet_hook.settings import Settings
 from poet_hook.store import codec
 from poet_hook.store.database import Store
+from poet_hook.transform.choices import names_of
 
 DryRun = Callable[[str], None]
 Ask = Callable[[str, str, int], tuple[str, str]]
@@ -208,10 +210,24 @@ def writer_of(study: Study, store: Store, settings: Settings, dry_run: DryRun | 
     return Rewriting(store, found.model, ask)
 
 
-def usable_names(study: Study) -> set[str]:
-    """The names of the module that other code may use, besides those that the function itself uses."""
-    names = Original(study.source, study.plan.qualname).names
-    return {name for name, known in names.items() if known.kind in ("import", "member", "constant")}
+def slice_of(study: Study, settings: Settings, *, writes: bool = False) -> Slice:
+    """What of the module is loaded to replay the function, with what other versions of it use.
+
+    What other code may use is among it where such a version is in use, was, or may be written now.
+    """
+    ran = {item.execution.version for item in study.known} | {study.champion.version, *study.chain.history()[-1:]}
+    code = writes or any(CODE in (values_of(study, number) or {}) for number in ran)
+    return slice_with(study.plan, study.source, settings, code=code)
+
+
+def slice_with(plan: Plan, source: str, settings: Settings, *, code: bool) -> Slice:
+    """The same, where it is known whether other `code` is to run."""
+    perhaps: set[str] = set()
+    if code:  # besides what the function itself uses
+        names = Original(source, plan.qualname).names
+        perhaps = {name for name, known in names.items() if known.kind in ("import", "member", "constant")}
+    modules = settings.replay_modules
+    return slice_function(source, plan.qualname, plan.line, modules, names_of(plan), perhaps)
 
 
 def _text(item: Feedback, upto: int) -> str:

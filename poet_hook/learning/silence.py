@@ -167,7 +167,7 @@ def clustering(said: Sequence[Near], silent: Sequence[Near]) -> float:
 def ranked(distances: Sequence[Near]) -> list[int]:
     """How many executions would flip before each if one limit moved, the least over all limits (itself included)."""
     columns = [_ranks(column) for column in zip(*distances, strict=True)]
-    return [min(each) for each in zip(*columns, strict=True)]
+    return [min(each) for each in zip(*columns, strict=True)] if columns else [len(distances)] * len(distances)
 
 
 def _ranks(distances: Sequence[float]) -> list[int]:

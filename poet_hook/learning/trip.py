@@ -14,14 +14,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from poet_hook.errors import MovedError, OperateTimeout, PoetError
-from poet_hook.isolation.slice import slice_function
 from poet_hook.learning.replay import Replay
-from poet_hook.model import Learned, Plan, Value
+from poet_hook.learning.rewriting import slice_with
+from poet_hook.model import CODE, Learned, Plan, Value
 from poet_hook.runtime.early import FIRST, SLOW, Calls, stands_out
 from poet_hook.settings import Settings
 from poet_hook.store.database import Store
 from poet_hook.store.executions import Served
-from poet_hook.transform.choices import names_of
 from poet_hook.versions.chain import Chain
 from poet_hook.versions.promote import rollback
 
@@ -89,7 +88,7 @@ def _own_doing(
 
     It knows no time limit, so what ran out of time is the version's.
     """
-    part = slice_function(source, plan.qualname, plan.line, settings.replay_modules, names_of(plan))
+    part = slice_with(plan, source, settings, code=any(CODE in values for values in versions))
     chosen = list(store.some(failed[:_MOST_REPLAYED]))
     chosen = [call for call in chosen if not (call.error or "").startswith(OperateTimeout.__name__)]
     arguments = [call.arguments for call in chosen if call.arguments is not None and not call.replayable]
