@@ -278,7 +278,7 @@ def test_a_version_does_what_its_text_says(
     exec(text, own)
     function: dict[str, Any] = {}
     exec(source, function)
-    function["f"].__code__ = body_code(source, "m", plan, new)
+    function["f"].__code__ = body_code(source, "m", plan, Champion(2, new))
     assert function["f"].__doc__ == ("the docstring" if docstring else None)
     assert function["f"](3.0) == own["f"](3.0)
     passed = {f"p{i}": data.draw(_NUMBERS) for i in range(len(values)) if data.draw(st.booleans())}
