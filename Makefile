@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+SECONDS ?= 60
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-llm check bench transparency docs rules clean
+.PHONY: help demo test test-llm fuzz check bench transparency docs rules clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,6 +26,9 @@ demo: $(VENV)/.demo ## learn on real, labelled data, offline, in under two minut
 
 test: $(VENV)/.dev ## the whole test suite
 	$(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal --cov --cov-report=term --cov-fail-under=85
+
+fuzz: $(VENV)/.dev ## readers of pragmas, records, replies, code and versions on random input, SECONDS=60 for each
+	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS)
 
 check: $(VENV)/.dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

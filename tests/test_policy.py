@@ -346,6 +346,18 @@ def test_no_text_raises(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    ["return value > 1or value < 0", "x: '1or 2' = 3\nreturn value > x", "return re.sub('\\d', '', source) == ''"],
+)
+def test_what_the_parser_says_of_a_candidate_is_no_warning_of_the_user(body: str) -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        vet(candidate(body), ORIGINAL)
+        Original(f"RULE = '\\d'\n{candidate(body)}", "judge")  # its own import says them
+    assert told == []
+
+
+@pytest.mark.parametrize(
     "piece",
     ["(", "[", "{", "-", "not ", "lambda: ", "a.", "a[", "f(", "if a:\n ", "'", "\\\n", "1+", "x=", "a if a else "],
 )

@@ -65,9 +65,19 @@ def _counted(code: Code, loop: ast.While, test: ast.Compare, name: str) -> str |
     up, down = isinstance(test.ops[0], (ast.Lt, ast.LtE)), isinstance(test.ops[0], (ast.Gt, ast.GtE))
     if (up and max(known) < 0) or (down and min(known) > 0):
         return f"{name} moves away from where this loop ends"
-    if largest(code, test.comparators[0]) / max(map(abs, known)) > 10 * MOST_STEPS:
+    far = max(largest(code, test.comparators[0]), _start(code, loop, test.left))
+    if far / max(map(abs, known)) > 10 * MOST_STEPS:
         return f"this loop counts more than {10 * MOST_STEPS:,} steps"
     return None
+
+
+def _start(code: Code, loop: ast.While, node: ast.AST) -> float:
+    """How far from zero a name is before a loop, where constants alone say so; else 0."""
+    assert isinstance(node, ast.Name)
+    scope, inside = code.scopes[node].find(node.id), range(loop.lineno, (loop.end_lineno or loop.lineno) + 1)
+    bound = [b for b in scope.bindings[node.id] if b.line not in inside] if scope is not None else []
+    found = [None if b.how != "value" or b.node is None else number(code, b.node) for b in bound]
+    return max((abs(each) for each in found if each is not None), default=0.0) if None not in found else 0.0
 
 
 def _stays(code: Code, loop: ast.While, test: ast.Compare, name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import warnings
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -30,7 +31,9 @@ class Original:
 
     def __init__(self, source: str, qualname: str) -> None:
         self.source = source
-        self.tree = ast.parse(source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the user's code: its own import says them
+            self.tree = ast.parse(source)
         self.qualname = qualname
         self.function = _find(self.tree, qualname)
 

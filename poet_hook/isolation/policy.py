@@ -67,6 +67,12 @@ class Vetted:
 
 def vet(candidate: str, original: Original) -> Vetted:
     """Judge the text of a candidate; any text at all, and nothing is raised. Refusals come in the order of lines."""
+    with warnings.catch_warnings():  # of a number that touches a word, and of escapes that are none
+        warnings.simplefilter("ignore")
+        return _vetted(candidate, original)
+
+
+def _vetted(candidate: str, original: Original) -> Vetted:
     found = _text(candidate)
     if found is None:
         tree, found = _parsed(candidate)
@@ -109,11 +115,7 @@ _BRACKETS = re.compile(r"[(\[{}\])]")
 
 def _parsed(source: str) -> tuple[ast.Module | None, Refusal | None]:
     try:
-        if "\\" not in source:
-            return ast.parse(source), None
-        with warnings.catch_warnings():  # of escapes that are none
-            warnings.simplefilter("ignore")
-            return ast.parse(source), None
+        return ast.parse(source), None
     except _MISREAD as error:
         line = getattr(error, "lineno", None) or 1
         return None, refusal(_SYNTAX, line, getattr(error, "msg", None) or str(error) or type(error).__name__)
@@ -247,9 +249,7 @@ def _is_words(statement: ast.stmt) -> TypeGuard[ast.Expr]:
 def _compiled(function: Function) -> list[Refusal]:
     """What only the compiler finds, such as a `break` outside a loop."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(ast.Module([function], []), "<candidate>", "exec", dont_inherit=True)
+        compile(ast.Module([function], []), "<candidate>", "exec", dont_inherit=True)
     except _MISREAD as error:
         line = getattr(error, "lineno", None) or function.lineno
         return [refusal(_SYNTAX, line, getattr(error, "msg", None) or type(error).__name__)]
