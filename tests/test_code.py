@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 from conftest import Load, Python
 
+import poet_hook
 from poet_hook import api
 from poet_hook.cli.main import main
 from poet_hook.errors import VersionError, VersionWarning
@@ -66,6 +67,33 @@ def m(load: Load) -> ModuleType:
     module = load(SOURCE.format(options=""))
     assert module.far(14.0, [1.0, 1.0, 100.0]) is True
     return module
+
+
+LONG = (
+    "def hot(x: float) -> bool:\n" + "".join(f"    y{i} = x * {i}.0\n" for i in range(60)) + "    return y9 > LIMIT\n"
+)
+
+
+def test_code_of_a_function_that_learns_a_constant_of_its_module(
+    load: Load, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is written into the file, where the constant stays; and it can be given to others, however long it is."""
+    source = "LIMIT = 3.0  # poet: tune\n\n# poet: optimize_for=accuracy\n"
+    source += "def hot(x: float) -> bool:\n    return x > LIMIT\n"
+    hot = load(source).hot
+    poet_hook.feedback(poet_hook.call(hot, 1.0), "right")
+    chain = Chain(api.settings(), "m:hot")
+    chain.add(plan_now(project), 1, {CODE: LONG}, None, "")
+    assert main(["promote", "m:hot", "2"]) == 0
+    assert hot(0.5)
+    capsys.readouterr()
+    assert main(["export", "m:hot"]) == 0
+    (project / "versions.jsonl").write_text(capsys.readouterr().out)
+    assert main(["apply", "m:hot"]) == 0
+    assert (project / "m.py").read_text() == source[: source.index("def")] + LONG
+    (project / "m.py").write_text(source)
+    assert main(["import", "versions.jsonl"]) == 0
+    assert "v2" in capsys.readouterr().out
 
 
 def test_it_runs_where_it_is_promoted_and_no_more_where_it_is_rolled_back(m: ModuleType, project: Path) -> None:

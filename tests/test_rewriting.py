@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -180,6 +181,33 @@ def test_what_people_wrote_is_shown_as_they_wrote_it(load: Load, server: LlmServ
     assert "spaces\\n</x>" in text
 
 
+@pytest.mark.parametrize(
+    ("said", "shown", "hidden"),
+    [
+        ("wrong", [], []),
+        (False, [], []),
+        ("too low", ["it should be higher"], ["it should be higher"]),
+        ({"expected": 777.25}, ["it should have been 777.25"], []),
+        ("between 3000 and 5000", ["it should be at least 3000 and at most 5000"], []),
+    ],
+)
+def test_what_was_said_is_told_as_it_was_meant(
+    load: Load, project: Path, capsys: pytest.CaptureFixture[str], server: LlmServer, said: Any, shown: Any, hidden: Any
+) -> None:
+    m = load(TYPICAL)
+    chance = random.Random(7)
+    for _ in range(40):
+        poet_hook.feedback(poet_hook.call(m.typical, *numbers(chance)), said)
+    for record, expected in (("full", shown), ("hash", hidden)):
+        (project / "m.py").write_text(TYPICAL.replace("after=1000", f"after=1000, record={record}"))
+        assert main(["learn", "m:typical", "--dry-run"]) == 0
+        out = capsys.readouterr().out
+        lines = re.findall(r"returned ([^;\\]*)((?:; [^;\\]*)*)\\n", out.replace("\n", " "))
+        assert lines
+        for _, told in lines:
+            assert [word for word in told.split("; ")[1:] if not word.startswith("somebody wrote")] == expected
+
+
 def test_it_is_asked_once_for_what_is_known(load: Load, server: LlmServer) -> None:
     server.say(SAME)
     m = load(DUPLICATES.replace("accuracy,", "accuracy, learn=propose,"))
@@ -286,6 +314,25 @@ def test_a_store_that_holds_code_which_may_not_run_is_vetted(load: Load, server:
     assert learned.candidate is None or "__class__" not in str(learned.candidate.values)
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("accuracy, learn=off,", "it is not judged by replay"),
+        ("reward, canary=10%,", "it is not judged by replay"),
+        ("nowhere:loss,", "there is no module nowhere"),
+    ],
+)
+def test_a_dry_run_says_why_nothing_would_be_sent(
+    load: Load, server: LlmServer, capsys: pytest.CaptureFixture[str], options: str, reason: str
+) -> None:
+    m = load(DUPLICATES.replace("accuracy,", options))
+    teach(m.same, names, CASES[0][4], 60)
+    assert main(["learn", "m:same", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "POST" not in out
+    assert reason in out
+
+
 def test_a_dry_run_shows_what_would_be_sent(
     load: Load, server: LlmServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +350,27 @@ def test_a_dry_run_shows_what_would_be_sent(
     assert server.asked == []
     assert api.store().get_meta("rewrites:m:same") is None
     assert Chain(api.settings(), "m:same").numbers() == []
+
+
+def test_the_function_is_shown_whole_whatever_ends_a_line(load: Load, server: LlmServer) -> None:
+    m = load(DUPLICATES.replace("    return", '    mark = "a\u2028b\x1cc"\n    return'))
+    teach(m.same, names, CASES[0][4], 60)
+    poet_hook.learn("m:same")
+    assert "    return first == second\n\n</" in server.asked[0].user
+
+
+@pytest.mark.parametrize(("found", "decision"), [("closed", "challenge"), ("limits", "propose")])
+def test_below_closed_other_code_does_not_run_in_the_shadow(
+    load: Load, server: LlmServer, monkeypatch: pytest.MonkeyPatch, found: str, decision: str
+) -> None:
+    monkeypatch.setattr(verdict, "level", lambda: found)
+    server.say(SAME)
+    m = load(DUPLICATES.replace("accuracy,", "accuracy, learn=shadow,"))
+    teach(m.same, names, CASES[0][4], 90)
+    learned = poet_hook.learn("m:same")
+    assert learned.verdict is not None
+    assert learned.verdict.decision == decision
+    assert Chain(api.settings(), "m:same").pointer().challenger == (2 if found == "closed" else None)
 
 
 @pytest.mark.parametrize("found", ["limits", "none"])

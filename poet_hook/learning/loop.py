@@ -64,6 +64,8 @@ def would_ask(function: str, store: Store, settings: Settings, sink: Callable[[s
     """
     plan, source = plan_of(function, store, settings)
     study = study_of(plan, source, Chain(settings, function), store)
+    if plan.pragma.learn == "off" or plan.pragma.optimize_for in LIVE_OBJECTIVES:
+        return nothing(study, "no other code would be asked for: it is not judged by replay")
     sent: list[str] = []
 
     def send(text: str) -> None:
@@ -76,9 +78,12 @@ def would_ask(function: str, store: Store, settings: Settings, sink: Callable[[s
     part = slice_of(study, settings, writes=True)
     if part.reason:
         return nothing(study, f"it can't be replayed: {part.reason}")
+    try:
+        own = own_loss(plan.pragma.optimize_for, settings)
+    except LossError as error:
+        return nothing(study, str(error))
     with replayed(study, part) as replay:
         champion = keep_reproduced(study, replay)
-        own = own_loss(plan.pragma.optimize_for, settings)
         objectives = objectives_of(study, champion, own)
         search = search_of(study, replay, champion, objectives, lambda _what, _share: None)
         offered(search, lambda _what, _share: None, writer)

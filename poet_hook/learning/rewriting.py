@@ -35,6 +35,7 @@ from poet_hook.settings import Settings
 from poet_hook.store import codec
 from poet_hook.store.database import Store
 from poet_hook.transform.choices import names_of
+from poet_hook.transform.values import lines_of, option_line, with_values
 
 DryRun = Callable[[str], None]
 Ask = Callable[[str, str, int], tuple[str, str]]
@@ -178,7 +179,7 @@ class Rewriting:
             lost = float("inf")
             if attempt.text:
                 lost = _lost(search.offer(Terms(made.size, 0.0), _with_code(search, attempt.text)), weights)
-                attempt.why = f"it lost {lost:g} on the {made.size} results above, and the function in use {now:g}"
+                attempt.why = f"it lost {lost:g} on the first {made.size} results, and the function in use {now:g}"
             losses.append(lost)
         order = sorted(range(len(losses)), key=lambda i: losses[i])
         for i in order[:KEPT]:
@@ -259,8 +260,6 @@ def _with_code(search: Search, text: str) -> dict[str, Value]:
 
 
 def _text_in_use(search: Search) -> str:
-    from poet_hook.transform.values import option_line, with_values
-
     plan, values = search.study.plan, search.study.champion.values
     text = with_values(plan.source, plan.tunables, values).removeprefix(option_line(plan.tunables, values))
     return _alone(text, None)
@@ -271,7 +270,7 @@ def _decorated(text: str, original: Original) -> str:
     function = _function_in(text, original.function.name)
     if function is None or function.decorator_list or not original.function.decorator_list:
         return text
-    lines = text.splitlines(keepends=True)
+    lines = lines_of(text)
     above = "".join(f"@{ast.unparse(each)}\n" for each in original.function.decorator_list)
     return "".join([*lines[: function.lineno - 1], above, *lines[function.lineno - 1 :]])
 
@@ -280,7 +279,7 @@ def _alone(text: str, original: Original | None) -> str:
     """The lines of the function itself."""
     function = _function_in(text, original.function.name if original else None)
     assert function is not None
-    return "\n".join(text.splitlines()[function.lineno - 1 : function.end_lineno]) + "\n"
+    return "".join(lines_of(text)[function.lineno - 1 : function.end_lineno]).rstrip("\n") + "\n"
 
 
 def _function_in(text: str, name: str | None) -> ast.FunctionDef | ast.AsyncFunctionDef | None:

@@ -72,7 +72,7 @@ def question(
         ("results that were called wrong", _examples(search, wrong, words)),
         ("results that were called right", _examples(search, right, words)),
         ("what people suggested", "\n".join(f"- {_short(text)}" for text in suggestions)),
-        *((f"an earlier attempt, which was not taken: {_short(why)}", text) for text, why in before),
+        *(("an earlier attempt, which was not taken", f"{text}\n{_short(why)}") for text, why in before),
     ]
     text = "\n\n".join(_marked(title, body) for title, body in parts if body)
     return f"{text}\n\nWrite {original.function.name}() anew. {VARIANTS[variant % len(VARIANTS)]}".rstrip()
@@ -114,16 +114,28 @@ def _examples(search: Search, numbers: Sequence[int], words: Callable[[str], Seq
         event = search.events[number]
         execution = search.study.known[event.first].execution
         given = ", ".join(f"{name}={value}" for name, value in shown_arguments(plan, execution, LONGEST).items())
-        told = [_said(search.labels[number]), *(f"somebody wrote {_short(text)!r}" for text in words(execution.id))]
+        hides = plan.pragma.record != "full"
+        told = [
+            _said(search.labels[number], hides),
+            *(f"somebody wrote {_short(text)!r}" for text in words(execution.id)),
+        ]
         lines.append("; ".join([f"({given}) returned {shown_outcome(plan, execution, LONGEST)}", *filter(None, told)]))
     return "\n".join(lines)
 
 
-def _said(label: Label) -> str:
-    if label.approved:
+def _said(label: Label, hides: bool) -> str:
+    """What was said of a result, as far as more than right or wrong is known; of what `record=` hides, no value."""
+    if label.kind == "fields":
+        parts = [(".".join(map(str, path)), part) for path, part in label.value if not part.approved]
+        return "; ".join(f"{name}: {said}" if name else said for name, part in parts if (said := _said(part, hides)))
+    if label.approved or label.kind == "not":
         return ""
     if label.kind == "direction":
-        return f"it should be {_short(repr(label.value))}"
+        return f"it should be {'higher' if label.value[1] > 0 else 'lower'}"
+    if hides and label.kind != "decision":
+        return ""
+    if label.kind == "range":
+        return "it should be " + " and ".join(f"{e.replace('_', ' ')} {_value(at)}" for e, at in label.value[1].items())
     return f"it should have been {_value(label.value)}"
 
 

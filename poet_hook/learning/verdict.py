@@ -77,18 +77,19 @@ def _decided(
 ) -> tuple[Decision, tuple[str, ...]]:
     """What becomes of the best candidate by `learn=` and `canary=`, and why it is not what the gate decided."""
     study, pragma = search.study, search.study.plan.pragma
-    if pragma.learn == "shadow":
+    found = level() if CODE in values else "closed"
+    open_here = f"files and network are not closed to other code here (isolation: {found})"
+    if pragma.learn == "shadow" and found == "closed":
         return "challenge", ("learn=shadow: it runs beside the version in use, and its results are only recorded",)
     if judgement.decision != "promote" or judgement.level is None:
-        return judgement.decision, ()
+        return judgement.decision, (f"learn=shadow: {open_here}",) if pragma.learn == "shadow" else ()
     for gone in study.chain.pointer().undone:
         if gone.at_once and values_of(study, gone.version) == values:
             return "wait", (f"v{gone.version}, with the same values, was rolled back at once: {gone.why}",)
     if pragma.learn == "propose":
         return "propose", ()
-    if CODE in values and (found := level()) != "closed":
-        why = f"files and network are not closed to other code here (isolation: {found}), so a person decides"
-        return "propose", (why,)
+    if found != "closed":
+        return "propose", (f"{open_here}, so a person decides",)
     if pragma.learn == "proven" and judgement.level != "proven":
         return "wait", ("learn=proven: a provisional version waits for more evidence",)
     if lone := _read_by_a_model_alone(search, after):

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from poet_hook.errors import VersionError
-from poet_hook.model import Plan, Pragma, Version
+from poet_hook.model import CODE, Plan, Pragma, Version
 from poet_hook.pragma.options import ATTEMPTS, STEADY
 from poet_hook.settings import Settings
 from poet_hook.transform.constants import GAP
@@ -61,7 +61,7 @@ def edit_of(version: Version, plan: Plan, settings: Settings) -> Edit:
     fits(version, now)
     wanted = now.with_options(version.values).pragma
     text = version.source.removeprefix(option_line(now.tunables, version.values))
-    after = _with_options(replaced(data, now, text), now, wanted)
+    after = _with_options(replaced(data, now, text, code=CODE in version.values), now, wanted)
     black = _black(after, path, settings.root) if _black(data, path, settings.root) == data else None
     if black is not None and _keeps(black, now, text, wanted):
         after = black
@@ -82,16 +82,18 @@ def apply(edit: Edit, chain: Chain) -> None:
 # --------------------------------------------------------------------------- the text
 
 
-def replaced(data: bytes, plan: Plan, text: str) -> bytes:
+def replaced(data: bytes, plan: Plan, text: str, *, code: bool = False) -> bytes:
     """The bytes of the file of `plan` with `text` as the function's own; decorators, indentation and all else stay.
 
-    Raises `VersionError` where the file's encoding or its layout does not allow that.
+    Other `code` says nothing of the module's constants. Raises `VersionError` where the file's encoding or its layout
+    does not allow that.
     """
     encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
     module = data.decode(encoding)
     rows = lines_of(module)
     old, new = lines_of(plan.source), lines_of(text)
-    behind = len(plan.constants) and len(plan.constants) + GAP
+    behind = _behind(plan)
+    new += old[len(old) - behind :] if code else []
     for line, row in zip(plan.constants, new[len(new) - len(plan.constants) :], strict=True):
         end = rows[line - 1][len(rows[line - 1].rstrip("\r\n")) :]
         rows[line - 1] = row.rstrip("\n") + end
@@ -104,9 +106,16 @@ def replaced(data: bytes, plan: Plan, text: str) -> bytes:
         after = "".join(rows).encode(encoding)
     except UnicodeEncodeError as error:
         raise VersionError(f"{plan.path}: its encoding, {encoding}, has no {error.object[error.start]!r}") from error
-    if _planned(after, plan).source != text:
+    made = _planned(after, plan)
+    own = lines_of(made.source)
+    if made.source != text and not (code and own[: len(own) - _behind(made)] == new):
         raise VersionError(f"{plan.path}: {plan.function} stands there in a way that does not allow it")
     return after
+
+
+def _behind(plan: Plan) -> int:
+    """How many lines of a function's text are those of the module's constants."""
+    return len(plan.constants) and len(plan.constants) + GAP
 
 
 def _with_options(data: bytes, plan: Plan, wanted: Pragma) -> bytes:

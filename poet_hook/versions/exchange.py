@@ -19,6 +19,7 @@ from poet_hook.versions.rebase import carry, fits, same_code
 LONGEST_LINE = 1_000_000  # bytes
 MOST_LINES = 1_000
 
+Text = Annotated[str, msgspec.Meta(max_length=20_000)]  # other code may be as long
 FindPlan = Callable[[str], Plan | None]
 
 
@@ -29,7 +30,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     function: Annotated[str, msgspec.Meta(max_length=500)]
     original: str
     source: str
-    values: Annotated[dict[str, float | Annotated[str, msgspec.Meta(max_length=500)]], msgspec.Meta(max_length=1_000)]
+    values: Annotated[dict[str, float | Text], msgspec.Meta(max_length=1_000)]
     number: Annotated[int, msgspec.Meta(ge=1, lt=1 << 31)]
     created: float
     level: Level | None
