@@ -93,7 +93,7 @@ def costs() -> dict[str, float]:
         rows = api.store().query("SELECT seconds FROM llm_calls ORDER BY id DESC LIMIT 100")
     assert (len(items), len(server.asked)) == (100, 101), (len(items), len(server.asked), again.reason)
     waited = sum(seconds for (seconds,) in rows) / len(items)
-    return found | {"one reading, ms": whole * 1e3, "of which the server and the way there, ms": waited * 1e3}
+    return found | {"one reading, ms": whole * 1e3, "of which the server, ms": waited * 1e3}
 
 
 def chosen(count: int, held_out: bool) -> list[Sentence]:

@@ -557,30 +557,28 @@ def complaints(function: Any, sources: list[str], count: int = 24) -> None:
         say(function, 51.0 + number, "my goodness, on fire", sources[number % len(sources)])
 
 
-def test_one_voice_that_a_model_read_promotes_nothing_alone(load: Load, serve: Serve) -> None:
+@pytest.mark.parametrize("sources", [["user"], ["ann", "bob", "eve"]])
+def test_what_a_model_read_promotes_nothing_unless_the_rules_read_as_much(
+    load: Load, serve: Serve, sources: list[str]
+) -> None:
     serve(competent)
     is_hot = hot(load)
-    complaints(is_hot, ["user"])
+    complaints(is_hot, sources)
     while api.read_feedback(is_hot).items:
         pass
     learned = poet_hook.learn(is_hot)
     assert learned.verdict is not None
     assert (learned.verdict.decision, learned.promoted, learned.version) == ("propose", False, 2)
-    assert any("read by test-model, and said by user alone" in line for line in learned.reasons)
+    assert any(
+        "more of what speaks for it was read by test-model than by the rules" in line for line in learned.reasons
+    )
     assert api.champion(is_hot) == 1
-    poet_hook.feedback(poet_hook.call(is_hot, 36.0), "false alarm")  # which the rules read
-    learned = poet_hook.learn(is_hot)
-    assert learned.promoted
-    assert api.champion(is_hot) > 1
-
-
-def test_several_voices_do(load: Load, serve: Serve) -> None:
-    serve(competent)
-    is_hot = hot(load)
-    complaints(is_hot, ["ann", "bob"])
-    while api.read_feedback(is_hot).items:
-        pass
+    poet_hook.feedback(poet_hook.call(is_hot, 36.0), "false alarm")  # one that the rules read
+    assert not poet_hook.learn(is_hot).promoted
+    for number in range(16):
+        poet_hook.feedback(poet_hook.call(is_hot, 32.0 + number), "false alarm")
     assert poet_hook.learn(is_hot).promoted
+    assert api.champion(is_hot) > 1
 
 
 def test_a_model_is_believed_less_than_the_rules(load: Load, serve: Serve) -> None:

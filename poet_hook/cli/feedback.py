@@ -74,7 +74,7 @@ def _single(options: argparse.Namespace) -> int:
             say(f"{receipt.execution_id}: stored, but not understood: {receipt.signal.reason}")
         else:
             say(f"{receipt.execution_id} of {receipt.function}: understood: {in_words(receipt.signal)}")
-    learned = _Learned({}, {}) if unread else _learned({receipt.function: before})
+    learned = _learned({receipt.function: before})  # of what is unread, too, where a model may read it
     if options.json:
         say_json(plain(receipt) | learned._asdict())
     else:

@@ -37,10 +37,10 @@ def label(execution_id: str, said: Sequence[Feedback], recorded: Any) -> Label |
     return Label(execution_id, "fields", tuple(parts), sure, all(part.approved for _, part in parts), order)
 
 
-def read_by_model(said: Iterable[Feedback]) -> frozenset[str]:
-    """Who said what is known of an execution, where nothing of it was read by the rules; else nobody."""
-    telling = [item for item in said if item.signal.kind not in SILENT]
-    return frozenset() if any(not item.signal.model for item in telling) else frozenset(i.source for i in telling)
+def read_by_model(said: Iterable[Feedback]) -> bool:
+    """Whether a language model read all that is known of an execution, and the rules nothing of it."""
+    telling = [item.signal for item in said if item.signal.kind not in SILENT]
+    return bool(telling) and all(signal.model for signal in telling)
 
 
 def alike(one: Label, other: Label) -> bool:

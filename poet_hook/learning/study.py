@@ -94,8 +94,8 @@ class Study:
     """How many executions that nobody spoke of were set aside, since their replay does not give what was recorded."""
     readers: Mapping[str, int] = field(default_factory=dict)
     """How many feedbacks each language model read, by its name."""
-    by_model: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Who spoke of an execution, by its id, of which the rules read nothing, and a model did."""
+    by_model: frozenset[str] = frozenset()
+    """Ids of executions of which a model read all that is known."""
     in_use: int | None = None
     """Which version the pointer named when the run began; None where it was damaged."""
 
@@ -128,7 +128,7 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
     now = [item.signal for words in words_now.values() for item in words]
     unread = sum(signal.kind == "unread" for signal in now)
     readers = Counter(signal.model for signal in now if signal.model and signal.kind != "unread")
-    by_model = {execution_id: opinions.read_by_model(words) for execution_id, words in words_now.items()}
+    by_model = frozenset(name for name, words in words_now.items() if opinions.read_by_model(words))
     aside: dict[str, int] = {}
     known: list[Known] = []
     spoken = store.executions(plan.function, with_feedback=True, newest_first=True, limit=MOST_LABELLED)
@@ -153,7 +153,7 @@ def study_of(plan: Plan, source: str, chain: Chain, store: Store) -> Study:
     calls = store.versions_used(plan.function) if plan.pragma.canary else {}
     champion = chain.champion(plan)
     study = Study(plan, source, chain, champion, known, unread, aside, context, places, calls, found, in_use=in_use)
-    return replace(study, readers=readers, by_model={name: who for name, who in by_model.items() if who})
+    return replace(study, readers=readers, by_model=by_model)
 
 
 def _context(plan: Plan, store: Store, known: Set[str]) -> tuple[list[Execution], dict[str, Place]]:

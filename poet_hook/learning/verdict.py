@@ -92,7 +92,7 @@ def _decided(
         return "propose", (f"{open_here}, so a person decides",)
     if pragma.learn == "proven" and judgement.level != "proven":
         return "wait", ("learn=proven: a provisional version waits for more evidence",)
-    if lone := _read_by_a_model_alone(search, after):
+    if lone := _mostly_read_by_a_model(search, after):
         return "propose", (lone,)
     if pragma.canary is not None:
         decided, reason = canaried(study, challenger, values, judgement.level)
@@ -100,28 +100,24 @@ def _decided(
     return "promote", ()
 
 
-def _read_by_a_model_alone(search: Search, after: Sequence[Outcome]) -> str:
-    """Why a person must promote it: all that speaks for it is what a model made of the words of one; "" otherwise.
+def _mostly_read_by_a_model(search: Search, after: Sequence[Outcome]) -> str:
+    """Why a person must promote it: a model read more of what speaks for it than the rules did; "" otherwise.
 
-    Whoever writes feedback may write it for the model, and not for the person who reads it.
+    What one model misreads it misreads often, and whoever writes feedback may write it for the model.
     """
-    study, sources = search.study, set[str]()
-    for number in search.labels:
-        if search.now(number) <= search.loss(number, after):
-            continue
+    study = search.study
+    gains = {True: 0.0, False: 0.0}
+    for number, label in search.labels.items() if study.by_model else ():
         event = search.events[number]
-        spoken = {i for i in (*event.members, event.first) if study.known[i].label is not None}
-        for index in spoken:
-            who = study.by_model.get(study.known[index].execution.id)
-            if not who:
-                return ""
-            sources |= who
-    if len(sources) != 1:
+        spoken = (study.known[i] for i in {*event.members, event.first})
+        alone = all(item.execution.id in study.by_model for item in spoken if item.label is not None)
+        gains[alone] += label.weight * search.fresh[number] * (search.now(number) - search.loss(number, after))
+    if gains[True] <= max(gains[False], 0.0):
         return ""
     models = " and ".join(study.readers)
     return (
-        f"what speaks for it was read by {models}, and said by {next(iter(sources))} alone: it waits until somebody "
-        "promotes it, or others, or feedback that the rules can read, say the same"
+        f"more of what speaks for it was read by {models} than by the rules: it waits until somebody promotes it, or "
+        "until feedback that the rules read says the same"
     )
 
 

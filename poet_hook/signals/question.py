@@ -40,7 +40,7 @@ Answer with one JSON object and nothing else. For example, where a function had 
 I looked, Tom had just taken that pump off for repair
 {"quote": "taken that pump off for repair", "judgement": "wrong", "sure": true, "field": null, "expected": null, \
 "suggestion": null}
-And where it is: what is this? Or: the page should say which pump it was
+And where it is: what is this?
 {"quote": "", "judgement": "unclear", "sure": true, "field": null, "expected": null, "suggestion": null}"""
 
 

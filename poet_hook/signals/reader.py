@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -150,24 +150,23 @@ def read_feedback(
 @contextmanager
 def _alone(settings: Settings, function: str, dry_run: object) -> Iterator[None]:
     """Nobody else asks about the same feedback meanwhile."""
-    if dry_run is not None:
-        yield
-        return
     folder = Chain(settings, function).folder
-    held = alone(folder, ".reading")
-    try:
-        held.__enter__()
-    except OSError as error:
-        raise StoreError(f"{folder}: can't be written: {error}") from error
-    try:
+    with ExitStack() as stack:
+        if dry_run is None:
+            try:
+                stack.enter_context(alone(folder, ".reading"))
+            except OSError as error:
+                raise StoreError(f"{folder}: can't be written: {error}") from error
         yield
-    finally:
-        held.__exit__(None, None, None)
 
 
 def _resting(store: Store, endpoint: Endpoint) -> str:
+    """Why the endpoint is left alone for now; "" where it is not."""
     failed, _, why = (store.get_meta(f"reading:failed:{endpoint.model}") or "0 ").partition(" ")
-    return why if time.time() - float(failed) < REST else ""
+    try:
+        return why if 0.0 <= time.time() - float(failed) < REST else ""
+    except ValueError:  # nothing of ours
+        return ""
 
 
 def _text(item: Feedback) -> str:

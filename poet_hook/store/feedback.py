@@ -226,4 +226,5 @@ def _feedback(
         signal = Signal(kind, _from_stored(kind, decode(value)), confidence, reader, reason, comment)
     except (CodecError, AttributeError, KeyError, TypeError) as error:  # of another poet_hook, perhaps
         signal = Signal("unread", None, confidence, reader, f"its value can't be read here: {error}", comment)
-    return Feedback(number, execution_id, given, source, raw, signal, (signal.kind != "unread" and read) or 0.0)
+    since = read if signal.kind != "unread" and isinstance(read, float) else 0.0
+    return Feedback(number, execution_id, given, source, raw, signal, since)
