@@ -7,6 +7,7 @@ import linecache
 import traceback
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from conftest import Load, Python
@@ -15,9 +16,15 @@ import poet_hook
 from poet_hook import api
 from poet_hook.cli.main import main
 from poet_hook.errors import VersionError, VersionWarning
+from poet_hook.hook.graft import graft
 from poet_hook.model import CODE, Plan
+from poet_hook.runtime.bind import bind, loosen
+from poet_hook.runtime.trial import Told, told
+from poet_hook.store import codec
+from poet_hook.transform.compile import Champion, compile_module
 from poet_hook.transform.plan import plan_module
 from poet_hook.versions.chain import Chain
+from poet_hook.versions.challenge import challenge
 from poet_hook.versions.promote import promote, rollback
 from poet_hook.versions.watch import refresh
 
@@ -67,6 +74,52 @@ def m(load: Load) -> ModuleType:
     module = load(SOURCE.format(options=""))
     assert module.far(14.0, [1.0, 1.0, 100.0]) is True
     return module
+
+
+OVERLOADED = """\
+from typing import overload
+
+@overload
+def hot(x: int) -> bool: ...
+@overload
+def hot(x: str) -> bool: ...
+# poet: optimize_for=accuracy{options}
+def hot(x) -> bool:
+    return float(x) > 2.5
+"""
+
+
+@pytest.mark.parametrize("options", ["", ", learn=shadow"])
+def test_code_of_a_function_that_is_defined_more_than_once(load: Load, project: Path, options: str) -> None:
+    hot = load(OVERLOADED.format(options=options)).hot
+    assert poet_hook.call(hot, "3").value is True
+    chain, plan = Chain(api.settings(), "m:hot"), plan_now(project)
+    chain.add(plan, 1, {CODE: "def hot(x) -> bool:\n    return float(x) > 5.5\n"}, None, "")
+    if options:
+        challenge(chain, 2, (project / "m.py").read_text(), plan, api.settings())
+        refresh(api.settings())
+        execution = api.store().execution(poet_hook.call(hot, "3").execution_id)
+        assert execution is not None
+        assert told(execution.shadow or b"") == Told(2, result=codec.encode(False))
+        return
+    promote(chain, 2, plan)
+    refresh(api.settings())
+    assert hot("3") is False
+
+
+@pytest.mark.parametrize(("before", "placed"), [("", True), ("def hot(x): return 7\nfirst = hot\n", False)])
+def test_code_beside_another_hook_takes_the_place_of_its_own_function(before: str, placed: bool) -> None:
+    """Where it can't be told which of several of one name it is, they stay, and it is said."""
+    source = before + "# poet: optimize_for=accuracy\ndef hot(x):\n    return x > 2.5\n\ndef g(x):\n    return x\n"
+    code = "def hot(x):\n    y = (lambda z: z)(x)\n    return y > 3.5\n"
+    ours = compile_module(source, "m.py", "m", lambda _: Champion(2, {CODE: code}, "v2.py")).code
+    plain, theirs = (compile(text, "m.py", "exec") for text in (source, source.replace("return x\n", "return x + 1\n")))
+    whole, left = graft(theirs, plain, bind(loosen(ours)))
+    names: dict[str, Any] = {}
+    exec(whole, names)
+    assert (names["hot"](3.0), names["g"](1)) == (not placed, 2)
+    assert names.get("first", lambda _: 7)(3.0) == 7
+    assert left == ([] if placed else ["hot"])
 
 
 LONG = (

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import CodeType
 
 Place = tuple[str, int]
 """The qualified name of a code object, and its first line."""
+_NOWHERE = -1
 
 
 def graft(theirs: CodeType, plain: CodeType, ours: CodeType) -> tuple[CodeType, list[str]]:
@@ -15,7 +16,8 @@ def graft(theirs: CodeType, plain: CodeType, ours: CodeType) -> tuple[CodeType, 
 
     `plain` is what Python itself makes of the source. What they put around a function, such as a decorator, stays.
     """
-    was, own = dict(_inside(plain)), dict(_inside(ours))
+    was = dict(_inside(plain))
+    own = dict(_placed(ours, was))
     wanted = {place: code for place, code in own.items() if place in was and code != was[place]}
     done: set[Place] = set()
 
@@ -32,8 +34,21 @@ def graft(theirs: CodeType, plain: CodeType, ours: CodeType) -> tuple[CodeType, 
         return code.replace(co_consts=(*constants,))
 
     whole = ours if theirs == plain else grafted(theirs)
-    left = [] if whole is ours else [p for p, code in wanted.items() if code.co_flags & inspect.CO_OPTIMIZED]
+    every = wanted | {place: code for place, code in own.items() if place[1] == _NOWHERE}
+    left = [] if whole is ours else [p for p, code in every.items() if code.co_flags & inspect.CO_OPTIMIZED]
     return whole, [place[0] for place in left if place not in done]
+
+
+def _placed(ours: CodeType, was: Mapping[Place, CodeType]) -> Iterator[tuple[Place, CodeType]]:
+    """Our code by where it stands in the user's file, whose version in use may lead to a file of its own."""
+    moved: list[str] = []
+    for (name, line), code in _inside(ours):
+        if code.co_filename == ours.co_filename or code.co_filename.startswith("<"):  # an expression of a pragma
+            yield (name, line), code
+        elif not any(name.startswith(f"{outer}.<locals>.") for outer in moved):
+            moved.append(name)
+            lines = [known[1] for known in was if known[0] == name]
+            yield (name, lines[0] if len(lines) == 1 else _NOWHERE), code
 
 
 def _inside(code: CodeType) -> Iterator[tuple[Place, CodeType]]:

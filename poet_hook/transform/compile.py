@@ -116,14 +116,18 @@ def body_code(source: str, kept_as: str, plan: Plan, chosen: Champion) -> CodeTy
 
 
 def function_code(module_code: CodeType, qualname: str, line: int) -> CodeType | None:
-    """The code of one function inside its module's code; `line` is where its `def` or first decorator stands."""
+    """The code of one function inside its module's code; `line` is where its `def` or first decorator stands.
+
+    Of several of that name, the last up to there; but what leads to a file of its own is what is in use (`moved`).
+    """
     stack = [module_code]
     best: CodeType | None = None
+    rank = False, 0
     while stack:
         for constant in stack.pop().co_consts:
             if isinstance(constant, CodeType):
                 stack.append(constant)
-                fits = constant.co_qualname == qualname and constant.co_firstlineno <= line
-                if fits and (best is None or constant.co_firstlineno > best.co_firstlineno):
-                    best = constant
+                found = constant.co_filename != module_code.co_filename, constant.co_firstlineno
+                if constant.co_qualname == qualname and constant.co_firstlineno <= line and found > rank:
+                    best, rank = constant, found
     return best
