@@ -29,7 +29,7 @@ class Owner:
     def __init__(self, code: Code) -> None:
         self.code = code
         self.scopes = code.scopes
-        self._under_way: set[tuple[bool, Scope, str]] = set()
+        self._under_way: set[tuple[bool, Scope, str, tuple[Binding, ...]]] = set()
 
     def owns(self, node: ast.AST | None, line: int) -> bool:
         """True where the value of `node` at `line` is new, or can't be changed."""
@@ -94,14 +94,14 @@ class Owner:
         scope = self.scopes[node].find(node.id)
         if scope is None:
             return self.code.original.constant(node.id)
-        key = (items, scope, node.id)
+        bound = self._bindings(scope, node, line)
+        key = (items, scope, node.id, tuple(bound))
         if key in self._under_way:
-            return True  # it is what the other bindings say
+            return True  # it is what the others of these bindings say
         self._under_way.add(key)
         try:
             if items and self._escapes(scope, node.id):
                 return False
-            bound = self._bindings(scope, node, line)
             stored = [b for s in self._all_scopes() for b in s.stored.get(node.id, ())] if items else []
             test = self._bound_items if items else self._bound
             return all(test(b) for b in bound) and all(self._bound(b) for b in stored)
