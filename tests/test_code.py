@@ -113,7 +113,10 @@ def test_code_beside_another_hook_takes_the_place_of_its_own_function(before: st
     source = before + "# poet: optimize_for=accuracy\ndef hot(x):\n    return x > 2.5\n\ndef g(x):\n    return x\n"
     code = "def hot(x):\n    y = (lambda z: z)(x)\n    return y > 3.5\n"
     ours = compile_module(source, "m.py", "m", lambda _: Champion(2, {CODE: code}, "v2.py")).code
-    plain, theirs = (compile(text, "m.py", "exec") for text in (source, source.replace("return x\n", "return x + 1\n")))
+    plain, theirs = (
+        compile(text, "m.py", "exec", dont_inherit=True)
+        for text in (source, source.replace("return x\n", "return x + 1\n"))
+    )
     whole, left = graft(theirs, plain, bind(loosen(ours)))
     names: dict[str, Any] = {}
     exec(whole, names)
