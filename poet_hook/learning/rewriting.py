@@ -95,11 +95,12 @@ class Rewriting:
         for each in found.rounds:
             after = sum(label.order <= each.upto for label in search.labels.values())
             for attempt in each.attempts:
-                if attempt.kept and not _refused(attempt.text, original):
+                text = _written(attempt.text, original)[0] if attempt.kept else ""
+                if text:
                     rank += 1
                     why = f"other code, written by {each.by or 'a language model'} from the first {each.size} of them"
                     terms = Terms(after, REWRITES * rank_share(rank), structural=True)
-                    yield search.offer(terms, _with_code(search, attempt.text), (why,))
+                    yield search.offer(terms, _with_code(search, text), (why,))
 
     def _known(self, search: Search) -> _Rounds:
         plan, champion = search.study.plan, search.study.champion.version
@@ -163,10 +164,9 @@ class Rewriting:
             if isinstance(taken, NotExtracted):
                 why = f"{taken.message}."
             else:
-                vetted = vet(_decorated(taken.source, original), original)
-                if vetted.function is not None:
-                    return Attempt(_alone(taken.source, original))
-                why = "; ".join(f"line {refusal.line}: {refusal}" for refusal in vetted.refusals[:3])
+                text, why = _written(taken.source, original)
+                if text:
+                    return Attempt(text)
             words = again(asked, reply, why)
         return Attempt("", why=why)
 
@@ -262,7 +262,7 @@ def _with_code(search: Search, text: str) -> dict[str, Value]:
 def _text_in_use(search: Search) -> str:
     plan, values = search.study.plan, search.study.champion.values
     text = with_values(plan.source, plan.tunables, values).removeprefix(option_line(plan.tunables, values))
-    return _alone(text, None)
+    return _alone(text)
 
 
 def _decorated(text: str, original: Original) -> str:
@@ -275,9 +275,9 @@ def _decorated(text: str, original: Original) -> str:
     return "".join([*lines[: function.lineno - 1], above, *lines[function.lineno - 1 :]])
 
 
-def _alone(text: str, original: Original | None) -> str:
+def _alone(text: str) -> str:
     """The lines of the function itself."""
-    function = _function_in(text, original.function.name if original else None)
+    function = _function_in(text, None)
     assert function is not None
     return "".join(lines_of(text)[function.lineno - 1 : function.end_lineno]).rstrip("\n") + "\n"
 
@@ -288,8 +288,19 @@ def _function_in(text: str, name: str | None) -> ast.FunctionDef | ast.AsyncFunc
     return next(found, None)
 
 
-def _refused(text: str, original: Original) -> bool:
+def _written(text: str, original: Original) -> tuple[str, str]:
+    """What may run of what a model wrote, or "" and why nothing may.
+
+    That is the function without comments, and with the docstring of the original: words for the next reader stay out.
+    """
     try:
-        return bool(vet(_decorated(text, original), original).refusals)
+        vetted = vet(_decorated(text, original), original)
+        if vetted.function is None:
+            return "", "; ".join(f"line {refusal.line}: {refusal}" for refusal in vetted.refusals[:3])
+        vetted.function.decorator_list = []
+        written = ast.unparse(vetted.function) + "\n"
+        if ast.dump(ast.parse(written).body[0]) == ast.dump(vetted.function):
+            return written, ""
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return True
+        pass
+    return "", "it can't be written down again: use plainer f-strings, and nest less."
