@@ -11,12 +11,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Load
+from conftest import Load, Python
 
 from poet_hook.errors import EnforceError, OperateTimeout, PerceiveError
 from poet_hook.model import UNSET
@@ -1038,3 +1039,27 @@ def told(function: Callable[[Any], Any], argument: Any) -> str:
         error.__traceback__ = error.__traceback__.tb_next if error.__traceback__ else None
         return "".join(traceback.format_exception(error))
     raise AssertionError("nothing was raised")
+
+
+def test_what_a_body_raises_while_the_program_ends_stays_what_it_is(project: Path, python: Python) -> None:
+    """Then nothing can be imported any more, and there is nothing to check."""
+    (project / "m.py").write_text(
+        "# poet: coerce=lax\ndef f(x: float) -> float:\n    try:\n        return 1 / x\n    finally:\n        pass\n"
+    )
+    done = python("""
+        import builtins, os, poet_hook
+        poet_hook.activate()
+        import m
+
+        class Last:
+            def __init__(self):
+                self.f, self.write = m.f, os.write
+            def __del__(self):
+                try:
+                    self.f(0.0)
+                except BaseException as error:
+                    self.write(1, type(error).__name__.encode())
+
+        builtins.last = Last()
+    """)
+    assert done.stdout == "ZeroDivisionError"

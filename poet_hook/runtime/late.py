@@ -22,9 +22,8 @@ def perceive_all(text: str, indexes: tuple[int, ...], *values: Any) -> list[Any]
 
 
 def check(text: str, result: Any) -> None:
-    """Raise `EnforceError` where the result breaks its annotation; the text itself is the result of what raised."""
-    if result is not text:
-        _slot(text, _caller()).check(result)
+    """Raise `EnforceError` where the result breaks its annotation."""
+    _slot(text, _caller()).check(result)
 
 
 def _caller() -> str:

@@ -58,6 +58,7 @@ from poet_hook.transform.variables import bound_in, captured
 CALL = "_poet_call"
 RESULT = "_poet_result"
 TYPE = "_poet_type"
+UNSET = "_poet_unset"
 _SEQUENCES = frozenset({"list", "tuple", "set"})
 
 
@@ -248,9 +249,11 @@ class Rewriter:
             self._place(part, stop.lineno)
         return [*made, stop]
 
-    def _check(self) -> list[ast.stmt]:
+    def _check(self, *, dropped: bool = False) -> list[ast.stmt]:
         way, call = self._reach("check", _name(RESULT))
         check: list[ast.stmt] = [*way, ast.Expr(call)]
+        if dropped and self.late:  # where the program ends, nothing can be imported for what raised
+            check = [ast.If(ast.Compare(_name(RESULT), [ast.IsNot()], [_name(UNSET)]), check, [])]
         test = self._unlike(RESULT, self.plan.returns, False) if self.plan.returns else None
         return check if test is None else [ast.If(test, check, [])]
 
@@ -263,9 +266,11 @@ class Rewriter:
             return with_returns(body, self._checked)
         self._name_returns(body)
         unset: list[ast.stmt] = [ast.Assign([_name(RESULT, store=True)], self._unset()) for _ in range(2)]
+        if self.late:
+            unset[0] = ast.Assign([_name(UNSET, store=True), _name(RESULT, store=True)], self._unset())
         # what is about to be returned may still be dropped, but only by an error in a `finally` or an `__exit__`
         handlers = [ast.ExceptHandler(None, None, [unset[1], ast.Raise()])]
-        return [unset[0], ast.Try(body, handlers, [], self._check())]
+        return [unset[0], ast.Try(body, handlers, [], self._check(dropped=True))]
 
     def _checks_result(self) -> bool:
         if self.pragma.domain not in (None, "generic"):
