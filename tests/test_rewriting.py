@@ -219,6 +219,35 @@ def test_it_is_asked_once_for_what_is_known(load: Load, server: LlmServer) -> No
     assert len(server.asked) == count
 
 
+def test_a_round_that_is_cut_off_begins_anew(load: Load, server: LlmServer) -> None:
+    server.say(SAME, Answer(status=401, text="no"))
+    m = load(DUPLICATES)
+    teach(m.same, names, CASES[0][4], 60)
+    learned = poet_hook.learn("m:same")
+    assert "no other code was asked for" in " ".join(learned.reasons)
+    assert not learned.promoted
+    assert api.store().get_meta("rewrites:m:same") is None
+    server.say(SAME)
+    count = len(server.asked)
+    assert poet_hook.learn("m:same").promoted
+    assert len(server.asked) == count + 2  # the first is kept from before
+
+
+def test_code_never_bets_on_what_it_was_made_from(load: Load, server: LlmServer) -> None:
+    """Also where the store says so, which may have come with a checkout."""
+    server.say(SAME)
+    m = load(DUPLICATES.replace("accuracy,", "accuracy, learn=propose,"))
+    teach(m.same, names, CASES[0][4], 60)
+    first = poet_hook.learn("m:same").verdict
+    kept = api.store().get_meta("rewrites:m:same")
+    assert kept is not None
+    api.store().set_meta("rewrites:m:same", re.sub(r'"upto": \d+', '"upto": -1', kept))
+    again = poet_hook.learn("m:same").verdict
+    assert first is not None
+    assert again is not None
+    assert again.evidence.e_value <= first.evidence.e_value
+
+
 def test_nothing_is_asked_where_numbers_settle_it(load: Load, server: LlmServer) -> None:
     m = load("# poet: optimize_for=accuracy, after=1000\ndef hot(x: float) -> bool:\n    return x > 2.5\n")
     teach(m.hot, lambda chance: (chance.uniform(0, 10),), lambda x: x > 6, 60)

@@ -93,7 +93,8 @@ class Rewriting:
                 self.store.set_meta(_key(search.study), json.dumps(asdict(found)))
         rank = 0
         for each in found.rounds:
-            after = sum(label.order <= each.upto for label in search.labels.values())
+            # a store from elsewhere can't move it before what the round was made from
+            after = max(each.size, sum(label.order <= each.upto for label in search.labels.values()))
             for attempt in each.attempts:
                 text = _written(attempt.text, original)[0] if attempt.kept else ""
                 if text:
@@ -140,6 +141,7 @@ class Rewriting:
         def words(execution_id: str) -> list[str]:
             return [text for item in self.store.for_execution(execution_id) if (text := _text(item, upto))][-1:]
 
+        known = {attempt.text for each in found.rounds for attempt in each.attempts}
         for variant in range(len(VARIANTS)):
             asked = question(search, original, source, numbers, said, before, words, variant)
             try:
@@ -148,8 +150,9 @@ class Rewriting:
                 if error.kind == "dry run":
                     continue
                 self.notes.append(f"no other code was asked for: {error}")
-                break
-            if attempt.text not in {other.text for other in made.attempts if attempt.text}:
+                return None  # the next run begins this round anew, with what was answered by then
+            if not attempt.text or attempt.text not in known:
+                known.add(attempt.text)
                 made.attempts.append(attempt)
         self._keep_best(search, numbers, made)
         return made if made.attempts else None
