@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import canary
 import pytest
 
 import poet_hook
@@ -84,6 +85,27 @@ def reset() -> None:
 def numbers_of(plan: Plan) -> list[Tunable]:
     """The numbers among the tunables of a plan."""
     return [tunable for tunable in plan.tunables if tunable.kind == "number"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """What a test printed and logged is looked at too."""
+    report = yield
+    for title, text in report.sections:
+        canary.look(f"{title} of {item.nodeid}", text)
+    return report  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def canaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A key of the session that no test may leave behind, in a file, a log or a prompt; nor a name in `canary`."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("OPENAI_API_KEY", "SHOP_API_KEY", "DATABASE_PASSWORD"):
+            patched.setenv(name, canary.KEY)
+        yield
+    found = [*canary.leaks, *canary.scan(tmp_path_factory.getbasetemp())]
+    if found:
+        pytest.fail("the tests left behind:\n" + "\n".join(found), pytrace=False)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -22,6 +22,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import canary
+
 CERTIFICATE = Path(__file__).with_name("loopback.pem")  # of 127.0.0.1 and nobody else, with its key
 
 
@@ -169,6 +171,8 @@ class LlmServer:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 request = Asked(self.command, self.path, headers, body)
                 server.requests.append(request)
+                sent = {name: value for name, value in headers.items() if name != "authorization"}
+                canary.look(f"a request to {self.path}", json.dumps([self.path, sent, body], ensure_ascii=False))
                 answer = server.answer_to(request)
                 server._end.wait(answer.delay)
                 data = answer.body if answer.body is not None else _body(answer, server.model)

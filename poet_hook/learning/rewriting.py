@@ -15,7 +15,7 @@ from __future__ import annotations
 import ast
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -136,7 +136,9 @@ class Rewriting:
         made = Round(size, upto, self.by)
         source = _text_in_use(search)
         before = [(a.text, a.why) for each in found.rounds for a in each.attempts if a.text][-SHOWN:]
-        said = [item.text for item in self.store.suggestions(search.study.plan.function) if item.feedback <= upto]
+        judging = _executions(search, set(search.labels) - set(numbers))
+        suggested = self.store.suggestions(search.study.plan.function)
+        said = [item.text for item in suggested if item.feedback <= upto and item.execution_id not in judging]
 
         def words(execution_id: str) -> list[str]:
             return [text for item in self.store.for_execution(execution_id) if (text := _text(item, upto))][-1:]
@@ -245,6 +247,12 @@ def _text(item: Feedback, upto: int) -> str:
 
 def _first(search: Search, size: int) -> list[int]:
     return list(itertools.islice(search.labels, size))
+
+
+def _executions(search: Search, numbers: Iterable[int]) -> set[str]:
+    """The ids of the executions of these events."""
+    study = search.study
+    return {study.known[member].execution.id for number in numbers for member in search.events[number].members}
 
 
 def _lost(offer: Offer, weights: Any) -> float:
