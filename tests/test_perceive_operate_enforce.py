@@ -1063,3 +1063,26 @@ def test_what_a_body_raises_while_the_program_ends_stays_what_it_is(project: Pat
         builtins.last = Last()
     """)
     assert done.stdout == "ZeroDivisionError"
+
+
+@pytest.mark.parametrize("annotation", ["", " -> dict", " -> dict[str, float]"])
+@pytest.mark.parametrize("body", ["return {'p_value': x}", "found = {'p_value': x}\n    return found"])
+def test_a_domains_invariants_hold_for_results_of_the_annotated_type_too(
+    load: Load, annotation: str, body: str
+) -> None:
+    m = load(f"# poet: domain=ml_monitoring\ndef f(x: float){annotation}:\n    {body}\n")
+    assert m.f(0.5) == {"p_value": 0.5}
+    with pytest.raises(EnforceError, match="p_value is 7"):
+        m.f(7.0)
+
+
+def test_a_domains_invariants_hold_for_a_list_that_is_written_out(load: Load) -> None:
+    m = load("# poet: domain=ml_monitoring\ndef f(x: float) -> list:\n    return [{'p_value': x}]\n")
+    plain = load("# poet: domain=ml_monitoring\ndef f(x: float):\n    return [{'p_value': x}]\n", "plain")
+    outcomes = []
+    for function in (m.f, plain.f):
+        try:
+            outcomes.append(repr(function(7.0)))
+        except EnforceError as error:
+            outcomes.append(str(error).partition(": ")[2])
+    assert outcomes[0] == outcomes[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from poet_hook.model import CODE, MARGIN, Value
@@ -147,9 +148,7 @@ class Plan:
     @property
     def source_hash(self) -> str:
         """What stands for `source` in what is recorded and kept."""
-        import hashlib  # what only checks types waits for it in vain
-
-        return hashlib.sha256(self.source.encode("utf-8", "surrogatepass")).hexdigest()
+        return _sha256(self.source)
 
     def line_of(self, tunable: Tunable) -> int:
         """The line of the file where a tunable stands."""
@@ -197,3 +196,10 @@ class LeftAlone:
     line: int
     reason: str
     asked: bool = True
+
+
+@lru_cache(maxsize=256)
+def _sha256(text: str) -> str:
+    import hashlib  # what only checks types waits for it in vain
+
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

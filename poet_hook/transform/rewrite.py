@@ -241,7 +241,7 @@ class Rewriter:
     def _checked(self, stop: ast.Return) -> list[ast.stmt]:
         """A `return`, with the check of its value before it, unless the value is sure to be of its type."""
         value = stop.value or ast.Constant(None)
-        if self.plan.returns and sure_type(value) in self._accepted(self.plan.returns):
+        if self._by_type and sure_type(value) in self._accepted(self.plan.returns):
             return [stop]
         stop.value = _name(RESULT)
         made = [ast.Assign([_name(RESULT, store=True)], value), *self._check()]
@@ -254,7 +254,7 @@ class Rewriter:
         check: list[ast.stmt] = [*way, ast.Expr(call)]
         if dropped and self.late:  # where the program ends, nothing can be imported for what raised
             check = [ast.If(ast.Compare(_name(RESULT), [ast.IsNot()], [_name(UNSET)]), check, [])]
-        test = self._unlike(RESULT, self.plan.returns, False) if self.plan.returns else None
+        test = self._unlike(RESULT, self.plan.returns, False) if self._by_type else None
         return check if test is None else [ast.If(test, check, [])]
 
     def _check_only(self, body: list[ast.stmt]) -> list[ast.stmt]:
@@ -271,6 +271,11 @@ class Rewriter:
         # what is about to be returned may still be dropped, but only by an error in a `finally` or an `__exit__`
         handlers = [ast.ExceptHandler(None, None, [unset[1], ast.Raise()])]
         return [unset[0], ast.Try(body, handlers, [], self._check(dropped=True))]
+
+    @property
+    def _by_type(self) -> bool:
+        """Whether a result of the annotated type needs no further look: a domain has invariants of its own."""
+        return bool(self.plan.returns) and self.pragma.domain in (None, "generic")
 
     def _checks_result(self) -> bool:
         if self.pragma.domain not in (None, "generic"):
