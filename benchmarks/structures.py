@@ -14,6 +14,7 @@ import random
 import re
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -36,11 +37,14 @@ from poet_hook.learning.streams import Streams
 from poet_hook.learning.structure import judged
 from poet_hook.learning.study import Known, Study
 from poet_hook.model import CODE, Execution, Plan
+from poet_hook.settings import load
 from poet_hook.store import codec
 from poet_hook.transform.compile import ORIGINAL
 from poet_hook.transform.plan import plan_module
 from poet_hook.versions.chain import Chain
 
+_FOLDER = tempfile.TemporaryDirectory()  # of a key that signs what the programs wrote
+_OWN = load(environ={"POET_USER_DIR": _FOLDER.name})
 SOURCES = ("cpu", "disk", "net", "fan")
 EVERY = 5
 LOUD = """\
@@ -180,7 +184,7 @@ def judgements(
                 codec.encode(result),
             )
             known.append(Known(execution, Label(str(i), "decision", right, 1.0, right == result, i), float(i + 1)))
-        chain = cast(Chain, SimpleNamespace(since=lambda: 0.0))
+        chain = cast(Chain, SimpleNamespace(since=lambda: 0.0, settings=_OWN))
         study = Study(plan, given.source, chain, ORIGINAL, known, 0, {}, [])
         study.events = [Event(item.label, (i,), i, given=item.given) for i, item in enumerate(known)]
         arguments = [item.execution.arguments or b"" for item in known]

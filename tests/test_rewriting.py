@@ -233,19 +233,23 @@ def test_a_round_that_is_cut_off_begins_anew(load: Load, server: LlmServer) -> N
     assert len(server.asked) == count + 2  # the first is kept from before
 
 
-def test_code_never_bets_on_what_it_was_made_from(load: Load, server: LlmServer) -> None:
-    """Also where the store says so, which may have come with a checkout."""
+@pytest.mark.parametrize(("old", "new"), [(r'"upto": \d+', '"upto": -1'), (r'"size": \d+', '"size": 0'), (r"^\w", "")])
+def test_rounds_that_this_user_did_not_sign_count_for_nothing(
+    load: Load, server: LlmServer, monkeypatch: pytest.MonkeyPatch, old: str, new: str
+) -> None:
+    """A store may come with a checkout: what code bets on is not for it to say."""
     server.say(SAME)
     m = load(DUPLICATES.replace("accuracy,", "accuracy, learn=propose,"))
     teach(m.same, names, CASES[0][4], 60)
-    first = poet_hook.learn("m:same").verdict
+    assert poet_hook.learn("m:same").version == 2
     kept = api.store().get_meta("rewrites:m:same")
     assert kept is not None
-    api.store().set_meta("rewrites:m:same", re.sub(r'"upto": \d+', '"upto": -1', kept))
-    again = poet_hook.learn("m:same").verdict
-    assert first is not None
-    assert again is not None
-    assert again.evidence.e_value <= first.evidence.e_value
+    monkeypatch.delenv("POET_MODEL")
+    assert "other code" in " ".join(poet_hook.learn("m:same").reasons)  # nobody is asked, and what was written counts
+    forged = re.sub(old, new, kept)
+    assert forged != kept
+    api.store().set_meta("rewrites:m:same", forged)
+    assert "other code" not in " ".join(poet_hook.learn("m:same").reasons)
 
 
 def test_nothing_is_asked_where_numbers_settle_it(load: Load, server: LlmServer) -> None:

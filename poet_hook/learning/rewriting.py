@@ -7,7 +7,7 @@ them. What is kept bets, as other offers do, on what came after (`learning/gate.
 is shown what became of the attempts before.
 
 Rounds are kept in the store, so that no learning run asks again, and belong to one text and one version in use. A store
-may have come with a checkout: what it holds is vetted each time.
+may have come with a checkout: rounds that this user did not sign count for nothing, and all code is vetted each time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from poet_hook.errors import CodecError, LlmError, SettingsError
+from poet_hook.errors import CodecError, LlmError, SettingsError, VersionError
 from poet_hook.isolation.policy import Original, vet
 from poet_hook.isolation.slice import Slice, slice_function
 from poet_hook.learning.candidates import Terms, rank_share
@@ -36,6 +36,7 @@ from poet_hook.store import codec
 from poet_hook.store.database import Store
 from poet_hook.transform.choices import names_of
 from poet_hook.transform.values import lines_of, option_line, with_values
+from poet_hook.versions.sign import signature, verified
 
 DryRun = Callable[[str], None]
 Ask = Callable[[str, str, int], tuple[str, str]]
@@ -90,11 +91,10 @@ class Rewriting:
             made = self._round(search, original, found, size)
             if made is not None:
                 found.rounds.append(made)
-                self.store.set_meta(_key(search.study), json.dumps(asdict(found)))
+                self._keep(study, found)
         rank = 0
         for each in found.rounds:
-            # a store from elsewhere can't move it before what the round was made from
-            after = max(each.size, sum(label.order <= each.upto for label in search.labels.values()))
+            after = sum(label.order <= each.upto for label in search.labels.values())
             for attempt in each.attempts:
                 text = _written(attempt.text, original)[0] if attempt.kept else ""
                 if text:
@@ -105,14 +105,23 @@ class Rewriting:
 
     def _known(self, search: Search) -> _Rounds:
         plan, champion = search.study.plan, search.study.champion.version
-        kept = self.store.get_meta(_key(search.study))
+        claimed, _, kept = (self.store.get_meta(_key(search.study)) or "").partition(" ")
         try:
-            found = msgspec.json.decode(kept or "", type=_Rounds)
-        except (msgspec.MsgspecError, RecursionError, UnicodeError):
+            signed = bool(kept) and verified(_signed(kept), claimed, search.study.chain.settings)
+            found = msgspec.json.decode(kept, type=_Rounds) if signed else None
+        except (VersionError, msgspec.MsgspecError, RecursionError, UnicodeError):
             found = None
         if found is None or (found.source_hash, found.champion) != (plan.source_hash, champion):
             return _Rounds(plan.source_hash, champion)
         return found
+
+    def _keep(self, study: Study, found: _Rounds) -> None:
+        """Store the rounds, signed; where no key can be made, they are of this run only."""
+        text = json.dumps(asdict(found))
+        try:
+            self.store.set_meta(_key(study), f"{signature(_signed(text), study.chain.settings)} {text}")
+        except VersionError as error:
+            self.notes.append(f"what the language model wrote can't be kept: {error}")
 
     def _due(self, search: Search, found: _Rounds, others: Sequence[Offer]) -> int:
         """From how many labelled executions the next round is to be made; 0 where none is due."""
@@ -196,7 +205,6 @@ def writer_of(study: Study, store: Store, settings: Settings, dry_run: DryRun | 
 
     With `dry_run`, that is given what would be sent, and nothing is.
     """
-    from poet_hook.llm.client import Client
     from poet_hook.llm.endpoint import endpoint  # most programs have none
 
     function, before = study.plan.function, store.get_meta(_key(study)) is not None
@@ -207,6 +215,8 @@ def writer_of(study: Study, store: Store, settings: Settings, dry_run: DryRun | 
         found, notes = None, [f"no other code was asked for: {error}"]
     if found is None:
         return Rewriting(store, notes=notes) if before or notes else None
+    from poet_hook.llm.client import Client
+
     client = Client(found, store, settings, dry_run)
 
     def ask(system: str, user: str, number: int) -> tuple[str, str]:
@@ -257,6 +267,11 @@ def _executions(search: Search, numbers: Iterable[int]) -> set[str]:
 
 def _lost(offer: Offer, weights: Any) -> float:
     return float(sum(weight * offer.losses[number] for number, weight in weights.items()))
+
+
+def _signed(text: str) -> bytes:
+    """What is signed of rounds: no signature of anything else counts for them."""
+    return b"rounds of other code " + text.encode("utf-8", "surrogatepass")
 
 
 def _key(study: Study) -> str:
